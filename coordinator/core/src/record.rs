@@ -1,0 +1,202 @@
+//! Records: what a decision writes down. A record is the upsert of a row; loading all rows rebuilds the state.
+
+use serde::{Deserialize, Serialize};
+use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
+
+use crate::Millis;
+use crate::trial::TrialState;
+
+/// One change, durable unless it is [`Record::Renewed`] or [`Record::Seen`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// Numbers that only grow.
+    Counters(Counters),
+    /// A sweep is new, or its control changed.
+    Sweep(SweepRow),
+    /// A worker registered.
+    Worker(WorkerRow),
+    /// A trial changed.
+    Trial(TrialRow),
+    /// An attempt began or ended: provenance, no part of the state.
+    Attempt(AttemptRow),
+    /// Epochs of an attempt.
+    Epochs(EpochsRow),
+    /// The epochs of an attempt that did not count are gone.
+    EpochsDropped {
+        /// The trial.
+        trial: TrialId,
+        /// The attempt's fence.
+        fence: Fence,
+    },
+    /// A lease was given.
+    Lease(LeaseRow),
+    /// A lease is over.
+    LeaseClosed(Fence),
+    /// A lease lives until then. Not stored: after a restart every lease gets a fresh term.
+    Renewed {
+        /// The lease.
+        fence: Fence,
+        /// When it expires.
+        expires: Millis,
+    },
+    /// A worker was heard of. Not stored.
+    Seen {
+        /// The worker.
+        worker: WorkerId,
+        /// When.
+        at: Millis,
+    },
+}
+
+impl Record {
+    /// Whether a store keeps it.
+    pub fn is_durable(&self) -> bool {
+        !matches!(self, Self::Renewed { .. } | Self::Seen { .. })
+    }
+}
+
+/// Numbers that only grow, also across restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// The highest fence given out.
+    pub fence: u64,
+    /// The number of sweeps ever submitted.
+    pub sweeps: u64,
+}
+
+/// What people last asked of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Control {
+    /// Go on.
+    Active,
+    /// Hand out no more trials for now.
+    Paused,
+    /// Hand out no more trials; what waits is cancelled.
+    Stopped,
+}
+
+/// A submitted sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepRow {
+    /// The hash of `normalised`.
+    pub id: SweepId,
+    /// The how-manieth sweep submitted, from 1.
+    pub number: u64,
+    /// Its label.
+    pub name: String,
+    /// The normalised text, overrides included; it parses to the same sweep again.
+    pub normalised: String,
+    /// When it was submitted.
+    pub submitted_at: Millis,
+    /// When its last trial ended, if all have.
+    pub finished_at: Option<Millis>,
+    /// What people last asked of it.
+    pub control: Control,
+}
+
+/// A trial that is no longer as the sweep's text alone would have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialRow {
+    /// The trial.
+    pub id: TrialId,
+    /// Where it stands.
+    pub state: TrialState,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Attempts charged to it since it was last retried.
+    pub failures: u32,
+    /// What went wrong last.
+    pub error: Option<String>,
+}
+
+/// One try at a trial, for people who ask where it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// The trial.
+    pub trial: TrialId,
+    /// The how-manieth try, from 1.
+    pub number: u32,
+    /// Its fence.
+    pub fence: Fence,
+    /// Where it ran.
+    pub worker: WorkerId,
+    /// That worker's host.
+    pub host: String,
+    /// The device's model.
+    pub device: String,
+    /// CPU threads that computed.
+    pub threads: u32,
+    /// Tenfold's version there.
+    pub version: String,
+    /// Libtorch's version there.
+    pub libtorch: String,
+    /// When the lease was given.
+    pub started_at: Millis,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+    /// How it ended, such as `succeeded`, `diverged in epoch 3`, `lease expired`; empty while it runs.
+    pub ended: String,
+    /// What went wrong.
+    pub error: String,
+    /// The end of the trainer's standard error, when it failed.
+    pub stderr: String,
+}
+
+/// Epochs of one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpochsRow {
+    /// The trial.
+    pub trial: TrialId,
+    /// The attempt's fence.
+    pub fence: Fence,
+    /// The attempt's number.
+    pub attempt: u32,
+    /// The epochs.
+    pub block: Block,
+}
+
+/// A lease: the right of a worker to train some trials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRow {
+    /// Its number.
+    pub fence: Fence,
+    /// Who holds it.
+    pub worker: WorkerId,
+    /// The request that got it.
+    pub request: RequestId,
+    /// The slot it is for.
+    pub slot: u32,
+    /// The sweep of its trials.
+    pub sweep: SweepId,
+    /// Its trials with the numbers of their attempts; those over are still listed.
+    pub trials: Vec<(TrialKey, u32)>,
+}
+
+/// A device share of a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The kind of device.
+    pub kind: DeviceKind,
+    /// The device's model.
+    pub device: String,
+    /// CPU threads that compute.
+    pub threads: u32,
+}
+
+/// A worker, as it registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerRow {
+    /// Its id.
+    pub id: WorkerId,
+    /// Its host's name.
+    pub host: String,
+    /// Its process id there.
+    pub process: u32,
+    /// Tenfold's version.
+    pub version: String,
+    /// Libtorch's version.
+    pub libtorch: String,
+    /// Its slots.
+    pub slots: Vec<Slot>,
+}

@@ -1,0 +1,1 @@
+//! Reports: figures, tables and exports, each a pure function of aggregated curves.

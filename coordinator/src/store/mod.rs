@@ -1,0 +1,1 @@
+//! Stores: what the coordinator has written down.

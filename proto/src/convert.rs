@@ -1,0 +1,1 @@
+//! Wire to types and back, lossless, in one place.

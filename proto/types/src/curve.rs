@@ -1,0 +1,176 @@
+//! Metrics per epoch: the curve of a trial, and the column blocks in which it travels and is stored.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What is measured after each epoch. Errors are shares of wrong answers in [0, 1]; losses are means per pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Metric {
+    /// Share of the training pairs answered wrongly, with the weights at the end of the epoch.
+    TrainError,
+    /// Share of the test pairs answered wrongly.
+    TestError,
+    /// Mean loss of the answer on the training pairs, without the auxiliary loss.
+    TrainLoss,
+    /// Mean loss of the answer on the test pairs, without the auxiliary loss.
+    TestLoss,
+    /// Share of test digits that sub-network `s` (from 0) names wrongly; only with auxiliary loss.
+    TestDigitError(u32),
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TrainError => f.write_str("train_error"),
+            Self::TestError => f.write_str("test_error"),
+            Self::TrainLoss => f.write_str("train_loss"),
+            Self::TestLoss => f.write_str("test_loss"),
+            Self::TestDigitError(sub_network) => write!(f, "test_digit_error_{sub_network}"),
+        }
+    }
+}
+
+/// A name that is no metric's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no metric; the metrics are train_error, test_error, train_loss, test_loss and test_digit_error_S"
+)]
+pub struct UnknownMetric(String);
+
+impl FromStr for Metric {
+    type Err = UnknownMetric;
+    fn from_str(text: &str) -> Result<Self, UnknownMetric> {
+        Ok(match text {
+            "train_error" => Self::TrainError,
+            "test_error" => Self::TestError,
+            "train_loss" => Self::TrainLoss,
+            "test_loss" => Self::TestLoss,
+            _ => {
+                let digit = text
+                    .strip_prefix("test_digit_error_")
+                    .and_then(|s| s.parse().ok());
+                Self::TestDigitError(digit.ok_or_else(|| UnknownMetric(text.to_owned()))?)
+            }
+        })
+    }
+}
+
+/// Consecutive epochs of one trial, column by column: the unit of an append and of the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// The number of the first epoch in it; epochs are numbered from 1 without gaps.
+    pub first: u32,
+    /// How many epochs.
+    pub epochs: u32,
+    /// `metrics × epochs` values, all epochs of the first metric, then of the second, …
+    pub columns: Vec<f32>,
+    /// Seconds each epoch took, `epochs` values. Kept apart: no part of the curve.
+    pub seconds: Vec<f32>,
+}
+
+impl Block {
+    /// The number of the last epoch in it (`first - 1` when it is empty).
+    pub fn last(&self) -> u32 {
+        self.first + self.epochs - 1
+    }
+
+    /// Whether the lengths agree for so many metrics and the numbering is possible.
+    pub fn is_well_formed(&self, metrics: usize) -> bool {
+        let epochs = self.epochs as usize;
+        self.first >= 1
+            && self.epochs >= 1
+            && self.first.checked_add(self.epochs).is_some()
+            && self.seconds.len() == epochs
+            && metrics.checked_mul(epochs) == Some(self.columns.len())
+    }
+
+    /// The value of metric number `metric` in epoch number `epoch`, which must lie in the block.
+    pub fn value(&self, metric: usize, epoch: u32) -> f32 {
+        self.columns[metric * self.epochs as usize + (epoch - self.first) as usize]
+    }
+}
+
+/// A trial's metrics, epoch by epoch; nothing of time, worker or attempt is in it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Curve {
+    /// The names of the columns.
+    pub metrics: Vec<Metric>,
+    /// One column a metric, each with a value an epoch, epoch 1 first.
+    pub columns: Vec<Vec<f32>>,
+}
+
+impl Curve {
+    /// A curve of these metrics without any epoch yet.
+    pub fn new(metrics: Vec<Metric>) -> Self {
+        let columns = vec![Vec::new(); metrics.len()];
+        Self { metrics, columns }
+    }
+
+    /// How many epochs it has.
+    pub fn epochs(&self) -> u32 {
+        self.columns.first().map_or(0, |column| column.len() as u32)
+    }
+
+    /// The column of a metric, if the curve has it.
+    pub fn column(&self, metric: Metric) -> Option<&[f32]> {
+        self.metrics
+            .iter()
+            .position(|&m| m == metric)
+            .map(|at| self.columns[at].as_slice())
+    }
+
+    /// Adds a block that begins with the next epoch.
+    ///
+    /// Returns false, and changes nothing, when the block is malformed or leaves a gap or repeats.
+    #[must_use]
+    pub fn push(&mut self, block: &Block) -> bool {
+        if block.first != self.epochs() + 1 || !block.is_well_formed(self.metrics.len()) {
+            return false;
+        }
+        let epochs = block.epochs as usize;
+        for (column, new) in self.columns.iter_mut().zip(block.columns.chunks_exact(epochs)) {
+            column.extend_from_slice(new);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metric_names_round_trip() {
+        for metric in [
+            Metric::TrainError,
+            Metric::TestError,
+            Metric::TrainLoss,
+            Metric::TestLoss,
+            Metric::TestDigitError(17),
+        ] {
+            assert_eq!(metric.to_string().parse(), Ok(metric));
+        }
+        assert!("test_eror".parse::<Metric>().is_err());
+    }
+
+    #[test]
+    fn a_curve_takes_the_next_epochs_and_no_others() {
+        let mut curve = Curve::new(vec![Metric::TrainError, Metric::TestError]);
+        let block = |first, values: [f32; 4]| Block {
+            first,
+            epochs: 2,
+            columns: values.to_vec(),
+            seconds: vec![0.1; 2],
+        };
+        assert!(curve.push(&block(1, [0.5, 0.4, 0.6, 0.5])));
+        assert!(!curve.push(&block(1, [0.5, 0.4, 0.6, 0.5])), "a repeat");
+        assert!(!curve.push(&block(4, [0.5, 0.4, 0.6, 0.5])), "a gap");
+        assert!(curve.push(&block(3, [0.3, 0.2, 0.4, 0.3])));
+        assert_eq!(
+            curve.column(Metric::TestError),
+            Some([0.6, 0.5, 0.4, 0.3].as_slice())
+        );
+    }
+}
