@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tenfold_types::{Fence, WorkerId};
 
 use crate::Millis;
+use crate::aggregate::Counts;
 
 /// Where a trial stands; each state carries its own data and no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,4 +49,68 @@ pub enum TrialState {
     Failed,
     /// It was cancelled.
     Cancelled,
+}
+
+impl TrialState {
+    /// The lease and worker that hold it.
+    pub fn holder(&self) -> Option<(Fence, WorkerId)> {
+        match self {
+            Self::Leased { fence, worker } | Self::Running { fence, worker } => Some((*fence, *worker)),
+            _ => None,
+        }
+    }
+
+    /// The attempt whose curve is the result.
+    pub fn accepted(&self) -> Option<Fence> {
+        match self {
+            Self::Succeeded { fence, .. } | Self::Diverged { fence, .. } => Some(*fence),
+            _ => None,
+        }
+    }
+
+    /// The length of the curve that is the result; 0 without one.
+    pub fn accepted_epochs(&self) -> u32 {
+        match self {
+            Self::Succeeded { epochs, .. } => *epochs,
+            Self::Diverged { epoch, .. } => epoch - 1,
+            _ => 0,
+        }
+    }
+
+    /// Whether it still waits or runs.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Pending | Self::Leased { .. } | Self::Running { .. } | Self::Backoff { .. } => true,
+            Self::Succeeded { .. } | Self::Diverged { .. } | Self::Failed | Self::Cancelled => false,
+        }
+    }
+
+    /// Whether it may become `next`. SUCCEEDED and DIVERGED never change; FAILED and CANCELLED only return to PENDING.
+    pub fn may_become(&self, next: &Self) -> bool {
+        match self {
+            Self::Succeeded { .. } | Self::Diverged { .. } => false,
+            Self::Failed | Self::Cancelled => matches!(next, Self::Pending),
+            Self::Pending => matches!(next, Self::Leased { .. } | Self::Cancelled),
+            Self::Backoff { .. } => matches!(next, Self::Pending | Self::Cancelled),
+            Self::Leased { fence, .. } | Self::Running { fence, .. } => match next {
+                Self::Running { fence: other, .. } => fence == other,
+                Self::Leased { .. } => false,
+                _ => true,
+            },
+        }
+    }
+
+    /// Its place in a count of states.
+    pub fn counter<'a>(&self, counts: &'a mut Counts) -> &'a mut u64 {
+        match self {
+            Self::Pending => &mut counts.pending,
+            Self::Leased { .. } => &mut counts.leased,
+            Self::Running { .. } => &mut counts.running,
+            Self::Backoff { .. } => &mut counts.backoff,
+            Self::Succeeded { .. } => &mut counts.succeeded,
+            Self::Diverged { .. } => &mut counts.diverged,
+            Self::Failed => &mut counts.failed,
+            Self::Cancelled => &mut counts.cancelled,
+        }
+    }
 }
