@@ -2,39 +2,53 @@
 //!
 //! One file per kind of layer. Nothing here computes: the trainer has a file of the same name that does.
 
-use serde::{Deserialize, Serialize};
+mod activation;
+mod architecture;
+mod conv2d;
+mod dropout;
+mod flatten;
+mod layer;
+mod linear;
+mod max_pool2d;
+mod outline;
+mod shape;
 
-/// What a layer takes and gives, for one sample (the batch is no part of it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Shape {
-    /// A vector of so many values.
-    Flat(u64),
-    /// An image.
-    Image {
-        /// Channels.
-        channels: u64,
-        /// Rows.
-        height: u64,
-        /// Columns.
-        width: u64,
-    },
-}
+pub use activation::{Gelu, LeakyRelu, Relu, Sigmoid, Tanh};
+pub use architecture::{Architecture, CLASSES, SIDE};
+pub use conv2d::Conv2d;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use layer::LayerError;
+pub use linear::Linear;
+pub use max_pool2d::MaxPool2d;
+pub use outline::{LayerOutline, Outline, ShapeError};
+pub use shape::{Flow, LayerKind, Misfit, Shape};
 
-/// A sub-network's layers, and how many sub-networks there are. The last layer must give the 10 classes of a digit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Architecture {
-    /// The name by which the sweep file calls it.
-    pub name: String,
-    /// How many sub-networks; sub-network `s` sees image `s mod 2`, a single one sees both as channels.
-    pub sub_networks: u32,
-    /// Their layers, first to last.
-    pub layers: Vec<Layer>,
-}
+use shape::{checked, window};
 
-/// One layer, as the sweep file writes it: `"relu"` or `{ linear = { units = 100 } }`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layer {
-    /// Placeholder until the layers' own files are there.
+// The order is the order of the frames' encoding: add new kinds at the end.
+layer::layers! {
+    /// See [`Linear`].
+    Linear,
+    /// See [`Conv2d`].
+    Conv2d,
+    /// See [`MaxPool2d`].
+    MaxPool2d,
+    /// See [`Flatten`].
+    Flatten,
+    /// See [`Relu`].
     Relu,
+    /// See [`LeakyRelu`].
+    LeakyRelu,
+    /// See [`Tanh`].
+    Tanh,
+    /// See [`Sigmoid`].
+    Sigmoid,
+    /// See [`Gelu`].
+    Gelu,
+    /// See [`Dropout`].
+    Dropout,
 }
+
+#[cfg(test)]
+mod tests;
