@@ -22,8 +22,13 @@ impl Readers {
     /// # Errors
     /// The store's.
     pub fn open(store: &dyn Store) -> Result<Self, StoreError> {
-        let free = (0..READERS).map(|_| store.reader()).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { free: Arc::new(Mutex::new(free)), permits: Arc::new(Semaphore::new(READERS)) })
+        let free = (0..READERS)
+            .map(|_| store.reader())
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            free: Arc::new(Mutex::new(free)),
+            permits: Arc::new(Semaphore::new(READERS)),
+        })
     }
 
     /// Reads on a thread that may block.
@@ -35,11 +40,16 @@ impl Readers {
         read: impl FnOnce(&mut dyn Reader) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
         let gone = || StoreError::Io(std::io::Error::other("the store's readers are closed"));
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| gone())?;
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| gone())?;
         let free = Arc::clone(&self.free);
         tokio::task::spawn_blocking(move || {
             let lock = || free.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(mut reader) = lock().pop() else { return Err(gone()) };
+            let Some(mut reader) = lock().pop() else {
+                return Err(gone());
+            };
             let result = read(reader.as_mut());
             lock().push(reader);
             drop(permit);

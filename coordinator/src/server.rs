@@ -8,12 +8,12 @@ use tenfold_core::Settings;
 use tenfold_proto::v1::control_server::ControlServer;
 use tenfold_proto::v1::fleet_server::FleetServer;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 
 use crate::grpc::{MAX_MESSAGE, Service};
 use crate::readers::Readers;
+use crate::shutdown::{self, Trigger};
 use crate::store::{self, StoreError};
 use crate::{results, turn};
 
@@ -37,7 +37,9 @@ pub struct ServerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}; is a coordinator running there already? choose another with --listen")]
+    #[error(
+        "cannot listen on {address}: {error}; is a coordinator running there already? choose another with --listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -60,7 +62,7 @@ pub struct Server {
     address: SocketAddr,
     service: Service,
     turn: turn::Running,
-    stop: watch::Sender<bool>,
+    stop: Trigger,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     logs: JoinHandle<()>,
 }
@@ -71,16 +73,29 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
-        let refused = |error| ServerError::Listen { address: config.listen, error };
+        let refused = |error| ServerError::Listen {
+            address: config.listen,
+            error,
+        };
         // The store first: a second coordinator is told of the first one by its lock, whatever port it has.
         let store = store::open(&config.store)?;
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let readers = Readers::open(store.as_ref())?;
         let term = config.lease_term.as_millis() as u64;
-        let turn = turn::start(store, Settings { lease_term: term, ..Settings::default() })?;
-        let (stop, shutdown) = watch::channel(false);
-        let service = Service { turn: turn.handle(), readers, shutdown: shutdown.clone() };
+        let turn = turn::start(
+            store,
+            Settings {
+                lease_term: term,
+                ..Settings::default()
+            },
+        )?;
+        let (stop, shutdown) = shutdown::channel();
+        let service = Service {
+            turn: turn.handle(),
+            readers,
+            shutdown: shutdown.clone(),
+        };
         let logs = tokio::spawn(results::keep_logs(service.clone(), config.results));
         let mut stopped = shutdown;
         let serving = tonic::transport::Server::builder()
@@ -90,11 +105,18 @@ impl Server {
             .add_service(ControlServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(FleetServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
-                _ = stopped.wait_for(|stop| *stop).await;
+                stopped.wait().await;
             });
         let serving = tokio::spawn(serving);
         tracing::info!(%address, store = config.store, "serving");
-        Ok(Self { address, service, turn, stop, serving, logs })
+        Ok(Self {
+            address,
+            service,
+            turn,
+            stop,
+            serving,
+            logs,
+        })
     }
 
     /// Where it listens.
@@ -119,7 +141,7 @@ impl Server {
 
     /// Answers what is under way, closes the store, and returns within a few seconds whatever the clients do.
     pub async fn shutdown(self) {
-        self.stop.send_replace(true);
+        self.stop.pull();
         let (mut serving, mut logs) = (self.serving, self.logs);
         if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
             serving.abort();

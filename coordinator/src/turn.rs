@@ -58,7 +58,10 @@ struct Clock {
 impl Clock {
     fn start() -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { began: Instant::now(), at: since_1970.as_millis() as Millis }
+        Self {
+            began: Instant::now(),
+            at: since_1970.as_millis() as Millis,
+        }
     }
 
     fn now(&self) -> Millis {
@@ -93,7 +96,13 @@ impl Turn {
     /// The store's, or [`StoreError::Corrupt`] when its rows make no state.
     pub fn open(mut store: Box<dyn Store>, settings: Settings, now: Millis) -> Result<Self, StoreError> {
         let (state, cursor) = load(store.as_mut(), settings, now)?;
-        Ok(Self { state, store, settings, cursor, broken: false })
+        Ok(Self {
+            state,
+            store,
+            settings,
+            cursor,
+            broken: false,
+        })
     }
 
     /// The state, as of the last turn.
@@ -113,8 +122,14 @@ impl Turn {
 
     /// One turn. The first thing decided is what time alone has brought about.
     pub fn step(&mut self, inputs: Vec<Input>, now: Millis) -> Outcome {
-        let mut outcome = Outcome { answers: Vec::new(), work_available: false, fatal: None };
-        if self.broken && let Err(error) = self.rebuild(now) {
+        let mut outcome = Outcome {
+            answers: Vec::new(),
+            work_available: false,
+            fatal: None,
+        };
+        if self.broken
+            && let Err(error) = self.rebuild(now)
+        {
             outcome.answers = inputs.iter().map(|_| Err(answer_for(&error))).collect();
             return outcome;
         }
@@ -125,7 +140,12 @@ impl Turn {
             for record in &transition.records {
                 self.state.evolve(record);
             }
-            records.extend(transition.records.into_iter().filter(tenfold_core::record::Record::is_durable));
+            records.extend(
+                transition
+                    .records
+                    .into_iter()
+                    .filter(tenfold_core::record::Record::is_durable),
+            );
             for effect in transition.effects {
                 match effect {
                     Effect::Answer(answer) => outcome.answers.push(answer.map_err(TurnError::from)),
@@ -140,7 +160,10 @@ impl Turn {
             Ok(cursor) => self.cursor = cursor,
             Err(error) => {
                 tracing::error!(%error, records = records.len(), "a commit failed; nothing of it is answered");
-                outcome.answers.iter_mut().for_each(|answer| *answer = Err(answer_for(&error)));
+                outcome
+                    .answers
+                    .iter_mut()
+                    .for_each(|answer| *answer = Err(answer_for(&error)));
                 outcome.work_available = false;
                 self.broken = true;
                 if error.is_fatal() {
@@ -171,7 +194,11 @@ fn load(store: &mut dyn Store, settings: Settings, now: Millis) -> Result<(State
 }
 
 fn answer_for(error: &StoreError) -> TurnError {
-    if error.is_full() { TurnError::Full(error.to_string()) } else { TurnError::Store(error.to_string()) }
+    if error.is_full() {
+        TurnError::Full(error.to_string())
+    } else {
+        TurnError::Store(error.to_string())
+    }
 }
 
 /// How handlers reach the thread. Cheap to clone.
@@ -202,7 +229,9 @@ impl Handle {
         look: impl FnOnce(&State, Millis) -> R + Send + 'static,
     ) -> Result<R, TurnError> {
         let (sender, answer) = oneshot::channel();
-        self.enqueue(Job::Read(Box::new(move |state, now| _ = sender.send(look(state, now)))))?;
+        self.enqueue(Job::Read(Box::new(move |state, now| {
+            _ = sender.send(look(state, now))
+        })))?;
         answer.await.map_err(|_| TurnError::Stopped)
     }
 
@@ -242,11 +271,28 @@ pub fn start(store: Box<dyn Store>, settings: Settings) -> Result<Running, Store
     let (commits, commits_seen) = watch::channel(turn.cursor());
     let (work, work_seen) = watch::channel(0);
     let (end, ended) = watch::channel(None);
-    let thread = std::thread::Builder::new().name("turn".to_owned()).spawn(move || {
-        let fatal = Thread { turn, clock, jobs, commits, work }.run();
-        end.send_replace(Some(fatal.map_or_else(String::new, |error| error.to_string())));
-    })?;
-    Ok(Running { handle: Handle { queue, commits: commits_seen, work: work_seen }, thread, ended })
+    let thread = std::thread::Builder::new()
+        .name("turn".to_owned())
+        .spawn(move || {
+            let fatal = Thread {
+                turn,
+                clock,
+                jobs,
+                commits,
+                work,
+            }
+            .run();
+            end.send_replace(Some(fatal.map_or_else(String::new, |error| error.to_string())));
+        })?;
+    Ok(Running {
+        handle: Handle {
+            queue,
+            commits: commits_seen,
+            work: work_seen,
+        },
+        thread,
+        ended,
+    })
 }
 
 impl Running {
@@ -319,7 +365,9 @@ impl Thread {
     /// Waits for a job or the next deadline, then collects what else is there.
     fn wait(&self) -> Result<Vec<Job>, RecvTimeoutError> {
         let deadline = self.turn.state().next_deadline();
-        let patience = deadline.map_or(3_600_000, |at| at.saturating_sub(self.clock.now()).clamp(1, 3_600_000));
+        let patience = deadline.map_or(3_600_000, |at| {
+            at.saturating_sub(self.clock.now()).clamp(1, 3_600_000)
+        });
         let mut jobs = vec![self.jobs.recv_timeout(Duration::from_millis(patience))?];
         let began = Instant::now();
         while jobs.len() < BATCH {

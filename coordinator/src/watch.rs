@@ -14,11 +14,12 @@ use tenfold_core::sweep::{Grouping, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_proto::v1;
 use tenfold_types::{Curve, Metric, SweepId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::grpc::messages;
 use crate::readers::Readers;
+use crate::shutdown::Shutdown;
 use crate::store::{Change, Cursor, Reader, StoreError};
 use crate::turn::Handle;
 
@@ -104,7 +105,7 @@ pub async fn watch(
     readers: Readers,
     options: Watch,
     out: mpsc::Sender<Seen>,
-    mut shutdown: watch::Receiver<bool>,
+    mut shutdown: Shutdown,
 ) -> Result<(), WatchError> {
     let mut commits = turn.commits();
     let mut watcher = Watcher {
@@ -120,7 +121,9 @@ pub async fn watch(
     loop {
         let began = Instant::now();
         commits.borrow_and_update();
-        let Some(over) = watcher.pass().await? else { return Ok(()) };
+        let Some(over) = watcher.pass().await? else {
+            return Ok(());
+        };
         if over || !watcher.options.follow {
             return Ok(());
         }
@@ -128,7 +131,7 @@ pub async fn watch(
         let mut changed = false;
         loop {
             tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return Err(WatchError::Stopped),
+                () = shutdown.wait() => return Err(WatchError::Stopped),
                 () = watcher.out.closed() => return Ok(()),
                 () = tokio::time::sleep_until(next), if changed => break,
                 commit = commits.changed() => {
@@ -158,8 +161,13 @@ struct Watcher {
 impl Watcher {
     async fn status(&self) -> Result<v1::SweepStatus, WatchError> {
         let id = self.options.sweep;
-        let status = self.turn.read(move |state, _| state.sweep(id).map(messages::sweep_status)).await;
-        status.map_err(|_| WatchError::Stopped)?.ok_or(WatchError::Gone(id))
+        let status = self
+            .turn
+            .read(move |state, _| state.sweep(id).map(messages::sweep_status))
+            .await;
+        status
+            .map_err(|_| WatchError::Stopped)?
+            .ok_or(WatchError::Gone(id))
     }
 
     /// Whether the sweep is over; `None` when nobody listens any more.
@@ -170,7 +178,10 @@ impl Watcher {
         let mut since = self.cursor;
         let mut touched: BTreeMap<u64, bool> = BTreeMap::new();
         loop {
-            let changes = self.readers.with(move |reader| reader.changes(id, since, PAGE)).await?;
+            let changes = self
+                .readers
+                .with(move |reader| reader.changes(id, since, PAGE))
+                .await?;
             since = changes.cursor;
             for change in changes.rows {
                 match (change, self.options.raw) {
@@ -184,7 +195,10 @@ impl Watcher {
                             return Ok(None);
                         }
                     }
-                    (Change::Trial(TrialRow { id, .. }) | Change::Epochs(EpochsRow { trial: id, .. }), false) => {
+                    (
+                        Change::Trial(TrialRow { id, .. }) | Change::Epochs(EpochsRow { trial: id, .. }),
+                        false,
+                    ) => {
                         touched.insert(self.options.grouping.group_of(id.key.index), true);
                     }
                     (Change::Sweep(_), _) => {}
@@ -221,9 +235,14 @@ impl Watcher {
     async fn tell_group(&mut self, group: u64) -> Result<bool, WatchError> {
         let (id, grouping) = (self.options.sweep, Arc::clone(&self.options.grouping));
         let control = self.turn.read(move |state, _| {
-            state.sweep(id).map(|sweep| (sweep.row().control, Arc::clone(sweep.sweep())))
+            state
+                .sweep(id)
+                .map(|sweep| (sweep.row().control, sweep.sweep().clone()))
         });
-        let (control, sweep) = control.await.map_err(|_| WatchError::Stopped)?.ok_or(WatchError::Gone(id))?;
+        let (control, sweep) = control
+            .await
+            .map_err(|_| WatchError::Stopped)?
+            .ok_or(WatchError::Gone(id))?;
         let read = move |reader: &mut dyn Reader| group_curves(reader, &sweep, id, control, &grouping, group);
         let curves = self.readers.with(read).await?;
         if curves.group.counts.open() == 0 {
@@ -238,7 +257,13 @@ impl Watcher {
     }
 
     async fn tell(&self, event: Event) -> bool {
-        self.out.send(Seen { cursor: self.cursor, event }).await.is_ok()
+        self.out
+            .send(Seen {
+                cursor: self.cursor,
+                event,
+            })
+            .await
+            .is_ok()
     }
 }
 
@@ -290,8 +315,17 @@ pub fn group_curves(
             Control::Active | Control::Paused => counts.pending += untouched,
         }
     }
-    let group = Group { stage: 0, index: group, values: grouping.values(group), counts };
-    Ok(GroupCurves { group, accepted, running })
+    let group = Group {
+        stage: 0,
+        index: group,
+        values: grouping.values(group),
+        counts,
+    };
+    Ok(GroupCurves {
+        group,
+        accepted,
+        running,
+    })
 }
 
 impl GroupCurves {
@@ -299,13 +333,22 @@ impl GroupCurves {
     pub fn result(self) -> GroupResult {
         let curves: Vec<&Curve> = self.accepted.iter().collect();
         let (metrics, epochs) = aggregate::aggregate(&curves);
-        GroupResult { group: self.group, metrics, epochs }
+        GroupResult {
+            group: self.group,
+            metrics,
+            epochs,
+        }
     }
 
     /// The newest epoch, over all trials that have reached it; none before the first epoch.
     pub fn progress(self) -> Option<GroupProgress> {
         let curves: Vec<&Curve> = self.accepted.iter().chain(&self.running).collect();
         let (epoch, metrics, statistics) = aggregate::newest(&curves)?;
-        Some(GroupProgress { group: self.group, epoch, metrics, statistics })
+        Some(GroupProgress {
+            group: self.group,
+            epoch,
+            metrics,
+            statistics,
+        })
     }
 }

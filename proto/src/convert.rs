@@ -37,7 +37,10 @@ pub enum ConvertError {
 }
 
 fn invalid<E: ToString>(what: &'static str) -> impl FnOnce(E) -> ConvertError {
-    move |error| ConvertError::Invalid { what, error: error.to_string() }
+    move |error| ConvertError::Invalid {
+        what,
+        error: error.to_string(),
+    }
 }
 
 macro_rules! ids {
@@ -57,13 +60,21 @@ ids! {
 
 impl From<TrialKey> for v1::TrialKey {
     fn from(key: TrialKey) -> Self {
-        Self { stage: key.stage, index: key.index, repetition: key.repetition }
+        Self {
+            stage: key.stage,
+            index: key.index,
+            repetition: key.repetition,
+        }
     }
 }
 
 impl From<v1::TrialKey> for TrialKey {
     fn from(key: v1::TrialKey) -> Self {
-        Self { stage: key.stage, repetition: key.repetition, index: key.index }
+        Self {
+            stage: key.stage,
+            repetition: key.repetition,
+            index: key.index,
+        }
     }
 }
 
@@ -92,18 +103,23 @@ impl TryFrom<v1::Value> for Value {
     type Error = ConvertError;
     fn try_from(value: v1::Value) -> Result<Self, ConvertError> {
         use v1::value::Kind;
-        Ok(match value.kind.ok_or(ConvertError::Missing("kind of a value"))? {
-            Kind::Boolean(value) => Self::Bool(value),
-            Kind::Integer(value) => Self::Int(value),
-            Kind::Number(value) => Self::Float(value),
-            Kind::Text(value) => Self::Text(value),
-        })
+        Ok(
+            match value.kind.ok_or(ConvertError::Missing("kind of a value"))? {
+                Kind::Boolean(value) => Self::Bool(value),
+                Kind::Integer(value) => Self::Int(value),
+                Kind::Number(value) => Self::Float(value),
+                Kind::Text(value) => Self::Text(value),
+            },
+        )
     }
 }
 
 /// A setting with its value, for the wire.
 pub fn assignment(setting: &str, value: &Value) -> v1::Assignment {
-    v1::Assignment { setting: setting.to_owned(), value: Some(value.into()) }
+    v1::Assignment {
+        setting: setting.to_owned(),
+        value: Some(value.into()),
+    }
 }
 
 /// The name and the value of an assignment.
@@ -111,7 +127,9 @@ pub fn assignment(setting: &str, value: &Value) -> v1::Assignment {
 /// # Errors
 /// When it has no value.
 pub fn assigned(assignment: v1::Assignment) -> Result<(String, Value), ConvertError> {
-    let value = assignment.value.ok_or(ConvertError::Missing("value of an assignment"))?;
+    let value = assignment
+        .value
+        .ok_or(ConvertError::Missing("value of an assignment"))?;
     Ok((assignment.setting, value.try_into()?))
 }
 
@@ -129,7 +147,12 @@ impl From<&Block> for v1::Block {
 /// Takes the lists over as they are; [`Block::is_well_formed`] says whether they fit.
 impl From<v1::Block> for Block {
     fn from(block: v1::Block) -> Self {
-        Self { first: block.first, epochs: block.epochs, columns: block.columns, seconds: block.seconds }
+        Self {
+            first: block.first,
+            epochs: block.epochs,
+            columns: block.columns,
+            seconds: block.seconds,
+        }
     }
 }
 
@@ -157,7 +180,11 @@ impl From<&Architecture> for v1::Architecture {
     fn from(architecture: &Architecture) -> Self {
         let layer = |layer: &Layer| v1::Layer {
             name: layer.name().to_owned(),
-            settings: layer.settings().iter().map(|(name, value)| assignment(name, value)).collect(),
+            settings: layer
+                .settings()
+                .iter()
+                .map(|(name, value)| assignment(name, value))
+                .collect(),
         };
         Self {
             name: architecture.name.clone(),
@@ -171,13 +198,21 @@ impl TryFrom<v1::Architecture> for Architecture {
     type Error = ConvertError;
     fn try_from(architecture: v1::Architecture) -> Result<Self, ConvertError> {
         let layer = |layer: v1::Layer| {
-            let settings = layer.settings.into_iter().map(assigned).collect::<Result<Vec<_>, _>>()?;
+            let settings = layer
+                .settings
+                .into_iter()
+                .map(assigned)
+                .collect::<Result<Vec<_>, _>>()?;
             Layer::from_settings(&layer.name, &settings).map_err(invalid("layer"))
         };
         Ok(Self {
             name: architecture.name,
             sub_networks: architecture.sub_networks,
-            layers: architecture.layers.into_iter().map(layer).collect::<Result<_, _>>()?,
+            layers: architecture
+                .layers
+                .into_iter()
+                .map(layer)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -209,7 +244,10 @@ impl TryFrom<v1::TrialSpec> for TrialSpec {
     type Error = ConvertError;
     fn try_from(spec: v1::TrialSpec) -> Result<Self, ConvertError> {
         Ok(Self {
-            architecture: spec.architecture.ok_or(ConvertError::Missing("architecture"))?.try_into()?,
+            architecture: spec
+                .architecture
+                .ok_or(ConvertError::Missing("architecture"))?
+                .try_into()?,
             weight_sharing: spec.weight_sharing,
             auxiliary_loss: spec.auxiliary_loss,
             aux_weight: spec.aux_weight,
@@ -261,5 +299,9 @@ pub fn ended(outcome: Option<v1::finish_request::Outcome>) -> Result<(Outcome, S
 /// # Errors
 /// When it is.
 pub fn fence(fence: u64) -> Result<Fence, ConvertError> {
-    if fence == 0 { Err(ConvertError::Missing("fence")) } else { Ok(Fence(fence)) }
+    if fence == 0 {
+        Err(ConvertError::Missing("fence"))
+    } else {
+        Ok(Fence(fence))
+    }
 }

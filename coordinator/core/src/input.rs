@@ -1,7 +1,5 @@
 //! What comes into a decision and what comes out of it.
 
-use std::sync::Arc;
-
 use tenfold_types::{Block, Fence, Outcome, RequestId, SweepId, TrialKey, TrialSpec, WorkerId};
 
 use crate::record::{Record, WorkerRow};
@@ -11,7 +9,7 @@ use crate::sweep::Sweep;
 #[derive(Debug, Clone)]
 pub enum Input {
     /// A person submits a sweep.
-    Submit(Arc<Sweep>),
+    Submit(Sweep),
     /// A person asks something of a sweep.
     Order {
         /// The sweep.
@@ -217,7 +215,9 @@ pub enum Refusal {
         attempt: u32,
     },
     /// Epochs are missing in between.
-    #[error("epoch {got} of trial {key} came, but the next one is {expected}; epochs are numbered without gaps")]
+    #[error(
+        "epoch {got} of trial {key} came, but the next one is {expected}; epochs are numbered without gaps"
+    )]
     Gap {
         /// The trial.
         key: TrialKey,
@@ -268,11 +268,17 @@ pub enum Refusal {
 
 impl Transition {
     pub(crate) fn answer(answer: Answer) -> Self {
-        Self { records: Vec::new(), effects: vec![Effect::Answer(Ok(answer))] }
+        Self {
+            records: Vec::new(),
+            effects: vec![Effect::Answer(Ok(answer))],
+        }
     }
 
     pub(crate) fn refuse(refusal: Refusal) -> Self {
-        Self { records: Vec::new(), effects: vec![Effect::Answer(Err(refusal))] }
+        Self {
+            records: Vec::new(),
+            effects: vec![Effect::Answer(Err(refusal))],
+        }
     }
 
     pub(crate) fn with(mut self, records: Vec<Record>) -> Self {

@@ -11,8 +11,13 @@ use crate::state::{State, SweepState};
 use crate::trial::TrialState;
 
 pub(crate) fn register(row: WorkerRow, now: Millis) -> Transition {
-    let seen = Record::Seen { worker: row.id, at: now };
-    Transition::answer(Answer::Registered).with(vec![Record::Worker(row), seen]).and_work(false)
+    let seen = Record::Seen {
+        worker: row.id,
+        at: now,
+    };
+    Transition::answer(Answer::Registered)
+        .with(vec![Record::Worker(row), seen])
+        .and_work(false)
 }
 
 /// A heartbeat renews the leases it names that are this worker's, and says which of the others are over.
@@ -30,7 +35,9 @@ pub(crate) fn heartbeat(state: &State, worker: WorkerId, fences: &[Fence], now: 
                 records.push(Record::Renewed { fence, expires });
                 if let Some(sweep) = state.sweep(lease.row.sweep) {
                     let gone = |key: &TrialKey| {
-                        sweep.trial(*key).is_some_and(|trial| matches!(trial.state, TrialState::Cancelled))
+                        sweep
+                            .trial(*key)
+                            .is_some_and(|trial| matches!(trial.state, TrialState::Cancelled))
                     };
                     let keys = lease.row.trials.iter().map(|(key, _)| *key);
                     cancelled.extend(keys.filter(gone).map(|key| (fence, key)));
@@ -49,7 +56,9 @@ pub(crate) fn append(
     fence: Fence,
     trials: &[TrialEpochs],
 ) -> Transition {
-    let Some(sweep) = state.sweep(id) else { return Transition::refuse(Refusal::UnknownSweep(id)) };
+    let Some(sweep) = state.sweep(id) else {
+        return Transition::refuse(Refusal::UnknownSweep(id));
+    };
     let mut records = Vec::new();
     let mut acknowledgements = Vec::with_capacity(trials.len());
     let mut named = BTreeSet::new();
@@ -79,9 +88,17 @@ fn append_trial(
     let row = match attempt(state, sweep, worker, fence, key, trial.attempt)? {
         Attempt::Held(row) => row,
         Attempt::Accepted(row) => {
-            return Ok(Acknowledgement { epochs: row.state.accepted_epochs(), cancelled: false });
+            return Ok(Acknowledgement {
+                epochs: row.state.accepted_epochs(),
+                cancelled: false,
+            });
         }
-        Attempt::Cancelled => return Ok(Acknowledgement { epochs: 0, cancelled: true }),
+        Attempt::Cancelled => {
+            return Ok(Acknowledgement {
+                epochs: 0,
+                cancelled: true,
+            });
+        }
     };
     let nothing = Curve::default();
     let live = sweep.live(key).unwrap_or(&nothing);
@@ -89,14 +106,26 @@ fn append_trial(
     for block in &trial.blocks {
         check(key, block, live.metrics.len(), sweep.sweep().epochs())?;
         compare(key, block, live)?;
-        let Some(fresh) = block.from_epoch(live.epochs() + 1) else { continue };
+        let Some(fresh) = block.from_epoch(live.epochs() + 1) else {
+            continue;
+        };
         let expected = new.as_ref().map_or(live.epochs(), Block::last) + 1;
         match &mut new {
-            _ if fresh.first != expected => return Err(Refusal::Gap { key, got: fresh.first, expected }),
+            _ if fresh.first != expected => {
+                return Err(Refusal::Gap {
+                    key,
+                    got: fresh.first,
+                    expected,
+                });
+            }
             None => new = Some(fresh),
             Some(joined) => {
                 if !joined.join(&fresh) {
-                    return Err(Refusal::Gap { key, got: fresh.first, expected });
+                    return Err(Refusal::Gap {
+                        key,
+                        got: fresh.first,
+                        expected,
+                    });
                 }
             }
         }
@@ -105,11 +134,22 @@ fn append_trial(
     if let Some(block) = new {
         epochs = block.last();
         if matches!(row.state, TrialState::Leased { .. }) {
-            records.push(Record::Trial(TrialRow { state: TrialState::Running { fence, worker }, ..row.clone() }));
+            records.push(Record::Trial(TrialRow {
+                state: TrialState::Running { fence, worker },
+                ..row.clone()
+            }));
         }
-        records.push(Record::Epochs(EpochsRow { trial: row.id, fence, attempt: trial.attempt, block }));
+        records.push(Record::Epochs(EpochsRow {
+            trial: row.id,
+            fence,
+            attempt: trial.attempt,
+            block,
+        }));
     }
-    Ok(Acknowledgement { epochs, cancelled: false })
+    Ok(Acknowledgement {
+        epochs,
+        cancelled: false,
+    })
 }
 
 fn check(key: TrialKey, block: &Block, metrics: usize, epochs: u32) -> Result<(), Refusal> {
@@ -125,10 +165,20 @@ fn check(key: TrialKey, block: &Block, metrics: usize, epochs: u32) -> Result<()
         ));
     }
     if block.last() > epochs {
-        return malformed(format!("epoch {} came, but the sweep trains {epochs}", block.last()));
+        return malformed(format!(
+            "epoch {} came, but the sweep trains {epochs}",
+            block.last()
+        ));
     }
-    if let Some(value) = block.columns.iter().chain(&block.seconds).find(|value| !value.is_finite()) {
-        return malformed(format!("a value is {value}; a diverged epoch is no part of the curve"));
+    if let Some(value) = block
+        .columns
+        .iter()
+        .chain(&block.seconds)
+        .find(|value| !value.is_finite())
+    {
+        return malformed(format!(
+            "a value is {value}; a diverged epoch is no part of the curve"
+        ));
     }
     Ok(())
 }
@@ -173,7 +223,11 @@ fn attempt<'a>(
     }
     let row = row
         .filter(|_| lease.row.trials.contains(&(key, number)))
-        .ok_or(Refusal::UnknownAttempt { fence, key, attempt: number })?;
+        .ok_or(Refusal::UnknownAttempt {
+            fence,
+            key,
+            attempt: number,
+        })?;
     match row.state.holder() {
         Some((held, _)) if held == fence => Ok(Attempt::Held(row)),
         _ if matches!(row.state, TrialState::Cancelled) => Ok(Attempt::Cancelled),
@@ -186,7 +240,14 @@ pub(crate) fn finish(state: &State, finish: Finish, now: Millis) -> Transition {
     let Some(sweep) = state.sweep(finish.sweep) else {
         return Transition::refuse(Refusal::UnknownSweep(finish.sweep));
     };
-    let row = match attempt(state, sweep, finish.worker, finish.fence, finish.key, finish.attempt) {
+    let row = match attempt(
+        state,
+        sweep,
+        finish.worker,
+        finish.fence,
+        finish.key,
+        finish.attempt,
+    ) {
         Ok(Attempt::Held(row)) => row,
         Ok(Attempt::Accepted(_) | Attempt::Cancelled) => return Transition::answer(Answer::Finished),
         Err(refusal) => return Transition::refuse(refusal),
@@ -197,18 +258,39 @@ pub(crate) fn finish(state: &State, finish: Finish, now: Millis) -> Transition {
         Outcome::Diverged { epoch } => Some(epoch.saturating_sub(1)),
         Outcome::Failed { .. } | Outcome::Released => None,
     };
-    let impossible = matches!(finish.outcome, Outcome::Diverged { epoch } if epoch == 0 || epoch > sweep.sweep().epochs());
+    let impossible =
+        matches!(finish.outcome, Outcome::Diverged { epoch } if epoch == 0 || epoch > sweep.sweep().epochs());
     if let Some(wanted) = wanted.filter(|&wanted| impossible || wanted != have || finish.epochs != have) {
         let claimed = finish.epochs;
-        return Transition::refuse(Refusal::IncompleteCurve { key: finish.key, claimed, have, wanted });
+        return Transition::refuse(Refusal::IncompleteCurve {
+            key: finish.key,
+            claimed,
+            have,
+            wanted,
+        });
     }
     let mut records = Vec::new();
     let (outcome, stderr) = (finish.outcome, finish.stderr);
-    end_trial(state, sweep, finish.fence, row, End { outcome, stderr, said: None }, now, &mut records);
+    end_trial(
+        state,
+        sweep,
+        finish.fence,
+        row,
+        End {
+            outcome,
+            stderr,
+            said: None,
+        },
+        now,
+        &mut records,
+    );
     let Some(lease) = state.lease(finish.fence) else {
         return Transition::refuse(Refusal::StaleFence(finish.fence));
     };
-    if sweep.held_by(finish.fence, &lease.row).all(|key| key == finish.key) {
+    if sweep
+        .held_by(finish.fence, &lease.row)
+        .all(|key| key == finish.key)
+    {
         records.push(Record::LeaseClosed(finish.fence));
     }
     let free = returns_work(&records);
@@ -238,7 +320,10 @@ fn end_trial(
     row.state = match end.outcome {
         Outcome::Succeeded => {
             "succeeded".clone_into(&mut ended);
-            TrialState::Succeeded { fence, epochs: sweep.sweep().epochs() }
+            TrialState::Succeeded {
+                fence,
+                epochs: sweep.sweep().epochs(),
+            }
         }
         Outcome::Diverged { epoch } => {
             ended = format!("diverged in epoch {epoch}");
@@ -252,8 +337,12 @@ fn end_trial(
             if row.failures >= settings.failure_limit {
                 TrialState::Failed
             } else {
-                let doubled = settings.backoff_base.saturating_mul(1 << (row.failures - 1).min(32));
-                TrialState::Backoff { until: now + doubled.min(settings.backoff_cap) }
+                let doubled = settings
+                    .backoff_base
+                    .saturating_mul(1 << (row.failures - 1).min(32));
+                TrialState::Backoff {
+                    until: now + doubled.min(settings.backoff_cap),
+                }
             }
         }
         Outcome::Released => {
@@ -271,8 +360,14 @@ fn end_trial(
     if let Some(lease) = state.lease(fence) {
         let ended = end.said.map_or(ended, str::to_owned);
         let (trial, number) = (row.id, row.attempts);
-        let ending = Ending { ended, error, stderr: end.stderr };
-        records.push(Record::Attempt(ended_attempt(state, &lease.row, trial, number, ending, now)));
+        let ending = Ending {
+            ended,
+            error,
+            stderr: end.stderr,
+        };
+        records.push(Record::Attempt(ended_attempt(
+            state, &lease.row, trial, number, ending, now,
+        )));
     }
     records.push(Record::Trial(row));
 }
@@ -296,7 +391,8 @@ pub(crate) fn ended_attempt(
 ) -> AttemptRow {
     let worker = state.worker(lease.worker).map(|worker| &worker.row);
     let slot = worker.and_then(|worker| worker.slots.get(lease.slot as usize));
-    let of_worker = |text: fn(&WorkerRow) -> &String| worker.map_or_else(String::new, |row| text(row).clone());
+    let of_worker =
+        |text: fn(&WorkerRow) -> &String| worker.map_or_else(String::new, |row| text(row).clone());
     AttemptRow {
         trial,
         number,
@@ -322,8 +418,11 @@ pub(crate) fn tick(state: &State, now: Millis) -> Transition {
         if let Some(sweep) = state.sweep(lease.row.sweep) {
             for key in sweep.held_by(lease.row.fence, &lease.row) {
                 if let Some(row) = sweep.trial(key) {
-                    let end =
-                        End { outcome: Outcome::Released, stderr: String::new(), said: Some("lease expired") };
+                    let end = End {
+                        outcome: Outcome::Released,
+                        stderr: String::new(),
+                        said: Some("lease expired"),
+                    };
                     end_trial(state, sweep, lease.row.fence, row, end, now, &mut records);
                 }
             }
@@ -333,7 +432,10 @@ pub(crate) fn tick(state: &State, now: Millis) -> Transition {
     for sweep in state.unfinished_sweeps() {
         for key in sweep.rested(now) {
             if let Some(row) = sweep.trial(key) {
-                records.push(Record::Trial(TrialRow { state: TrialState::Pending, ..row.clone() }));
+                records.push(Record::Trial(TrialRow {
+                    state: TrialState::Pending,
+                    ..row.clone()
+                }));
             }
         }
     }

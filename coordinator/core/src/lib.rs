@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 
 use tenfold_types::{SweepId, TrialKey};
 
-pub use input::{Acknowledgement, Answer, Effect, Finish, Grant, Input, Order, Refusal, TrialEpochs, Transition};
+pub use input::{
+    Acknowledgement, Answer, Effect, Finish, Grant, Input, Order, Refusal, Transition, TrialEpochs,
+};
 use record::{Control, Record, SweepRow};
 pub use state::{Lease, Settings, State, SweepState, Worker};
 
@@ -31,10 +33,18 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
         Input::Submit(sweep) => order::submit(state, &sweep, now),
         Input::Order { sweep, order } => order::order(state, sweep, order, now),
         Input::Register(row) => lease::register(row, now),
-        Input::Acquire { worker, request, slot, max_trials } => {
-            schedule::acquire(state, worker, request, slot, max_trials, now)
-        }
-        Input::Append { worker, sweep, fence, trials } => lease::append(state, worker, sweep, fence, &trials),
+        Input::Acquire {
+            worker,
+            request,
+            slot,
+            max_trials,
+        } => schedule::acquire(state, worker, request, slot, max_trials, now),
+        Input::Append {
+            worker,
+            sweep,
+            fence,
+            trials,
+        } => lease::append(state, worker, sweep, fence, &trials),
         Input::Finish(finish) => lease::finish(state, finish, now),
         Input::Heartbeat { worker, fences } => lease::heartbeat(state, worker, &fences, now),
         Input::Tick => lease::tick(state, now),
@@ -54,7 +64,11 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
             _ => {}
         }
     }
-    let touched: Vec<SweepId> = rows.keys().copied().chain(changed.keys().map(|(sweep, _)| *sweep)).collect();
+    let touched: Vec<SweepId> = rows
+        .keys()
+        .copied()
+        .chain(changed.keys().map(|(sweep, _)| *sweep))
+        .collect();
     for id in touched {
         // A new sweep has trials, and none of them is over.
         let Some(sweep) = state.sweep(id) else { continue };
@@ -74,7 +88,12 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
             }
             open_touched += u64::from(*open);
         }
-        let open = open_touched + if row.control == Control::Stopped { 0 } else { untouched };
+        let open = open_touched
+            + if row.control == Control::Stopped {
+                0
+            } else {
+                untouched
+            };
         if (open == 0) != row.finished_at.is_some() {
             row.finished_at = (open == 0).then_some(now);
             records.push(Record::Sweep(row.clone()));

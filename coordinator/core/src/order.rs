@@ -1,7 +1,5 @@
 //! What people ask: submit, pause, resume, stop, cancel, retry.
 
-use std::sync::Arc;
-
 use tenfold_types::{SweepId, TrialKey};
 
 use crate::Millis;
@@ -13,12 +11,18 @@ use crate::sweep::Sweep;
 use crate::trial::TrialState;
 
 /// Idempotent: the id is the hash of the text, so the same text finds the sweep that is there.
-pub(crate) fn submit(state: &State, sweep: &Arc<Sweep>, now: Millis) -> Transition {
+pub(crate) fn submit(state: &State, sweep: &Sweep, now: Millis) -> Transition {
     let id = sweep.id();
     if state.sweep(id).is_some() {
-        return Transition::answer(Answer::Submitted { sweep: id, existing: true });
+        return Transition::answer(Answer::Submitted {
+            sweep: id,
+            existing: true,
+        });
     }
-    let counters = Counters { sweeps: state.counters().sweeps + 1, ..state.counters() };
+    let counters = Counters {
+        sweeps: state.counters().sweeps + 1,
+        ..state.counters()
+    };
     let row = SweepRow {
         id,
         number: counters.sweeps,
@@ -28,16 +32,27 @@ pub(crate) fn submit(state: &State, sweep: &Arc<Sweep>, now: Millis) -> Transiti
         finished_at: None,
         control: Control::Active,
     };
-    Transition::answer(Answer::Submitted { sweep: id, existing: false })
-        .with(vec![Record::Counters(counters), Record::Sweep(row)])
-        .and_work(true)
+    Transition::answer(Answer::Submitted {
+        sweep: id,
+        existing: false,
+    })
+    .with(vec![Record::Counters(counters), Record::Sweep(row)])
+    .and_work(true)
 }
 
 pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Transition {
-    let Some(sweep) = state.sweep(id) else { return Transition::refuse(Refusal::UnknownSweep(id)) };
+    let Some(sweep) = state.sweep(id) else {
+        return Transition::refuse(Refusal::UnknownSweep(id));
+    };
     let row = sweep.row();
     let over = row.finished_at.is_some();
-    let refuse = |state, hint| Transition::refuse(Refusal::NotNow { sweep: id, state, hint });
+    let refuse = |state, hint| {
+        Transition::refuse(Refusal::NotNow {
+            sweep: id,
+            state,
+            hint,
+        })
+    };
     let mut records = Vec::new();
     match order {
         Order::Pause if over => return refuse("over", "there is nothing to pause"),
@@ -60,12 +75,24 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
             cancel(sweep, sweep.waiting(), &mut records);
             for lease in state.leases().filter(|lease| lease.row.sweep == id) {
                 let fence = lease.row.fence;
-                for trial in sweep.held_by(fence, &lease.row).filter_map(|key| sweep.trial(key)) {
-                    let ending = Ending { ended: "cancelled".to_owned(), ..Ending::default() };
+                for trial in sweep
+                    .held_by(fence, &lease.row)
+                    .filter_map(|key| sweep.trial(key))
+                {
+                    let ending = Ending {
+                        ended: "cancelled".to_owned(),
+                        ..Ending::default()
+                    };
                     let attempt = ended_attempt(state, &lease.row, trial.id, trial.attempts, ending, now);
                     records.push(Record::Attempt(attempt));
-                    records.push(Record::EpochsDropped { trial: trial.id, fence });
-                    records.push(Record::Trial(TrialRow { state: TrialState::Cancelled, ..trial.clone() }));
+                    records.push(Record::EpochsDropped {
+                        trial: trial.id,
+                        fence,
+                    });
+                    records.push(Record::Trial(TrialRow {
+                        state: TrialState::Cancelled,
+                        ..trial.clone()
+                    }));
                 }
                 // Its worker learns from the next heartbeat, at most a second away, that the lease is over.
                 records.push(Record::LeaseClosed(fence));
@@ -84,21 +111,31 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
             } else if retried > 0 {
                 return refuse("stopped", "retry its cancelled trials too, or resume it first");
             }
-            return Transition::answer(Answer::Ordered { retried }).with(records).and_work(retried > 0);
+            return Transition::answer(Answer::Ordered { retried })
+                .with(records)
+                .and_work(retried > 0);
         }
     }
-    Transition::answer(Answer::Ordered { retried: 0 }).with(records).and_work(order == Order::Resume)
+    Transition::answer(Answer::Ordered { retried: 0 })
+        .with(records)
+        .and_work(order == Order::Resume)
 }
 
 fn set_control(sweep: &SweepState, control: Control, records: &mut Vec<Record>) {
     if sweep.row().control != control {
-        records.push(Record::Sweep(SweepRow { control, ..sweep.row().clone() }));
+        records.push(Record::Sweep(SweepRow {
+            control,
+            ..sweep.row().clone()
+        }));
     }
 }
 
 fn cancel(sweep: &SweepState, keys: impl Iterator<Item = TrialKey>, records: &mut Vec<Record>) {
     for key in keys {
-        records.push(Record::Trial(TrialRow { state: TrialState::Cancelled, ..sweep.row_of(key) }));
+        records.push(Record::Trial(TrialRow {
+            state: TrialState::Cancelled,
+            ..sweep.row_of(key)
+        }));
     }
 }
 

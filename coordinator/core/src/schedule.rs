@@ -17,9 +17,15 @@ pub(crate) fn acquire(
     max_trials: u32,
     now: Millis,
 ) -> Transition {
-    let Some(known) = state.worker(worker) else { return Transition::refuse(Refusal::UnknownWorker(worker)) };
+    let Some(known) = state.worker(worker) else {
+        return Transition::refuse(Refusal::UnknownWorker(worker));
+    };
     let Some(device) = known.row.slots.get(slot as usize) else {
-        return Transition::refuse(Refusal::UnknownSlot { worker, slot, slots: known.row.slots.len() });
+        return Transition::refuse(Refusal::UnknownSlot {
+            worker,
+            slot,
+            slots: known.row.slots.len(),
+        });
     };
     if max_trials == 0 {
         return Transition::refuse(Refusal::EmptyPack);
@@ -27,7 +33,10 @@ pub(crate) fn acquire(
     let seen = Record::Seen { worker, at: now };
     let expires = now + state.settings().lease_term;
     if let Some(lease) = state.lease_of_request(worker, request) {
-        let renewed = Record::Renewed { fence: lease.row.fence, expires };
+        let renewed = Record::Renewed {
+            fence: lease.row.fence,
+            expires,
+        };
         return Transition::answer(regrant(state, lease)).with(vec![seen, renewed]);
     }
     let Some(sweep) = fairest(state, device.kind) else {
@@ -36,10 +45,18 @@ pub(crate) fn acquire(
     let keys = pack(sweep, max_trials);
     let id = sweep.row().id;
     let fence = Fence(state.counters().fence + 1);
-    let mut records = vec![seen, Record::Counters(Counters { fence: fence.0, ..state.counters() })];
+    let mut records = vec![
+        seen,
+        Record::Counters(Counters {
+            fence: fence.0,
+            ..state.counters()
+        }),
+    ];
     let mut granted = Vec::with_capacity(keys.len());
     for key in keys {
-        let Some(spec) = sweep.sweep().spec(key.index, key.repetition) else { continue };
+        let Some(spec) = sweep.sweep().spec(key.index, key.repetition) else {
+            continue;
+        };
         let mut row = sweep.row_of(key);
         row.state = TrialState::Leased { fence, worker };
         row.attempts += 1;
@@ -72,7 +89,12 @@ pub(crate) fn acquire(
         trials: granted.iter().map(|(key, attempt, _)| (*key, *attempt)).collect(),
     }));
     records.push(Record::Renewed { fence, expires });
-    Transition::answer(Answer::Leased(Grant { fence, sweep: id, trials: granted })).with(records)
+    Transition::answer(Answer::Leased(Grant {
+        fence,
+        sweep: id,
+        trials: granted,
+    }))
+    .with(records)
 }
 
 /// The sweep whose turn it is: of those with work for such a device, the one with the fewest trials held, and of
@@ -81,7 +103,12 @@ fn fairest(state: &State, kind: DeviceKind) -> Option<&SweepState> {
     state
         .unfinished_sweeps()
         .filter(|sweep| sweep.row().control == Control::Active)
-        .filter(|sweep| sweep.sweep().required_device().is_none_or(|required| required == kind))
+        .filter(|sweep| {
+            sweep
+                .sweep()
+                .required_device()
+                .is_none_or(|required| required == kind)
+        })
         .filter(|sweep| sweep.next_trial().is_some())
         .min_by_key(|sweep| (sweep.held(), sweep.row().number))
 }
@@ -91,7 +118,9 @@ fn fairest(state: &State, kind: DeviceKind) -> Option<&SweepState> {
 fn pack(sweep: &SweepState, max_trials: u32) -> Vec<TrialKey> {
     // Trainers train one trial at a time so far; a pack of several would only delay the others.
     let size = max_trials.min(1) as usize;
-    std::iter::successors(sweep.next_trial(), |key| sweep.next_trial_after(*key)).take(size).collect()
+    std::iter::successors(sweep.next_trial(), |key| sweep.next_trial_after(*key))
+        .take(size)
+        .collect()
 }
 
 fn regrant(state: &State, lease: &Lease) -> Answer {
@@ -105,5 +134,9 @@ fn regrant(state: &State, lease: &Lease) -> Answer {
             })
             .collect()
     });
-    Answer::Leased(Grant { fence: lease.row.fence, sweep: id, trials })
+    Answer::Leased(Grant {
+        fence: lease.row.fence,
+        sweep: id,
+        trials,
+    })
 }

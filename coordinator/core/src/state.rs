@@ -1,7 +1,6 @@
 //! The state, and how records change it. Loading every stored record into an empty state gives the same state again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use tenfold_types::{Curve, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
 
@@ -26,7 +25,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lease_term: 15_000, failure_limit: 3, backoff_base: 10_000, backoff_cap: 360_000 }
+        Self {
+            lease_term: 15_000,
+            failure_limit: 3,
+            backoff_base: 10_000,
+            backoff_cap: 360_000,
+        }
     }
 }
 
@@ -50,7 +54,7 @@ pub struct State {
 #[derive(Debug, Clone)]
 pub struct SweepState {
     row: SweepRow,
-    sweep: Arc<Sweep>,
+    sweep: Sweep,
     trials: BTreeMap<TrialKey, TrialRow>,
     /// The first trial, in order of work, behind all touched ones.
     untouched: Option<TrialKey>,
@@ -84,7 +88,10 @@ pub struct Lease {
 impl State {
     /// A state without anything in it.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
+        Self {
+            settings,
+            ..Self::default()
+        }
     }
 
     /// How long things last.
@@ -134,19 +141,27 @@ impl State {
 
     /// The living lease that a request got.
     pub fn lease_of_request(&self, worker: WorkerId, request: RequestId) -> Option<&Lease> {
-        self.by_request.get(&(worker, request)).and_then(|fence| self.leases.get(fence))
+        self.by_request
+            .get(&(worker, request))
+            .and_then(|fence| self.leases.get(fence))
     }
 
     /// When something happens by itself next: a lease expires or a back-off ends.
     pub fn next_deadline(&self) -> Option<Millis> {
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        let backoff = self.unfinished_sweeps().filter_map(|sweep| sweep.backoff.first()).map(|(at, _)| *at).min();
+        let backoff = self
+            .unfinished_sweeps()
+            .filter_map(|sweep| sweep.backoff.first())
+            .map(|(at, _)| *at)
+            .min();
         expiry.into_iter().chain(backoff).min()
     }
 
     /// Leases that have expired by now.
     pub(crate) fn expired(&self, now: Millis) -> impl Iterator<Item = &Lease> {
-        self.expiries.range(..=(now, Fence(u64::MAX))).filter_map(|(_, fence)| self.leases.get(fence))
+        self.expiries
+            .range(..=(now, Fence(u64::MAX)))
+            .filter_map(|(_, fence)| self.leases.get(fence))
     }
 
     /// What could not be understood while loading; a coordinator must not go on with any.
@@ -169,7 +184,13 @@ impl State {
             Record::Sweep(row) => self.evolve_sweep(row),
             Record::Worker(row) => {
                 let seen = self.workers.get(&row.id).and_then(|worker| worker.seen);
-                self.workers.insert(row.id, Worker { row: row.clone(), seen });
+                self.workers.insert(
+                    row.id,
+                    Worker {
+                        row: row.clone(),
+                        seen,
+                    },
+                );
             }
             Record::Seen { worker, at } => {
                 if let Some(worker) = self.workers.get_mut(worker) {
@@ -184,7 +205,13 @@ impl State {
             }
             Record::Lease(row) => {
                 self.by_request.insert((row.worker, row.request), row.fence);
-                self.leases.insert(row.fence, Lease { row: row.clone(), expires: None });
+                self.leases.insert(
+                    row.fence,
+                    Lease {
+                        row: row.clone(),
+                        expires: None,
+                    },
+                );
             }
             Record::LeaseClosed(fence) => {
                 if let Some(lease) = self.leases.remove(fence) {
@@ -208,7 +235,9 @@ impl State {
     fn on_sweep(&mut self, id: SweepId, change: impl FnOnce(&mut SweepState)) {
         match self.sweeps.get_mut(&id) {
             Some(sweep) => change(sweep),
-            None => self.problems.push(format!("a record names sweep {id}, which is not there")),
+            None => self
+                .problems
+                .push(format!("a record names sweep {id}, which is not there")),
         }
     }
 
@@ -218,10 +247,12 @@ impl State {
         } else {
             match Sweep::from_normalised(&row.name, &row.normalised) {
                 Ok(sweep) => {
-                    self.sweeps.insert(row.id, SweepState::new(row.clone(), Arc::new(sweep)));
+                    self.sweeps.insert(row.id, SweepState::new(row.clone(), sweep));
                     self.by_number.insert(row.number, row.id);
                 }
-                Err(error) => self.problems.push(format!("sweep {} cannot be read: {error}", row.id)),
+                Err(error) => self
+                    .problems
+                    .push(format!("sweep {} cannot be read: {error}", row.id)),
             }
         }
         if row.finished_at.is_some() {
@@ -233,12 +264,19 @@ impl State {
 
     /// Panics unless everything derived agrees with what it is derived from. For tests.
     #[doc(hidden)]
-    #[expect(clippy::panic, clippy::missing_panics_doc, reason = "it exists to panic, in tests")]
+    #[expect(
+        clippy::panic,
+        clippy::missing_panics_doc,
+        reason = "it exists to panic, in tests"
+    )]
     pub fn check_invariants(&self) {
         assert!(self.problems.is_empty(), "{:?}", self.problems);
         let mut seen = BTreeSet::new();
         for lease in self.leases.values() {
-            assert!(lease.row.fence.0 <= self.counters.fence, "a fence beyond the counter");
+            assert!(
+                lease.row.fence.0 <= self.counters.fence,
+                "a fence beyond the counter"
+            );
             assert_eq!(
                 self.by_request.get(&(lease.row.worker, lease.row.request)),
                 Some(&lease.row.fence),
@@ -246,18 +284,33 @@ impl State {
             );
             let sweep = &self.sweeps[&lease.row.sweep];
             let held = sweep.held_by(lease.row.fence, &lease.row).count();
-            assert!(held > 0, "lease {} holds no trial and is not closed", lease.row.fence);
-            seen.extend(sweep.held_by(lease.row.fence, &lease.row).map(|key| (lease.row.sweep, key)));
+            assert!(
+                held > 0,
+                "lease {} holds no trial and is not closed",
+                lease.row.fence
+            );
+            seen.extend(
+                sweep
+                    .held_by(lease.row.fence, &lease.row)
+                    .map(|key| (lease.row.sweep, key)),
+            );
         }
         for (id, sweep) in &self.sweeps {
             sweep.check_invariants();
             for (key, trial) in &sweep.trials {
                 if trial.state.holder().is_some() {
-                    assert!(seen.contains(&(*id, *key)), "trial {key} runs under no living lease");
+                    assert!(
+                        seen.contains(&(*id, *key)),
+                        "trial {key} runs under no living lease"
+                    );
                 }
             }
             assert_eq!(self.unfinished.contains(id), sweep.row.finished_at.is_none());
-            assert_eq!(sweep.counts().open() == 0, sweep.row.finished_at.is_some(), "finished_at of {id}");
+            assert_eq!(
+                sweep.counts().open() == 0,
+                sweep.row.finished_at.is_some(),
+                "finished_at of {id}"
+            );
         }
         if self.by_request.len() != self.leases.len() {
             panic!("requests point at leases that are over");
@@ -268,16 +321,28 @@ impl State {
     pub fn same_durable(&self, other: &Self) -> bool {
         self.counters == other.counters
             && self.sweeps.len() == other.sweeps.len()
-            && self.sweeps.iter().zip(&other.sweeps).all(|((a, x), (b, y))| a == b && x.same(y))
+            && self
+                .sweeps
+                .iter()
+                .zip(&other.sweeps)
+                .all(|((a, x), (b, y))| a == b && x.same(y))
             && self.unfinished == other.unfinished
-            && self.workers.values().map(|w| &w.row).eq(other.workers.values().map(|w| &w.row))
-            && self.leases.values().map(|l| &l.row).eq(other.leases.values().map(|l| &l.row))
+            && self
+                .workers
+                .values()
+                .map(|w| &w.row)
+                .eq(other.workers.values().map(|w| &w.row))
+            && self
+                .leases
+                .values()
+                .map(|l| &l.row)
+                .eq(other.leases.values().map(|l| &l.row))
             && self.by_request == other.by_request
     }
 }
 
 impl SweepState {
-    fn new(row: SweepRow, sweep: Arc<Sweep>) -> Self {
+    fn new(row: SweepRow, sweep: Sweep) -> Self {
         let untouched = first_trial(&sweep, 0);
         Self {
             row,
@@ -298,7 +363,7 @@ impl SweepState {
     }
 
     /// The sweep itself.
-    pub fn sweep(&self) -> &Arc<Sweep> {
+    pub fn sweep(&self) -> &Sweep {
         &self.sweep
     }
 
@@ -330,7 +395,12 @@ impl SweepState {
 
     /// Epochs durable in all trials.
     pub fn epochs(&self) -> u64 {
-        self.accepted_epochs + self.live.values().map(|curve| u64::from(curve.epochs())).sum::<u64>()
+        self.accepted_epochs
+            + self
+                .live
+                .values()
+                .map(|curve| u64::from(curve.epochs()))
+                .sum::<u64>()
     }
 
     /// The curve so far of a leased or running trial.
@@ -345,12 +415,21 @@ impl SweepState {
 
     /// The trial to be leased next: the least in order of work that waits.
     pub fn next_trial(&self) -> Option<TrialKey> {
-        self.ready.first().copied().into_iter().chain(self.untouched).min()
+        self.ready
+            .first()
+            .copied()
+            .into_iter()
+            .chain(self.untouched)
+            .min()
     }
 
     /// The trial to be leased after this one, among those no worker holds.
     pub(crate) fn next_trial_after(&self, key: TrialKey) -> Option<TrialKey> {
-        let ready = self.ready.range((std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded)).next().copied();
+        let ready = self
+            .ready
+            .range((std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded))
+            .next()
+            .copied();
         let untouched = match self.untouched {
             Some(first) if first > key => Some(first),
             Some(_) => next_in_order(&self.sweep, key),
@@ -361,25 +440,41 @@ impl SweepState {
 
     /// Touched trials that wait, in back-off or not.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = TrialKey> {
-        self.ready.iter().copied().chain(self.backoff.iter().map(|(_, key)| *key))
+        self.ready
+            .iter()
+            .copied()
+            .chain(self.backoff.iter().map(|(_, key)| *key))
     }
 
     /// Trials whose back-off is over by now.
     pub(crate) fn rested(&self, now: Millis) -> impl Iterator<Item = TrialKey> {
-        self.backoff.iter().take_while(move |(until, _)| *until <= now).map(|(_, key)| *key)
+        self.backoff
+            .iter()
+            .take_while(move |(until, _)| *until <= now)
+            .map(|(_, key)| *key)
     }
 
     /// The trials of a lease that it still holds.
-    pub(crate) fn held_by<'a>(&'a self, fence: Fence, lease: &'a LeaseRow) -> impl Iterator<Item = TrialKey> + 'a {
+    pub(crate) fn held_by<'a>(
+        &'a self,
+        fence: Fence,
+        lease: &'a LeaseRow,
+    ) -> impl Iterator<Item = TrialKey> + 'a {
         lease.trials.iter().map(|(key, _)| *key).filter(move |key| {
-            self.trials.get(key).and_then(|row| row.state.holder()).is_some_and(|(held, _)| held == fence)
+            self.trials
+                .get(key)
+                .and_then(|row| row.state.holder())
+                .is_some_and(|(held, _)| held == fence)
         })
     }
 
     /// The row that a trial has, or would have if it were touched.
-    pub(crate) fn row_of(&self, key: TrialKey) -> TrialRow {
+    pub fn row_of(&self, key: TrialKey) -> TrialRow {
         self.trials.get(&key).cloned().unwrap_or_else(|| TrialRow {
-            id: TrialId { sweep: self.row.id, key },
+            id: TrialId {
+                sweep: self.row.id,
+                key,
+            },
             state: TrialState::Pending,
             attempts: 0,
             failures: 0,
@@ -447,14 +542,22 @@ impl SweepState {
     }
 
     fn check_invariants(&self) {
-        let mut fresh = Self::new(self.row.clone(), Arc::clone(&self.sweep));
+        let mut fresh = Self::new(self.row.clone(), self.sweep.clone());
         for row in self.trials.values() {
             fresh.evolve_trial(row);
         }
         fresh.live.clone_from(&self.live);
-        assert!(self.same(&fresh), "derived data of sweep {} differs from its rows", self.row.id);
+        assert!(
+            self.same(&fresh),
+            "derived data of sweep {} differs from its rows",
+            self.row.id
+        );
         for (key, trial) in &self.trials {
-            assert_eq!(self.live.contains_key(key), trial.state.holder().is_some(), "live curve of {key}");
+            assert_eq!(
+                self.live.contains_key(key),
+                trial.state.holder().is_some(),
+                "live curve of {key}"
+            );
         }
     }
 }
@@ -463,7 +566,11 @@ fn first_trial(sweep: &Sweep, repetition: u32) -> Option<TrialKey> {
     (repetition < sweep.repetitions())
         .then(|| sweep.first_point(0))
         .flatten()
-        .map(|index| TrialKey { stage: 0, repetition, index })
+        .map(|index| TrialKey {
+            stage: 0,
+            repetition,
+            index,
+        })
 }
 
 /// The trial behind this one in order of work: the next point, or the first of the next repetition.

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use tenfold_types::{Fence, WorkerId};
 
 use crate::Millis;
-use crate::aggregate::Counts;
 
 /// Where a trial stands; each state carries its own data and no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,5 +111,45 @@ impl TrialState {
             Self::Failed => &mut counts.failed,
             Self::Cancelled => &mut counts.cancelled,
         }
+    }
+}
+
+/// How many trials of a group or sweep are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Waiting to be leased.
+    pub pending: u64,
+    /// Leased, without an epoch yet.
+    pub leased: u64,
+    /// With epochs coming.
+    pub running: u64,
+    /// Waiting after a failure.
+    pub backoff: u64,
+    /// Leased to a worker not heard of for a while.
+    pub suspect: u64,
+    /// With a whole curve.
+    pub succeeded: u64,
+    /// Ended by a loss that was infinite or no number.
+    pub diverged: u64,
+    /// Failed too often.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl Counts {
+    /// All trials.
+    pub fn total(&self) -> u64 {
+        self.open() + self.over()
+    }
+
+    /// Trials that succeeded, diverged, failed or were cancelled.
+    pub fn over(&self) -> u64 {
+        self.succeeded + self.diverged + self.failed + self.cancelled
+    }
+
+    /// Trials that wait or run.
+    pub fn open(&self) -> u64 {
+        self.pending + self.leased + self.running + self.backoff + self.suspect
     }
 }

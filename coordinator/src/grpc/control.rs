@@ -34,7 +34,8 @@ impl Service {
         selector: String,
         look: impl FnOnce(&State, &SweepState) -> R + Send + 'static,
     ) -> Result<R, Status> {
-        let look = move |state: &State, _| selector::resolve(state, &selector).map(|sweep| look(state, sweep));
+        let look =
+            move |state: &State, _| selector::resolve(state, &selector).map(|sweep| look(state, sweep));
         self.turn.read(look).await.map_err(status::of_turn)?
     }
 
@@ -48,26 +49,33 @@ impl Service {
     }
 
     async fn status_of(&self, sweep: SweepId) -> Result<v1::SweepStatus, Status> {
-        self.with_sweep(sweep.to_string(), |_, sweep| messages::sweep_status(sweep)).await
+        self.with_sweep(sweep.to_string(), |_, sweep| messages::sweep_status(sweep))
+            .await
     }
 
     async fn exists(&self, sweep: SweepId) -> Result<bool, Status> {
-        self.turn.read(move |state, _| state.sweep(sweep).is_some()).await.map_err(status::of_turn)
+        self.turn
+            .read(move |state, _| state.sweep(sweep).is_some())
+            .await
+            .map_err(status::of_turn)
     }
 }
 
 /// Parses where it may take its time.
-async fn parse(source: Option<v1::SweepSource>) -> Result<Arc<Sweep>, Status> {
+async fn parse(source: Option<v1::SweepSource>) -> Result<Sweep, Status> {
     let source = source.ok_or_else(|| Status::invalid_argument("the sweep's text is missing"))?;
     let parse = move || Sweep::parse(&source.text, &source.file, &source.overrides, source.repetitions);
     let parsed: Result<Sweep, SweepError> = tokio::task::spawn_blocking(parse)
         .await
         .map_err(|error| Status::internal(format!("the sweep could not be read: {error}")))?;
-    parsed.map(Arc::new).map_err(|error| Status::invalid_argument(error.to_string()))
+    parsed.map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn grouping(sweep: &Sweep, by: &[String]) -> Result<Arc<Grouping>, Status> {
-    sweep.grouping(by).map(Arc::new).map_err(|error| Status::invalid_argument(error.to_string()))
+    sweep
+        .grouping(by)
+        .map(Arc::new)
+        .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 #[tonic::async_trait]
@@ -120,19 +128,25 @@ impl Control for Service {
                 None => u64::MAX,
                 Some(id) => state.sweep(id)?.row().number,
             };
-            let older = state.newest_sweeps().skip_while(|sweep| sweep.row().number >= before);
+            let older = state
+                .newest_sweeps()
+                .skip_while(|sweep| sweep.row().number >= before);
             let mut sweeps: Vec<_> = older.take(limit + 1).map(messages::sweep_status).collect();
             let more = sweeps.len() > limit;
             sweeps.truncate(limit);
             Some(v1::ListResponse { sweeps, more })
         };
         let listed = self.turn.read(list).await.map_err(status::of_turn)?;
-        listed.map(Response::new).ok_or_else(|| Status::not_found("the sweep to list before is not there"))
+        listed
+            .map(Response::new)
+            .ok_or_else(|| Status::not_found("the sweep to list before is not there"))
     }
 
     async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<v1::ShowResponse>, Status> {
         let show = |_: &State, sweep: &SweepState| {
-            let failed = sweep.trials().filter(|trial| matches!(trial.state, TrialState::Failed));
+            let failed = sweep
+                .trials()
+                .filter(|trial| matches!(trial.state, TrialState::Failed));
             v1::ShowResponse {
                 status: Some(messages::sweep_status(sweep)),
                 description: sweep.sweep().describe(),
@@ -143,7 +157,9 @@ impl Control for Service {
                     .collect(),
             }
         };
-        self.with_sweep(request.into_inner().selector, show).await.map(Response::new)
+        self.with_sweep(request.into_inner().selector, show)
+            .await
+            .map(Response::new)
     }
 
     async fn show_trial(
@@ -156,40 +172,66 @@ impl Control for Service {
                 "{named:?} names no trial; write SWEEP/stage.point.repetition, such as last/0.12.3"
             ))
         })?;
-        let key: TrialKey =
-            key.parse().map_err(|error: tenfold_types::id::ParseIdError| Status::invalid_argument(error.to_string()))?;
+        let key: TrialKey = key
+            .parse()
+            .map_err(|error: tenfold_types::id::ParseIdError| Status::invalid_argument(error.to_string()))?;
         let look = move |_: &State, sweep: &SweepState| {
             let row = sweep.row_of(key);
-            let epochs = sweep.live(key).map_or_else(|| row.state.accepted_epochs(), Curve::epochs);
-            sweep.has(key).then(|| (row.id, messages::trial_status(sweep.sweep(), &row, epochs)))
+            let epochs = sweep
+                .live(key)
+                .map_or_else(|| row.state.accepted_epochs(), Curve::epochs);
+            sweep
+                .has(key)
+                .then(|| (row.id, messages::trial_status(sweep.sweep(), &row, epochs)))
         };
         let found = self.with_sweep(selector.to_owned(), look).await?;
         let (id, trial) = found.ok_or_else(|| {
-            Status::not_found(format!("the sweep has no trial {key} (stage.point.repetition, each from 0)"))
+            Status::not_found(format!(
+                "the sweep has no trial {key} (stage.point.repetition, each from 0)"
+            ))
         })?;
-        let attempts = self.readers.with(move |reader| reader.attempts(id)).await.map_err(status::of_store)?;
+        let attempts = self
+            .readers
+            .with(move |reader| reader.attempts(id))
+            .await
+            .map_err(status::of_store)?;
         let attempts = attempts.into_iter().map(messages::attempt).collect();
-        Ok(Response::new(v1::ShowTrialResponse { status: Some(trial), attempts }))
+        Ok(Response::new(v1::ShowTrialResponse {
+            status: Some(trial),
+            attempts,
+        }))
     }
 
-    async fn watch(
-        &self,
-        request: Request<v1::WatchRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let message = request.into_inner();
-        let look = |_: &State, sweep: &SweepState| (sweep.row().id, Arc::clone(sweep.sweep()));
+        let look = |_: &State, sweep: &SweepState| (sweep.row().id, sweep.sweep().clone());
         let (id, sweep) = self.with_sweep(message.selector, look).await?;
         let grouping = grouping(&sweep, &message.by)?;
-        let options =
-            Watch { sweep: id, grouping, raw: message.raw, since: message.since, follow: message.follow };
+        let options = Watch {
+            sweep: id,
+            grouping,
+            raw: message.raw,
+            since: message.since,
+            follow: message.follow,
+        };
         let (out, mut seen) = mpsc::channel::<Seen>(STREAM);
         let (sender, stream) = mpsc::channel(STREAM);
-        let watching = watch::watch(self.turn.clone(), self.readers.clone(), options, out, self.shutdown.clone());
+        let watching = watch::watch(
+            self.turn.clone(),
+            self.readers.clone(),
+            options,
+            out,
+            self.shutdown.clone(),
+        );
         tokio::spawn(async move {
             let watching = tokio::spawn(watching);
             while let Some(Seen { cursor, event }) = seen.recv().await {
                 let event = Some(messages::event(&sweep, event));
-                if sender.send(Ok(v1::WatchResponse { cursor, event })).await.is_err() {
+                if sender
+                    .send(Ok(v1::WatchResponse { cursor, event }))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -211,14 +253,14 @@ impl Control for Service {
     ) -> Result<Response<Self::ResultsStream>, Status> {
         let message = request.into_inner();
         let look =
-            |_: &State, sweep: &SweepState| (sweep.row().id, sweep.row().control, Arc::clone(sweep.sweep()));
+            |_: &State, sweep: &SweepState| (sweep.row().id, sweep.row().control, sweep.sweep().clone());
         let (id, control, sweep) = self.with_sweep(message.selector, look).await?;
         let grouping = grouping(&sweep, &message.by)?;
         let readers = self.readers.clone();
         let (sender, stream) = mpsc::channel(STREAM);
         tokio::spawn(async move {
             for group in grouping.groups() {
-                let (sweep, of) = (Arc::clone(&sweep), Arc::clone(&grouping));
+                let (sweep, of) = (sweep.clone(), Arc::clone(&grouping));
                 let curves = readers
                     .with(move |reader| watch::group_curves(reader, &sweep, id, control, &of, group))
                     .await
@@ -238,7 +280,7 @@ impl Control for Service {
         request: Request<v1::CurvesRequest>,
     ) -> Result<Response<Self::CurvesStream>, Status> {
         let message = request.into_inner();
-        let look = |_: &State, sweep: &SweepState| (sweep.row().id, Arc::clone(sweep.sweep()));
+        let look = |_: &State, sweep: &SweepState| (sweep.row().id, sweep.sweep().clone());
         let (id, sweep) = self.with_sweep(message.selector, look).await?;
         let (provenance, readers) = (message.provenance, self.readers.clone());
         let (sender, stream) = mpsc::channel(STREAM);
@@ -246,8 +288,10 @@ impl Control for Service {
             let mut from = 0;
             while let Some(index) = sweep.first_point(from) {
                 from = index + 1;
-                let of = Arc::clone(&sweep);
-                let curves = readers.with(move |reader| point_curves(reader, &of, id, index, provenance)).await;
+                let of = sweep.clone();
+                let curves = readers
+                    .with(move |reader| point_curves(reader, &of, id, index, provenance))
+                    .await;
                 let messages = match curves {
                     Ok(messages) => messages,
                     Err(error) => {
@@ -266,35 +310,49 @@ impl Control for Service {
     }
 
     async fn pause(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
-        Ok(Response::new(self.order(request.into_inner().selector, Order::Pause).await?.0))
+        Ok(Response::new(
+            self.order(request.into_inner().selector, Order::Pause).await?.0,
+        ))
     }
 
     async fn resume(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
-        Ok(Response::new(self.order(request.into_inner().selector, Order::Resume).await?.0))
+        Ok(Response::new(
+            self.order(request.into_inner().selector, Order::Resume).await?.0,
+        ))
     }
 
     async fn stop(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
-        Ok(Response::new(self.order(request.into_inner().selector, Order::Stop).await?.0))
+        Ok(Response::new(
+            self.order(request.into_inner().selector, Order::Stop).await?.0,
+        ))
     }
 
     async fn cancel(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
-        Ok(Response::new(self.order(request.into_inner().selector, Order::Cancel).await?.0))
+        Ok(Response::new(
+            self.order(request.into_inner().selector, Order::Cancel).await?.0,
+        ))
     }
 
     async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::RetryResponse>, Status> {
-        let v1::RetryRequest { selector, failed, cancelled } = request.into_inner();
+        let v1::RetryRequest {
+            selector,
+            failed,
+            cancelled,
+        } = request.into_inner();
         if !failed && !cancelled {
-            return Err(Status::invalid_argument("say which trials to retry: failed ones, cancelled ones, or both"));
+            return Err(Status::invalid_argument(
+                "say which trials to retry: failed ones, cancelled ones, or both",
+            ));
         }
         let (status, retried) = self.order(selector, Order::Retry { failed, cancelled }).await?;
-        Ok(Response::new(v1::RetryResponse { status: Some(status), retried }))
+        Ok(Response::new(v1::RetryResponse {
+            status: Some(status),
+            retried,
+        }))
     }
 
-    async fn workers(
-        &self,
-        _: Request<v1::WorkersRequest>,
-    ) -> Result<Response<v1::WorkersResponse>, Status> {
-        let look = |state: &State, now| {
+    async fn workers(&self, _: Request<v1::WorkersRequest>) -> Result<Response<v1::WorkersResponse>, Status> {
+        let look = |state: &State, now: tenfold_core::Millis| {
             let worker = |worker: &tenfold_core::Worker| {
                 let row = &worker.row;
                 let first = row.slots.first();
@@ -309,11 +367,17 @@ impl Control for Service {
                     kind: first.map_or(0, |slot| v1::DeviceKind::from(slot.kind).into()),
                     device: first.map(|slot| slot.device.clone()).unwrap_or_default(),
                     last_seen_ms: worker.seen.unwrap_or_default(),
-                    connected: worker.seen.is_some_and(|seen| now.saturating_sub(seen) < CONNECTED),
+                    connected: worker
+                        .seen
+                        .is_some_and(|seen| now.saturating_sub(seen) < CONNECTED),
                 }
             };
             // Those of earlier lives of the coordinator that never came back are of no interest.
-            state.workers().filter(|worker| worker.seen.is_some()).map(worker).collect()
+            state
+                .workers()
+                .filter(|worker| worker.seen.is_some())
+                .map(worker)
+                .collect()
         };
         let workers = self.turn.read(look).await.map_err(status::of_turn)?;
         Ok(Response::new(v1::WorkersResponse { workers }))
@@ -328,21 +392,35 @@ fn point_curves(
     index: u64,
     provenance: bool,
 ) -> Result<Vec<v1::TrialCurve>, crate::store::StoreError> {
-    let point = sweep.point(index).map(|point| messages::assignments(&point.values)).unwrap_or_default();
+    let point = sweep
+        .point(index)
+        .map(|point| messages::assignments(&point.values))
+        .unwrap_or_default();
     let mut curves = Vec::new();
     for trial in reader.point(id, 0, index)? {
-        let Some(fence) = trial.row.state.accepted() else { continue };
+        let Some(fence) = trial.row.state.accepted() else {
+            continue;
+        };
         let mut curve = Curve::new(sweep.metrics(index));
         let whole = trial.blocks.iter().all(|block| curve.push(block));
         if !whole || curve.epochs() != trial.row.state.accepted_epochs() {
-            return Err(crate::store::StoreError::Corrupt(format!("the curve of trial {} has gaps", trial.row.id)));
+            return Err(crate::store::StoreError::Corrupt(format!(
+                "the curve of trial {} has gaps",
+                trial.row.id
+            )));
         }
         let attempt = if provenance {
-            reader.attempts(trial.row.id)?.into_iter().find(|attempt| attempt.fence == fence)
+            reader
+                .attempts(trial.row.id)?
+                .into_iter()
+                .find(|attempt| attempt.fence == fence)
         } else {
             None
         };
-        let seconds = trial.blocks.iter().flat_map(|block| block.seconds.iter().copied());
+        let seconds = trial
+            .blocks
+            .iter()
+            .flat_map(|block| block.seconds.iter().copied());
         curves.push(v1::TrialCurve {
             trial: Some(trial.row.id.key.into()),
             point: point.clone(),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tenfold_core::record::{Slot, WorkerRow};
 use tenfold_core::{Answer, Finish, Input, TrialEpochs};
+use tenfold_proto::PROTOCOL;
 use tenfold_proto::convert::{self, ConvertError};
 use tenfold_proto::v1::{self, fleet_server::Fleet};
-use tenfold_proto::PROTOCOL;
 use tenfold_types::DeviceKind;
 use tonic::{Request, Response, Status};
 
@@ -41,10 +41,16 @@ impl Fleet for Service {
         }
         if message.slots.is_empty() || message.slots.len() > MAX_SLOTS {
             let slots = message.slots.len();
-            return Err(Status::invalid_argument(format!("a worker has 1 to {MAX_SLOTS} slots, not {slots}")));
+            return Err(Status::invalid_argument(format!(
+                "a worker has 1 to {MAX_SLOTS} slots, not {slots}"
+            )));
         }
         let slot = |slot: v1::Slot| {
-            Ok(Slot { kind: DeviceKind::try_from(slot.kind())?, device: cut(slot.device), threads: slot.threads })
+            Ok(Slot {
+                kind: DeviceKind::try_from(slot.kind())?,
+                device: cut(slot.device),
+                threads: slot.threads,
+            })
         };
         let row = WorkerRow {
             id: convert::worker_id(&message.worker).map_err(status::of_convert)?,
@@ -61,7 +67,11 @@ impl Fleet for Service {
         };
         tracing::info!(worker = %row.id, host = row.host, slots = row.slots.len(), "a worker registers");
         self.decide(Input::Register(row)).await?;
-        let term = self.turn.read(|state, _| state.settings().lease_term).await.map_err(status::of_turn)?;
+        let term = self
+            .turn
+            .read(|state, _| state.settings().lease_term)
+            .await
+            .map_err(status::of_turn)?;
         Ok(Response::new(v1::RegisterResponse {
             lease_term_ms: u32::try_from(term).unwrap_or(u32::MAX),
             heartbeat_interval_ms: (HEARTBEAT.as_millis() as u32).min((term / 4).max(1) as u32),
@@ -96,14 +106,24 @@ impl Fleet for Service {
                         spec: Some(spec.into()),
                     })
                     .collect();
-                let lease = v1::Lease { fence: grant.fence.0, sweep: grant.sweep.0.to_vec(), trials };
-                return Ok(Response::new(v1::AcquireResponse { lease: Some(lease), retry_after_ms: 0 }));
+                let lease = v1::Lease {
+                    fence: grant.fence.0,
+                    sweep: grant.sweep.0.to_vec(),
+                    trials,
+                };
+                return Ok(Response::new(v1::AcquireResponse {
+                    lease: Some(lease),
+                    retry_after_ms: 0,
+                }));
             }
-            let idle = v1::AcquireResponse { lease: None, retry_after_ms: RETRY_AFTER.as_millis() as u32 };
+            let idle = v1::AcquireResponse {
+                lease: None,
+                retry_after_ms: RETRY_AFTER.as_millis() as u32,
+            };
             tokio::select! {
                 changed = work.changed() => if changed.is_err() { return Ok(Response::new(idle)) },
                 () = &mut patience => return Ok(Response::new(idle)),
-                _ = shutdown.wait_for(|stop| *stop) => return Err(Status::unavailable("the coordinator is shutting down")),
+                () = shutdown.wait() => return Err(Status::unavailable("the coordinator is shutting down")),
             }
         }
     }
@@ -114,7 +134,9 @@ impl Fleet for Service {
     ) -> Result<Response<v1::AppendResponse>, Status> {
         let message = request.into_inner();
         if message.trials.len() > MAX_TRIALS {
-            return Err(Status::invalid_argument(format!("an append names at most {MAX_TRIALS} trials")));
+            return Err(Status::invalid_argument(format!(
+                "an append names at most {MAX_TRIALS} trials"
+            )));
         }
         let epochs = |trial: v1::TrialEpochs| {
             Ok(TrialEpochs {
@@ -123,7 +145,11 @@ impl Fleet for Service {
                 blocks: trial.blocks.into_iter().map(Into::into).collect(),
             })
         };
-        let trials = message.trials.into_iter().map(epochs).collect::<Result<_, ConvertError>>();
+        let trials = message
+            .trials
+            .into_iter()
+            .map(epochs)
+            .collect::<Result<_, ConvertError>>();
         let input = Input::Append {
             worker: convert::worker_id(&message.worker).map_err(status::of_convert)?,
             sweep: convert::sweep_id(&message.sweep).map_err(status::of_convert)?,
@@ -134,7 +160,10 @@ impl Fleet for Service {
             Answer::Acknowledged(acknowledgements) => Ok(Response::new(v1::AppendResponse {
                 acknowledgements: acknowledgements
                     .iter()
-                    .map(|ack| v1::Acknowledgement { epochs: ack.epochs, cancelled: ack.cancelled })
+                    .map(|ack| v1::Acknowledgement {
+                        epochs: ack.epochs,
+                        cancelled: ack.cancelled,
+                    })
                     .collect(),
             })),
             other => Err(super::unexpected(&other)),
@@ -155,7 +184,9 @@ impl Fleet for Service {
             attempt: message.attempt,
             epochs: message.epochs,
             outcome: match outcome {
-                tenfold_types::Outcome::Failed { error } => tenfold_types::Outcome::Failed { error: cut(error) },
+                tenfold_types::Outcome::Failed { error } => {
+                    tenfold_types::Outcome::Failed { error: cut(error) }
+                }
                 other => other,
             },
             stderr: cut(stderr),
@@ -170,7 +201,9 @@ impl Fleet for Service {
     ) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let message = request.into_inner();
         if message.fences.len() > MAX_FENCES {
-            return Err(Status::invalid_argument(format!("a heartbeat names at most {MAX_FENCES} leases")));
+            return Err(Status::invalid_argument(format!(
+                "a heartbeat names at most {MAX_FENCES} leases"
+            )));
         }
         let worker = convert::worker_id(&message.worker).map_err(status::of_convert)?;
         let fences = message.fences.into_iter().map(tenfold_types::Fence).collect();
@@ -179,7 +212,10 @@ impl Fleet for Service {
                 stale: stale.iter().map(|fence| fence.0).collect(),
                 cancelled: cancelled
                     .into_iter()
-                    .map(|(fence, key)| v1::CancelledTrial { fence: fence.0, trial: Some(key.into()) })
+                    .map(|(fence, key)| v1::CancelledTrial {
+                        fence: fence.0,
+                        trial: Some(key.into()),
+                    })
                     .collect(),
             })),
             other => Err(super::unexpected(&other)),

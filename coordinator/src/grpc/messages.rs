@@ -51,7 +51,10 @@ pub(crate) fn sweep_status(sweep: &SweepState) -> v1::SweepStatus {
 }
 
 pub(crate) fn assignments(values: &[(Setting, Value)]) -> Vec<v1::Assignment> {
-    values.iter().map(|(setting, value)| convert::assignment(setting.name(), value)).collect()
+    values
+        .iter()
+        .map(|(setting, value)| convert::assignment(setting.name(), value))
+        .collect()
 }
 
 pub(crate) fn trial_state(state: &TrialState) -> v1::TrialState {
@@ -69,7 +72,10 @@ pub(crate) fn trial_state(state: &TrialState) -> v1::TrialState {
 
 /// `epochs` is the number of durable ones.
 pub(crate) fn trial_status(sweep: &Sweep, row: &TrialRow, epochs: u32) -> v1::TrialStatus {
-    let point = sweep.point(row.id.key.index).map(|point| assignments(&point.values)).unwrap_or_default();
+    let point = sweep
+        .point(row.id.key.index)
+        .map(|point| assignments(&point.values))
+        .unwrap_or_default();
     v1::TrialStatus {
         sweep: row.id.sweep.0.to_vec(),
         trial: Some(row.id.key.into()),

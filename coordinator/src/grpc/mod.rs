@@ -7,10 +7,10 @@ mod selector;
 mod status;
 
 use tenfold_core::{Answer, Input};
-use tokio::sync::watch;
 use tonic::Status;
 
 use crate::readers::Readers;
+use crate::shutdown::Shutdown;
 use crate::turn::Handle;
 
 /// The longest message that is taken, in bytes.
@@ -22,7 +22,7 @@ pub struct Service {
     pub(crate) turn: Handle,
     pub(crate) readers: Readers,
     /// Becomes true when the coordinator shuts down: whoever waits is answered at once.
-    pub(crate) shutdown: watch::Receiver<bool>,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Service {
@@ -32,5 +32,7 @@ impl Service {
 }
 
 fn unexpected(answer: &Answer) -> Status {
-    Status::internal(format!("the coordinator gave an answer of another kind: {answer:?}"))
+    Status::internal(format!(
+        "the coordinator gave an answer of another kind: {answer:?}"
+    ))
 }

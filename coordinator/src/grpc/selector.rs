@@ -23,7 +23,10 @@ pub(crate) fn resolve<'a>(state: &'a State, selector: &str) -> Result<&'a SweepS
     // A whole name wins over prefixes, so that `figure1` is not ambiguous beside `figure10`.
     for fitting in [
         state.newest_sweeps().filter(named).collect::<Vec<_>>(),
-        state.newest_sweeps().filter(|sweep| by_id(sweep) || prefixed(sweep)).collect(),
+        state
+            .newest_sweeps()
+            .filter(|sweep| by_id(sweep) || prefixed(sweep))
+            .collect(),
     ] {
         match fitting.as_slice() {
             [] => {}
@@ -42,5 +45,7 @@ pub(crate) fn resolve<'a>(state: &'a State, selector: &str) -> Result<&'a SweepS
             }
         }
     }
-    Err(Status::not_found(format!("no sweep fits {selector:?}; see: tenfold list")))
+    Err(Status::not_found(format!(
+        "no sweep fits {selector:?}; see: tenfold list"
+    )))
 }

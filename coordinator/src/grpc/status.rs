@@ -20,7 +20,9 @@ fn of_refusal(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::UnknownSweep(_) | Refusal::UnknownWorker(_) => Code::NotFound,
         Refusal::StaleFence(_) => Code::Aborted,
-        Refusal::Gap { .. } | Refusal::IncompleteCurve { .. } | Refusal::NotNow { .. } => Code::FailedPrecondition,
+        Refusal::Gap { .. } | Refusal::IncompleteCurve { .. } | Refusal::NotNow { .. } => {
+            Code::FailedPrecondition
+        }
         Refusal::UnknownSlot { .. }
         | Refusal::EmptyPack
         | Refusal::UnknownAttempt { .. }

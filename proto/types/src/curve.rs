@@ -99,7 +99,12 @@ impl Block {
         Some(Self {
             first,
             epochs: (epochs - skip) as u32,
-            columns: self.columns.chunks_exact(epochs).flat_map(|column| &column[skip..]).copied().collect(),
+            columns: self
+                .columns
+                .chunks_exact(epochs)
+                .flat_map(|column| &column[skip..])
+                .copied()
+                .collect(),
             seconds: self.seconds[skip..].to_vec(),
         })
     }
@@ -195,11 +200,21 @@ mod tests {
 
     #[test]
     fn blocks_are_cut_and_joined_column_by_column() {
-        let whole = Block { first: 3, epochs: 3, columns: vec![1., 2., 3., 4., 5., 6.], seconds: vec![0.1, 0.2, 0.3] };
+        let whole = Block {
+            first: 3,
+            epochs: 3,
+            columns: vec![1., 2., 3., 4., 5., 6.],
+            seconds: vec![0.1, 0.2, 0.3],
+        };
         let tail = whole.from_epoch(5).unwrap();
         assert_eq!((tail.first, tail.columns.as_slice()), (5, [3., 6.].as_slice()));
         assert_eq!(whole.from_epoch(6), None);
-        let mut head = Block { first: 3, epochs: 2, columns: vec![1., 2., 4., 5.], seconds: vec![0.1, 0.2] };
+        let mut head = Block {
+            first: 3,
+            epochs: 2,
+            columns: vec![1., 2., 4., 5.],
+            seconds: vec![0.1, 0.2],
+        };
         assert!(head.join(&tail));
         assert_eq!(head, whole);
         assert!(!head.join(&tail), "a repeat");

@@ -118,9 +118,17 @@ pub struct TrialKey {
 
 impl TrialKey {
     /// Not after any other.
-    pub const FIRST: Self = Self { stage: 0, repetition: 0, index: 0 };
+    pub const FIRST: Self = Self {
+        stage: 0,
+        repetition: 0,
+        index: 0,
+    };
     /// Not before any other.
-    pub const LAST: Self = Self { stage: u32::MAX, repetition: u32::MAX, index: u64::MAX };
+    pub const LAST: Self = Self {
+        stage: u32::MAX,
+        repetition: u32::MAX,
+        index: u64::MAX,
+    };
 }
 
 /// `stage.point.repetition`, each from 0.

@@ -31,11 +31,14 @@ pub(super) struct Written {
 pub(super) fn values(setting: Setting, node: &Node, architectures: &[String]) -> Result<Vec<Value>, Problem> {
     let values = match &node.tree {
         Tree::List(list) => {
-            let values = list.iter().map(|value| self::value(setting, value, architectures));
+            let values = list
+                .iter()
+                .map(|value| self::value(setting, value, architectures));
             let values = values.collect::<Result<Vec<_>, _>>()?;
             for (at, value) in values.iter().enumerate() {
                 if values[..at].contains(value) {
-                    let message = format!("{value} is already a value of axis {setting}; name each value once");
+                    let message =
+                        format!("{value} is already a value of axis {setting}; name each value once");
                     return Err(Problem::new(&list[at].at, message));
                 }
             }
@@ -50,27 +53,36 @@ pub(super) fn values(setting: Setting, node: &Node, architectures: &[String]) ->
         }
     };
     if values.is_empty() {
-        return Err(Problem::new(&node.at, format!("axis {setting} has no values; give at least one or remove it")));
+        return Err(Problem::new(
+            &node.at,
+            format!("axis {setting} has no values; give at least one or remove it"),
+        ));
     }
     Ok(values)
 }
 
 fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
     if !matches!(setting.kind(), Kind::Positive | Kind::NonNegative | Kind::Share) {
-        return Err(node.expected(&format!("a list of values for axis {setting}, which takes no range of numbers")));
+        return Err(node.expected(&format!(
+            "a list of values for axis {setting}, which takes no range of numbers"
+        )));
     }
     let (mut scale, mut points) = (None, None);
     for entry in node.table("a range")? {
         match entry.key.as_str() {
             "log" | "linear" if scale.is_some() => {
-                return Err(Problem::new(&entry.at, "a range is either log or linear, not both"));
+                return Err(Problem::new(
+                    &entry.at,
+                    "a range is either log or linear, not both",
+                ));
             }
             "log" | "linear" => scale = Some(entry),
             "points" => points = Some(entry.value.count("points", 1, MAX_VALUES)?),
             _ => return Err(unknown_key(entry, &["log", "linear", "points"])),
         }
     }
-    let scale = scale.ok_or_else(|| Problem::new(&node.at, "a range needs log = [from, to] or linear = [from, to]"))?;
+    let scale = scale
+        .ok_or_else(|| Problem::new(&node.at, "a range needs log = [from, to] or linear = [from, to]"))?;
     let points = points.ok_or_else(|| Problem::new(&node.at, "a range needs points = n"))?;
     let [from, to] = scale.value.list("two numbers, [from, to]")? else {
         return Err(scale.value.expected("two numbers, [from, to]"));
@@ -81,7 +93,10 @@ fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
         return Err(Problem::new(&scale.value.at, message));
     }
     if scale.key == "log" && low <= 0.0 {
-        return Err(Problem::new(&from.at, format!("a log range begins above 0, not at {low}")));
+        return Err(Problem::new(
+            &from.at,
+            format!("a log range begins above 0, not at {low}"),
+        ));
     }
     if points < 2 {
         return Err(Problem::new(&node.at, "a range has at least 2 points, its ends"));
@@ -101,7 +116,13 @@ fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
 /// Evenly spaced numbers, on a log scale in their logarithms. The ends are exact; what lies between is rounded to 12
 /// significant digits, so that a decade is `1e-5` and not `9.999999999999999e-6`.
 pub(super) fn spaced(low: f64, high: f64, points: u64, log: bool) -> Vec<f64> {
-    let at = |share: f64| if log { low * (high / low).powf(share) } else { low + (high - low) * share };
+    let at = |share: f64| {
+        if log {
+            low * (high / low).powf(share)
+        } else {
+            low + (high - low) * share
+        }
+    };
     (0..points)
         .map(|point| match point {
             0 => low,
@@ -149,16 +170,21 @@ pub(super) fn check(setting: Setting, value: Value, architectures: &[String]) ->
     };
     match (setting.kind(), value) {
         (Kind::Bool, Value::Bool(value)) => Ok(Value::Bool(value)),
-        (Kind::Count, Value::Int(value)) if (1..=i64::from(u32::MAX)).contains(&value) => Ok(Value::Int(value)),
+        (Kind::Count, Value::Int(value)) if (1..=i64::from(u32::MAX)).contains(&value) => {
+            Ok(Value::Int(value))
+        }
         (Kind::Positive | Kind::NonNegative | Kind::Share, Value::Int(value)) => {
             check(setting, Value::Float(value as f64), architectures).map_err(|_| refused(&Value::Int(value)))
         }
         (Kind::Positive, Value::Float(value)) if value.is_finite() && value > 0.0 => Ok(Value::Float(value)),
         // -0 is 0, and has one spelling.
-        (Kind::NonNegative, Value::Float(value)) if value.is_finite() && value >= 0.0 => Ok(Value::Float(value + 0.0)),
+        (Kind::NonNegative, Value::Float(value)) if value.is_finite() && value >= 0.0 => {
+            Ok(Value::Float(value + 0.0))
+        }
         (Kind::Share, Value::Float(value)) if (0.0..1.0).contains(&value) => Ok(Value::Float(value + 0.0)),
         (Kind::Architecture, Value::Text(name)) => {
-            let known = architectures.contains(&name) || tenfold_types::network::Architecture::named(&name).is_some();
+            let known =
+                architectures.contains(&name) || tenfold_types::network::Architecture::named(&name).is_some();
             if known {
                 return Ok(Value::Text(name));
             }
@@ -177,7 +203,10 @@ pub(super) fn check(setting: Setting, value: Value, architectures: &[String]) ->
                 return Ok(Value::Text(name));
             }
             let near = suggestion(&name, names.iter().copied());
-            Err(format!("{name:?} is no {setting}; choose one of {}{near}", names.join(", ")))
+            Err(format!(
+                "{name:?} is no {setting}; choose one of {}{near}",
+                names.join(", ")
+            ))
         }
         (_, value) => Err(refused(&value)),
     }

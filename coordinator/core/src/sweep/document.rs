@@ -38,13 +38,19 @@ pub(super) struct Entry {
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Problem> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(Origin::Whole, Origin::File);
-        Problem { at, message: error.message().replace('\n', ", ") }
+        Problem {
+            at,
+            message: error.message().replace('\n', ", "),
+        }
     })?;
     Ok(entries(table.get_ref()))
 }
 
 fn entries(table: &DeTable<'_>) -> Vec<Entry> {
-    let entry = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| Entry {
+    let entry = |(key, value): (
+        &toml::Spanned<std::borrow::Cow<'_, str>>,
+        &toml::Spanned<DeValue<'_>>,
+    )| Entry {
         key: key.get_ref().to_string(),
         at: Origin::File(key.span()),
         value: node(value),
@@ -74,7 +80,10 @@ fn node(value: &toml::Spanned<DeValue<'_>>) -> Node {
         DeValue::Array(list) => Tree::List(list.iter().map(node).collect()),
         DeValue::Table(table) => Tree::Table(entries(table)),
     };
-    Node { tree, at: Origin::File(value.span()) }
+    Node {
+        tree,
+        at: Origin::File(value.span()),
+    }
 }
 
 impl Node {
@@ -120,7 +129,9 @@ impl Node {
     /// A whole number in this range.
     pub(super) fn count(&self, what: &str, from: u64, to: u64) -> Result<u64, Problem> {
         match self.tree {
-            Tree::Int(value) if u64::try_from(value).is_ok_and(|value| (from..=to).contains(&value)) => Ok(value as u64),
+            Tree::Int(value) if u64::try_from(value).is_ok_and(|value| (from..=to).contains(&value)) => {
+                Ok(value as u64)
+            }
             _ => Err(self.expected(&format!("{what}, a whole number from {from} to {to}"))),
         }
     }
@@ -142,7 +153,9 @@ impl Node {
             Tree::Float(value) => Json::from(*value),
             Tree::Text(value) => Json::from(value.as_str()),
             Tree::List(list) => list.iter().map(Self::json).collect(),
-            Tree::Table(table) => Json::Object(table.iter().map(|e| (e.key.clone(), e.value.json())).collect()),
+            Tree::Table(table) => {
+                Json::Object(table.iter().map(|e| (e.key.clone(), e.value.json())).collect())
+            }
             Tree::Other(_) => Json::Null,
         }
     }

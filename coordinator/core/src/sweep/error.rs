@@ -8,7 +8,7 @@ const MAX_PROBLEMS: usize = 10;
 
 /// Where something stands: in the file, or in an override.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// In the file, at these bytes.
     File(Range<usize>),
     /// In the override with this number on the command line, from 0.
@@ -21,16 +21,19 @@ pub enum Origin {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Where.
-    pub at: Origin,
+    pub(crate) at: Origin,
     /// What, and what would be right.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Problem {
     pub(crate) fn new(at: &Origin, message: impl Into<String>) -> Self {
-        Self { at: at.clone(), message: message.into() }
+        Self {
+            at: at.clone(),
+            message: message.into(),
+        }
     }
 }
 
@@ -52,8 +55,10 @@ impl SweepError {
         problems.dedup();
         let more = problems.len().saturating_sub(MAX_PROBLEMS);
         problems.truncate(MAX_PROBLEMS);
-        let mut rendered: Vec<String> =
-            problems.iter().map(|problem| render(file, text, overrides, problem)).collect();
+        let mut rendered: Vec<String> = problems
+            .iter()
+            .map(|problem| render(file, text, overrides, problem))
+            .collect();
         if more > 0 {
             rendered.push(format!("… and {more} more"));
         }
@@ -81,11 +86,26 @@ fn render(file: &str, text: &str, overrides: &[String], problem: &Problem) -> St
             let line = before.matches('\n').count() + 1;
             let line_start = before.rfind('\n').map_or(0, |at| at + 1);
             let column = text[line_start..start].chars().count() + 1;
-            let source: String = text[line_start..].lines().next().unwrap_or_default().chars().take(160).collect();
+            let source: String = text[line_start..]
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(160)
+                .collect();
             let end = floor(text, span.end.max(start));
-            let width = text[start..end].lines().next().unwrap_or_default().chars().count().max(1);
-            let marker: String =
-                source.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let width = text[start..end]
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .count()
+                .max(1);
+            let marker: String = source
+                .chars()
+                .take(column - 1)
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
             let caret = "^".repeat(width.min(160usize.saturating_sub(column - 1).max(1)));
             let margin = " ".repeat(line.to_string().len());
             format!("{file}:{line}:{column}: {message}\n {line} | {source}\n {margin} | {marker}{caret}")
