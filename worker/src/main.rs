@@ -190,7 +190,7 @@ async fn work(node: Node) -> ExitCode {
     let threads = node.threads_per_slot.map(usize::from);
     // Only what is left to choose needs a look at the node first: it costs a load of libtorch.
     let probe = if matches!(node.device.as_str(), "auto" | "cuda") {
-        match node::probe(&trainer, "auto", &data).await {
+        match node::probe(&trainer, "cpu", &data).await {
             Ok(probe) => probe,
             Err(error) => return end(5, &error.to_string()),
         }
