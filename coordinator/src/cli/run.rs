@@ -12,6 +12,7 @@ use tenfold::report::figure::Options;
 use tenfold::report::table;
 use tenfold::results::{LOG, sweep_folder};
 use tenfold::server::{Server, ServerConfig};
+use tenfold_core::Settings;
 use tenfold_proto::v1;
 use tokio::process::{Child, Command};
 
@@ -29,7 +30,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A worker that died so often within this run is not started again.
 const DEATHS: u32 = 5;
 /// A lost local worker shows soon: its machine is this one.
-const LEASE_TERM: Duration = Duration::from_secs(5);
+const LEASE_TERM: u64 = 5_000;
 /// Lines of a worker's log that are shown when it cannot go on.
 const LOG_LINES: usize = 12;
 
@@ -67,7 +68,7 @@ impl Run {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             store: self.store.clone().unwrap_or_else(|| format!("sqlite:{}/tenfold.sqlite", self.results.display())),
             results: self.results.clone(),
-            lease_term: LEASE_TERM,
+            settings: Settings { lease_term: LEASE_TERM, ..Settings::default() },
         };
         let mut server = Server::start(config).await?;
         let address = format!("http://{}", server.address());

@@ -2,7 +2,7 @@
 
 use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
 use tenfold_proto::{convert, v1};
-use tenfold_types::{Metric, Setting, SweepId, Value};
+use tenfold_types::{Metric, Setting, Value};
 
 use super::exit::Failure;
 
@@ -10,9 +10,6 @@ fn odd(what: impl std::fmt::Display) -> Failure {
     Failure::Refused(format!("the coordinator said something that this version does not understand: {what}"))
 }
 
-pub(crate) fn sweep_id(bytes: &[u8]) -> Result<SweepId, Failure> {
-    convert::sweep_id(bytes).map_err(odd)
-}
 
 pub(crate) fn assignments(assignments: Vec<v1::Assignment>) -> Result<Vec<(Setting, Value)>, Failure> {
     let assignment = |assignment| {
