@@ -114,6 +114,7 @@ pub async fn watch(
         cursor: options.since,
         complete: BTreeSet::new(),
         reported: None,
+        told: false,
         options,
         out,
     };
@@ -155,6 +156,8 @@ struct Watcher {
     /// Groups, by the index of their first point, that were seen complete.
     complete: BTreeSet<u64>,
     reported: Option<v1::SweepStatus>,
+    /// Something was told in this pass.
+    told: bool,
     out: mpsc::Sender<Seen>,
 }
 
@@ -222,12 +225,15 @@ impl Watcher {
                 return Ok(None);
             }
         }
+        // The last word of a pass, and the only one that moves the cursor: whoever is cut off before it sees the whole
+        // pass again, and whoever has it misses nothing.
         self.cursor = since;
-        if self.reported.as_ref() != Some(&status) {
+        if self.told || self.reported.as_ref() != Some(&status) {
             self.reported = Some(status.clone());
             if !self.tell(Event::Sweep(Box::new(status))).await {
                 return Ok(None);
             }
+            self.told = false;
         }
         Ok(Some(over))
     }
@@ -256,7 +262,8 @@ impl Watcher {
         }
     }
 
-    async fn tell(&self, event: Event) -> bool {
+    async fn tell(&mut self, event: Event) -> bool {
+        self.told = true;
         self.out
             .send(Seen {
                 cursor: self.cursor,

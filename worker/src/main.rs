@@ -1,2 +1,264 @@
-//! Stub.
-fn main() {}
+//! The `tenfold-worker` command.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tenfold_worker::agent::{self, Config};
+use tenfold_worker::doctor::{self, Checkup};
+use tenfold_worker::node;
+use tenfold_worker::session::{Exit, Options};
+use tenfold_worker::slot::Launch;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tonic::transport::Endpoint;
+
+/// Unacknowledged epochs may take so much memory.
+const OUTBOX: usize = 64 << 20;
+
+const EXIT_CODES: &str = "\
+exit codes:
+  0  stopped on request (doctor: nothing is missing)
+  2  usage
+  3  no coordinator for longer than --on-server-lost allows
+  4  the coordinator refused this worker
+  5  this node cannot train (doctor: something is missing)";
+
+/// Starts a worker: trains trials in its slots for a Tenfold coordinator.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    node: Node,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says what this node has, what it lacks, and what to do about that.
+    Doctor(Node),
+}
+
+#[derive(Args)]
+struct Node {
+    /// The coordinator's address
+    #[arg(
+        long,
+        env = "TENFOLD_COORDINATOR",
+        default_value = "http://127.0.0.1:7465",
+        value_name = "URL"
+    )]
+    coordinator: String,
+    /// What to train on: auto (GPUs if there are any), cpu, cuda:N, or several as cuda:0,cuda:1
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// Trainers at once [default: one a core on the CPU, one a GPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    slots: Option<u16>,
+    /// CPU threads of each trainer [default: 1, which makes curves the same bits every time]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads_per_slot: Option<u16>,
+    /// The folder with MNIST's four IDX files [default: data/mnist]
+    #[arg(long, env = "TENFOLD_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What to do without a coordinator: go on, or stop-after=DURATION such as stop-after=1h
+    #[arg(long, default_value = "go-on", value_name = "WHAT", value_parser = server_lost)]
+    on_server_lost: ServerLost,
+    /// The trainer program [default: tenfold-trainer beside this program]
+    #[arg(long, value_name = "PATH")]
+    trainer: Option<PathBuf>,
+    /// Kill a trainer that makes no progress for so long
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = duration)]
+    trainer_timeout: Duration,
+    /// This node's name [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// End when the process that started this one does
+    #[arg(long, hide = true)]
+    exit_with_parent: bool,
+}
+
+#[derive(Clone, Copy)]
+struct ServerLost(Option<Duration>);
+
+fn server_lost(text: &str) -> Result<ServerLost, String> {
+    match text.split_once('=') {
+        None if text == "go-on" => Ok(ServerLost(None)),
+        Some(("stop-after", after)) => duration(after).map(|after| ServerLost(Some(after))),
+        _ => Err("write go-on, or stop-after=DURATION such as stop-after=1h".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration; write a number with ms, s, m or h, such as 90s");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let milliseconds = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    match number.checked_mul(milliseconds) {
+        Some(total) if (1..=u64::from(u32::MAX)).contains(&total) => Ok(Duration::from_millis(total)),
+        _ => Err(format!(
+            "{text:?} is out of range; a duration lies between 1ms and 1000h"
+        )),
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, String> {
+    let url = if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("http://{address}")
+    };
+    let endpoint = Endpoint::from_shared(url).map_err(|_| ());
+    let endpoint = endpoint.ok().filter(|endpoint| endpoint.uri().host().is_some());
+    endpoint.map(agent::endpoint).ok_or_else(|| {
+        format!(
+            "{address:?} is no coordinator's address; write http://HOST:PORT, such as http://127.0.0.1:7465"
+        )
+    })
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return end(5, &format!("cannot start: {error}")),
+    };
+    let code = runtime.block_on(async {
+        match cli.command {
+            Some(Command::Doctor(node)) => doctor(node).await,
+            None => work(cli.node).await,
+        }
+    });
+    // Calls may still wait for a coordinator that is not there; nothing of theirs matters any more.
+    runtime.shutdown_background();
+    code
+}
+
+fn end(code: u8, message: &str) -> ExitCode {
+    eprintln!("tenfold-worker: {message}");
+    ExitCode::from(code)
+}
+
+async fn doctor(node: Node) -> ExitCode {
+    let coordinator = match endpoint(&node.coordinator) {
+        Ok(endpoint) => endpoint,
+        Err(error) => return end(2, &error),
+    };
+    let data = node::data(node.data.as_deref());
+    let checkup = Checkup {
+        device: &node.device,
+        trainer: node.trainer.as_deref(),
+        data: &data,
+        coordinator: &coordinator,
+    };
+    if doctor::run(checkup).await {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(5)
+    }
+}
+
+async fn work(node: Node) -> ExitCode {
+    let coordinator = match endpoint(&node.coordinator) {
+        Ok(endpoint) => endpoint,
+        Err(error) => return end(2, &error),
+    };
+    let trainer = match node::trainer(node.trainer.as_deref()) {
+        Ok(trainer) => trainer,
+        Err(error) => return end(5, &error.to_string()),
+    };
+    let data = node::data(node.data.as_deref());
+    let threads = node.threads_per_slot.map(usize::from);
+    // Only what is left to choose needs a look at the node first: it costs a load of libtorch.
+    let probe = if matches!(node.device.as_str(), "auto" | "cuda") {
+        match node::probe(&trainer, "cpu", &data).await {
+            Ok(probe) => probe,
+            Err(error) => return end(5, &error.to_string()),
+        }
+    } else {
+        node::Probe::default()
+    };
+    let slots = match node::slots(&node.device, node.slots.map(usize::from), threads, &probe) {
+        Ok(slots) => slots,
+        Err(error) => return end(2, &error.to_string()),
+    };
+    let launch = |(device, threads): &(String, usize)| Launch {
+        program: trainer.clone(),
+        arguments: node::arguments(device, *threads, &data),
+        patience: node.trainer_timeout,
+    };
+    let config = Config {
+        coordinator,
+        host: node
+            .name
+            .unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned()),
+        slots: slots.iter().map(launch).collect(),
+        session: Options {
+            outbox_bytes: OUTBOX,
+            stop_after: node.on_server_lost.0.map(|after| after.as_millis() as u64),
+        },
+    };
+    tracing::info!(
+        coordinator = node.coordinator,
+        slots = config.slots.len(),
+        device = slots[0].0,
+        "starting"
+    );
+    let (stop, stopped) = mpsc::channel(2);
+    tokio::spawn(signals(stop, node.exit_with_parent));
+    match agent::run(config, stopped).await {
+        Exit::Asked => ExitCode::SUCCESS,
+        Exit::Refused(why) => end(4, &format!("the coordinator refused this worker: {why}")),
+        Exit::ServerLost(after) => end(
+            3,
+            &format!("no coordinator at {} for {} s", node.coordinator, after / 1000),
+        ),
+        Exit::Unfit(why) => end(
+            5,
+            &format!("this node cannot train: {why}\nsee: tenfold-worker doctor"),
+        ),
+    }
+}
+
+/// The first signal stops in order, the second at once.
+async fn signals(stop: mpsc::Sender<()>, with_parent: bool) {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    let parent = rustix::process::getppid();
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = tokio::time::sleep(Duration::from_millis(500)), if with_parent => {
+                if rustix::process::getppid() == parent {
+                    continue;
+                }
+            }
+        }
+        if stop.send(()).await.is_err() {
+            return;
+        }
+    }
+}

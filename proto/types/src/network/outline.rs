@@ -8,8 +8,8 @@ const MAX_SUB_NETWORKS: u32 = 1_000;
 const MAX_LAYERS: usize = 1_000;
 const MAX_PARAMETERS: u64 = 1_000_000_000;
 
-/// Answers of the head: no and yes.
-const ANSWERS: std::num::NonZeroU32 = std::num::NonZeroU32::new(2).unwrap();
+/// Values that the head gives: scores of no and of yes.
+pub const ANSWERS: std::num::NonZeroU32 = std::num::NonZeroU32::new(2).unwrap();
 
 /// A network's shapes and sizes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,31 @@
+# Thin: each target calls cargo or a script in deploy/. `make` alone lists them.
+
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test check clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+setup: ## Fetch libtorch and MNIST, once (CUDA=1 adds what a GPU node needs)
+	@deploy/setup-libtorch.sh
+	@deploy/setup-mnist.sh
+
+build: setup ## Build everything, optimised, into target/release
+	$(CARGO) build --release --workspace
+
+run: build ## Train a real sweep here and show its results
+	target/release/tenfold run configs/quickstart.toml
+
+test: setup ## Run all tests
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --workspace
+
+check: setup ## Formatting, lints with warnings denied, and all tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(MAKE) test
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+clean: ## Remove what was built; libtorch, MNIST and results stay
+	$(CARGO) clean

@@ -1,0 +1,71 @@
+//! The connection to the coordinator.
+
+use std::time::Duration;
+
+use tenfold_proto::v1::control_client::ControlClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status, Streaming};
+
+use super::exit::Failure;
+
+/// Where a coordinator is looked for when nothing says otherwise.
+pub(crate) const DEFAULT: &str = "http://127.0.0.1:7465";
+/// The longest reply that is taken, in bytes: results come in messages of a group each.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// A connected client, and where it is connected to.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) address: String,
+    pub(crate) control: ControlClient<Channel>,
+}
+
+impl Client {
+    /// Connects.
+    pub(crate) async fn connect(address: &str) -> Result<Self, Failure> {
+        let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let endpoint = Endpoint::from_shared(url).ok().filter(|endpoint| endpoint.uri().host().is_some());
+        let endpoint = endpoint.ok_or_else(|| {
+            Failure::Usage(format!("{address:?} is no coordinator's address; write http://HOST:PORT, such as {DEFAULT}"))
+        })?;
+        let endpoint = endpoint
+            .connect_timeout(Duration::from_secs(5))
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .tcp_nodelay(true);
+        let channel = endpoint.connect().await.map_err(|error| Failure::Unreachable {
+            address: address.to_owned(),
+            why: root(&error),
+        })?;
+        let control = ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+        Ok(Self { address: address.to_owned(), control })
+    }
+
+    /// What a call answered.
+    pub(crate) fn answer<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, Failure> {
+        answer.map(Response::into_inner).map_err(|status| self.failure(&status))
+    }
+
+    /// Everything that a stream gives.
+    pub(crate) async fn all<T>(&self, stream: Result<Response<Streaming<T>>, Status>) -> Result<Vec<T>, Failure> {
+        let mut stream = self.answer(stream)?;
+        let mut all = Vec::new();
+        while let Some(message) = stream.message().await.map_err(|status| self.failure(&status))? {
+            all.push(message);
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn failure(&self, status: &Status) -> Failure {
+        Failure::of_status(status, &self.address)
+    }
+}
+
+/// The innermost reason, which is the one that says something.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

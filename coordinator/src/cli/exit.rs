@@ -1,0 +1,96 @@
+//! How a command ends: errors to exit codes, in one place.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use tenfold::server::ServerError;
+use tenfold::store::StoreError;
+use tonic::{Code, Status};
+
+/// For `--help`.
+pub(crate) const CODES: &str = "\
+exit codes:
+  0    all went well; diverged trials alone are no failure
+  1    the sweep had failures
+  2    wrong usage, or a bad file
+  3    no coordinator could be reached
+  4    refused: it does not fit the state of things
+  130  interrupted";
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The sweep ended with failed or cancelled trials. Everything that is to be said has been said.
+    Sweep,
+    /// Wrong usage, or a bad file.
+    Usage(String),
+    /// No coordinator answers at this address.
+    Unreachable {
+        /// The address.
+        address: String,
+        /// What the system says.
+        why: String,
+    },
+    /// It does not fit the state of things.
+    Refused(String),
+    /// The user interrupted it.
+    Interrupted,
+    /// Whoever read the output has gone away, which is fine.
+    BrokenPipe,
+}
+
+impl Failure {
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::BrokenPipe => 0,
+            Self::Sweep => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable { .. } => 3,
+            Self::Refused(_) => 4,
+            Self::Interrupted => 130,
+        })
+    }
+
+    /// The failure that a coordinator's status means.
+    pub(crate) fn of_status(status: &Status, address: &str) -> Self {
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::InvalidArgument | Code::OutOfRange => Self::Usage(message),
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                Self::Unreachable { address: address.to_owned(), why: message }
+            }
+            Code::Unimplemented => Self::Refused(format!("the coordinator does not know this command: {message}")),
+            Code::Unknown | Code::Internal if message.is_empty() => Self::Refused(status.to_string()),
+            _ => Self::Refused(message),
+        }
+    }
+}
+
+/// Nothing for what has been said, or needs no saying.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Refused(message) => f.write_str(message),
+            Self::Unreachable { address, why } => write!(
+                f,
+                "no coordinator answers at {address}: {why}\nstart one with `tenfold serve`, or say where it is with \
+                 --coordinator URL or TENFOLD_COORDINATOR"
+            ),
+            Self::Sweep | Self::Interrupted | Self::BrokenPipe => Ok(()),
+        }
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        match &error {
+            ServerError::Store(StoreError::Scheme(_)) => Self::Usage(error.to_string()),
+            _ => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+/// A file that cannot be written or read.
+pub(crate) fn of_file(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{}: {error}", path.display()))
+}

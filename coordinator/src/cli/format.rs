@@ -1,0 +1,153 @@
+//! Numbers, times and states as people read them.
+
+use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use tenfold_proto::v1;
+
+use super::exit::Failure;
+
+/// Writes to standard output. Whoever reads may go away.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+        _ => Failure::Refused(format!("cannot write the output: {error}")),
+    })
+}
+
+/// A table without more lines than it needs.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.to_vec());
+    table
+}
+
+/// `3 d 4 h`, `2 h 5 min`, `3 min 20 s`, `12.3 s`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        86_400.. => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3_600),
+        3_600.. => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+        60.. => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{:.1} s", seconds.max(0.0)),
+    }
+}
+
+/// How long ago a time was.
+pub(crate) fn ago(at_ms: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    format!("{} ago", duration(now.saturating_sub(at_ms) as f64 / 1000.0))
+}
+
+/// A time in UTC, as RFC 3339 has it.
+pub(crate) fn time(at_ms: u64) -> String {
+    let seconds = at_ms / 1000;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days to civil date, counting from 0000-03-01 in eras of 400 years, so that leap days come last.
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second % 3600 / 60, second % 60)
+}
+
+/// A sweep's state in a word.
+pub(crate) fn sweep_state(state: v1::SweepState) -> &'static str {
+    match state {
+        v1::SweepState::Unspecified => "unknown",
+        v1::SweepState::Active => "active",
+        v1::SweepState::Paused => "paused",
+        v1::SweepState::Stopping => "stopping",
+        v1::SweepState::Complete => "complete",
+        v1::SweepState::Failed => "failed",
+        v1::SweepState::Cancelled => "cancelled",
+    }
+}
+
+/// A trial's state in a word.
+pub(crate) fn trial_state(state: v1::TrialState) -> &'static str {
+    match state {
+        v1::TrialState::Unspecified => "unknown",
+        v1::TrialState::Pending => "pending",
+        v1::TrialState::Leased => "leased",
+        v1::TrialState::Running => "running",
+        v1::TrialState::Backoff => "backoff",
+        v1::TrialState::Suspect => "suspect",
+        v1::TrialState::Succeeded => "succeeded",
+        v1::TrialState::Diverged => "diverged",
+        v1::TrialState::Failed => "failed",
+        v1::TrialState::Cancelled => "cancelled",
+    }
+}
+
+/// Trials that are over, of all.
+pub(crate) fn over(counts: &v1::TrialCounts) -> (u64, u64) {
+    let over = counts.succeeded + counts.diverged + counts.failed + counts.cancelled;
+    (over, over + counts.pending + counts.leased + counts.running + counts.backoff + counts.suspect)
+}
+
+/// What is worth a word in a sweep's counts: `3 running, 1 diverged`.
+pub(crate) fn remarks(counts: &v1::TrialCounts) -> String {
+    let remark = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let list = [
+        remark(counts.leased + counts.running, "running"),
+        remark(counts.suspect, "suspect"),
+        remark(counts.backoff, "waiting after a failure"),
+        remark(counts.diverged, "diverged"),
+        remark(counts.failed, "failed"),
+        remark(counts.cancelled, "cancelled"),
+    ];
+    list.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `learning_rate=0.001 weight_sharing=true`.
+pub(crate) fn point(assignments: &[v1::Assignment]) -> String {
+    let one = |assignment: &v1::Assignment| {
+        let value = assignment.value.clone().and_then(|value| tenfold_types::Value::try_from(value).ok());
+        format!("{}={}", assignment.setting, value.map_or_else(|| "?".to_owned(), |value| value.to_string()))
+    };
+    assignments.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// A trial's key: `stage.point.repetition`.
+pub(crate) fn key(key: Option<v1::TrialKey>) -> String {
+    key.map(|key| tenfold_types::TrialKey::from(key).to_string()).unwrap_or_default()
+}
+
+/// The first eight hexadecimal digits of an id.
+pub(crate) fn short(id: &[u8]) -> String {
+    id.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// All hexadecimal digits of an id.
+pub(crate) fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!(time(1_795_564_799_999), "2026-11-24T23:59:59Z");
+    }
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        assert_eq!(duration(0.04), "0.0 s");
+        assert_eq!(duration(59.4), "59.4 s");
+        assert_eq!(duration(125.0), "2 min 5 s");
+        assert_eq!(duration(7_500.0), "2 h 5 min");
+        assert_eq!(duration(100_000.0), "1 d 3 h");
+    }
+}

@@ -1,0 +1,157 @@
+//! `--json`: one versioned object a line.
+
+use serde_json::{Map, Value, json};
+use tenfold_proto::v1;
+
+use super::format;
+
+/// Grows when a line changes so that a reader would misread it.
+const VERSION: u32 = 1;
+
+fn object(kind: &str, fields: Value) -> Value {
+    let mut object = Map::new();
+    object.insert("v".to_owned(), VERSION.into());
+    object.insert("kind".to_owned(), kind.into());
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    Value::Object(object)
+}
+
+/// A line.
+pub(crate) fn line(value: &Value) -> String {
+    format!("{value}\n")
+}
+
+fn counts(counts: &v1::TrialCounts) -> Value {
+    json!({
+        "pending": counts.pending, "leased": counts.leased, "running": counts.running, "backoff": counts.backoff,
+        "suspect": counts.suspect, "succeeded": counts.succeeded, "diverged": counts.diverged,
+        "failed": counts.failed, "cancelled": counts.cancelled,
+    })
+}
+
+fn point(assignments: &[v1::Assignment]) -> Value {
+    use v1::value::Kind;
+    let value = |assignment: &v1::Assignment| match assignment.value.as_ref().and_then(|value| value.kind.as_ref()) {
+        Some(Kind::Boolean(value)) => json!(value),
+        Some(Kind::Integer(value)) => json!(value),
+        Some(Kind::Number(value)) => json!(value),
+        Some(Kind::Text(value)) => json!(value),
+        None => Value::Null,
+    };
+    Value::Object(assignments.iter().map(|a| (a.setting.clone(), value(a))).collect())
+}
+
+pub(crate) fn sweep(status: &v1::SweepStatus) -> Value {
+    let fields = json!({
+        "id": format::hex(&status.sweep),
+        "name": status.name,
+        "state": format::sweep_state(status.state()),
+        "points": status.points,
+        "repetitions": status.repetitions,
+        "trials": counts(&status.trials.unwrap_or_default()),
+        "epochs": status.epochs,
+        "total_epochs": status.total_epochs,
+        "submitted_at": format::time(status.submitted_at_ms),
+        "finished_at": status.finished_at_ms.map(format::time),
+    });
+    object("sweep", fields)
+}
+
+pub(crate) fn trial(status: &v1::TrialStatus) -> Value {
+    let fields = json!({
+        "sweep": format::hex(&status.sweep),
+        "trial": format::key(status.trial),
+        "state": format::trial_state(status.state()),
+        "point": point(&status.point),
+        "attempts": status.attempts,
+        "failures": status.failures,
+        "epochs": status.epochs,
+        "error": status.error,
+    });
+    object("trial", fields)
+}
+
+pub(crate) fn attempt(attempt: &v1::Attempt) -> Value {
+    let fields = json!({
+        "number": attempt.number,
+        "fence": attempt.fence,
+        "worker": format::hex(&attempt.worker),
+        "host": attempt.host,
+        "device": attempt.device,
+        "threads": attempt.threads,
+        "version": attempt.version,
+        "libtorch": attempt.libtorch,
+        "started_at": format::time(attempt.started_at_ms),
+        "ended_at": attempt.ended_at_ms.map(format::time),
+        "ended": attempt.ended,
+        "error": attempt.error,
+        "stderr": attempt.stderr,
+    });
+    object("attempt", fields)
+}
+
+pub(crate) fn epochs(progress: &v1::TrialProgress, cursor: u64) -> Vec<Value> {
+    let Some(block) = &progress.block else { return Vec::new() };
+    let line = |epoch: u32| {
+        let metrics: Map<String, Value> = progress
+            .metrics
+            .iter()
+            .enumerate()
+            .filter_map(|(metric, name)| {
+                let value = block.columns.get(metric * block.epochs as usize + epoch as usize)?;
+                Some((name.clone(), json!(value)))
+            })
+            .collect();
+        let fields = json!({
+            "cursor": cursor,
+            "trial": format::key(progress.trial),
+            "attempt": progress.attempt,
+            "epoch": block.first + epoch,
+            "metrics": metrics,
+        });
+        object("trial-epoch", fields)
+    };
+    (0..block.epochs).map(line).collect()
+}
+
+pub(crate) fn worker(worker: &v1::Worker) -> Value {
+    let fields = json!({
+        "id": format::hex(&worker.worker),
+        "host": worker.host,
+        "process": worker.process,
+        "version": worker.version,
+        "libtorch": worker.libtorch,
+        "slots": worker.slots,
+        "busy": worker.busy,
+        "device": worker.device,
+        "connected": worker.connected,
+        "last_seen": format::time(worker.last_seen_ms),
+    });
+    object("worker", fields)
+}
+
+pub(crate) fn plan(plan: &v1::PlanResponse) -> Value {
+    let fields = json!({
+        "id": format::hex(&plan.sweep),
+        "name": plan.name,
+        "points": plan.points,
+        "excluded": plan.excluded,
+        "repetitions": plan.repetitions,
+        "trials": plan.trials,
+        "existing": plan.existing,
+    });
+    object("plan", fields)
+}
+
+/// A line of the results log, with the cursor behind it.
+pub(crate) fn with_cursor(line: &str, cursor: u64) -> String {
+    match serde_json::from_str::<Map<String, Value>>(line) {
+        Ok(mut object) => {
+            object.insert("cursor".to_owned(), cursor.into());
+            format!("{}\n", Value::Object(object))
+        }
+        Err(_) => format!("{line}\n"),
+    }
+}

@@ -1,0 +1,209 @@
+//! The command line: one file a command. Commands talk to a coordinator through gRPC alone; only `run` and `serve`
+//! start one.
+
+mod client;
+mod completions;
+mod exit;
+mod format;
+mod json;
+mod list;
+mod orders;
+mod plan;
+mod plot;
+mod progress;
+mod results;
+mod run;
+mod serve;
+mod show;
+mod submit;
+mod tail;
+mod wire;
+mod worker;
+mod workers;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tenfold_core::sweep::MAX_TEXT;
+use tenfold_proto::v1;
+
+use client::Client;
+use exit::Failure;
+
+const EXAMPLES: &str = "\
+examples:
+  tenfold run configs/quickstart.toml          coordinator, workers and results in one
+  tenfold serve                                a coordinator; then, on each node:
+  tenfold worker --coordinator http://HOST:7465
+  tenfold submit configs/figure3.toml --repetitions 2 --set epochs=20
+  tenfold tail last --follow
+  tenfold plot last -o figure.png
+
+A selector SEL is a sweep's id, its name, a unique prefix of either, or `last`.
+";
+
+/// Runs hyperparameter sweeps in which every point is repeated, on many machines.
+#[derive(Parser)]
+#[command(name = "tenfold", version, after_help = format!("{EXAMPLES}\n{}", exit::CODES), max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// The coordinator's address [default: http://127.0.0.1:7465]
+    #[arg(long, global = true, env = "TENFOLD_COORDINATOR", value_name = "URL")]
+    coordinator: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Common {
+    async fn client(&self) -> Result<Client, Failure> {
+        Client::connect(self.coordinator.as_deref().unwrap_or(client::DEFAULT)).await
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a sweep here: coordinator, local workers, progress and results in one
+    Run(run::Run),
+    /// Start a coordinator
+    Serve(serve::Serve),
+    /// Start a worker on this node (see: tenfold worker --help)
+    #[command(disable_help_flag = true)]
+    Worker(worker::Worker),
+    /// Say what a sweep would be; submit nothing
+    Plan(plan::Plan),
+    /// Submit a sweep
+    Submit(submit::Submit),
+    /// List sweeps, the newest first
+    List(list::List),
+    /// Show a sweep, or a trial as SEL/stage.point.repetition
+    Show(show::Show),
+    /// Print results as they come
+    Tail(tail::Tail),
+    /// Print aggregated results, or single curves
+    Results(results::Results),
+    /// Draw error curves with their 95 % bands
+    Plot(plot::Plot),
+    /// Hand out no more trials of a sweep; what runs goes on
+    Pause(orders::Select),
+    /// Undo pause, stop and cancel
+    Resume(orders::Select),
+    /// Cancel what waits, finish what runs
+    Stop(orders::Select),
+    /// Cancel what waits and what runs
+    Cancel(orders::Select),
+    /// Run failed or cancelled trials again
+    Retry(orders::Retry),
+    /// List workers
+    Workers(workers::Workers),
+    /// Print shell completions
+    Completions(completions::Completions),
+}
+
+/// A sweep file and what the command line changes of it.
+#[derive(Args, Clone)]
+pub(crate) struct Source {
+    /// The sweep file (TOML)
+    file: PathBuf,
+    /// Change a setting: learning_rate=0.01, weight_sharing=true,false, learning_rate=log(1e-5,1e-2,4), epochs=20
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Change the number of repetitions
+    #[arg(long, value_name = "N")]
+    repetitions: Option<u32>,
+}
+
+impl Source {
+    /// The file's text and the changes, as they are submitted.
+    fn read(&self) -> Result<v1::SweepSource, Failure> {
+        let length = std::fs::metadata(&self.file).map_err(|error| exit::of_file(&self.file, &error))?.len();
+        if length > MAX_TEXT as u64 {
+            let file = self.file.display();
+            return Err(Failure::Usage(format!("{file}: the file has {length} bytes; a sweep file has at most {MAX_TEXT}")));
+        }
+        let text = std::fs::read_to_string(&self.file).map_err(|error| exit::of_file(&self.file, &error))?;
+        Ok(v1::SweepSource {
+            text,
+            file: self.file.display().to_string(),
+            overrides: self.set.clone(),
+            repetitions: self.repetitions,
+        })
+    }
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The coordinator's own log: everything for `serve`, what went wrong for `run`, whose output is for the user.
+    let default = if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tenfold: cannot start: {error}");
+            return ExitCode::from(4);
+        }
+    };
+    let result = runtime.block_on(dispatch(cli));
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let message = failure.to_string();
+            if !message.is_empty() {
+                eprintln!("tenfold: {message}");
+            }
+            failure.code()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let common = cli.common;
+    match cli.command {
+        Command::Run(command) => command.run(&common).await,
+        Command::Serve(command) => command.run().await,
+        Command::Worker(command) => command.run(&common),
+        Command::Plan(command) => command.run(&common).await,
+        Command::Submit(command) => command.run(&common).await,
+        Command::List(command) => command.run(&common).await,
+        Command::Show(command) => command.run(&common).await,
+        Command::Tail(command) => command.run(&common).await,
+        Command::Results(command) => command.run(&common).await,
+        Command::Plot(command) => command.run(&common).await,
+        Command::Pause(command) => orders::pause(command, &common).await,
+        Command::Resume(command) => orders::resume(command, &common).await,
+        Command::Stop(command) => orders::stop(command, &common).await,
+        Command::Cancel(command) => orders::cancel(command, &common).await,
+        Command::Retry(command) => command.run(&common).await,
+        Command::Workers(command) => command.run(&common).await,
+        Command::Completions(command) => command.run(&mut <Cli as clap::CommandFactory>::command()),
+    }
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| exit::of_file(path, &error);
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|error| {
+        _ = std::fs::remove_file(&partial);
+        failed(error)
+    })
+}

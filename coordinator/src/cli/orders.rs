@@ -1,0 +1,70 @@
+//! `tenfold pause`, `resume`, `stop`, `cancel` and `retry`.
+
+use clap::Args;
+use tenfold_proto::v1;
+
+use super::exit::Failure;
+use super::{Common, format, json};
+
+#[derive(Args)]
+pub(crate) struct Select {
+    /// The sweep
+    #[arg(value_name = "SEL")]
+    selector: String,
+}
+
+macro_rules! orders {
+    ($($name:ident)*) => {$(
+        pub(crate) async fn $name(select: Select, common: &Common) -> Result<(), Failure> {
+            let client = common.client().await?;
+            let request = v1::SelectRequest { selector: select.selector };
+            let status = client.answer(client.control.clone().$name(request).await)?;
+            said(&status, common)
+        }
+    )*};
+}
+
+orders! { pause resume stop cancel }
+
+#[derive(Args)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    select: Select,
+    /// Those that failed
+    #[arg(long, required_unless_present = "cancelled")]
+    failed: bool,
+    /// Those that were cancelled
+    #[arg(long)]
+    cancelled: bool,
+}
+
+impl Retry {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = common.client().await?;
+        let (failed, cancelled) = (self.failed, self.cancelled);
+        let request = v1::RetryRequest { selector: self.select.selector, failed, cancelled };
+        let answer = client.answer(client.control.clone().retry(request).await)?;
+        if !common.json {
+            format::print(&format!("{} trials wait again\n", answer.retried))?;
+        }
+        said(&answer.status.unwrap_or_default(), common)
+    }
+}
+
+fn said(status: &v1::SweepStatus, common: &Common) -> Result<(), Failure> {
+    if common.json {
+        return format::print(&json::line(&json::sweep(status)));
+    }
+    let counts = status.trials.unwrap_or_default();
+    let (over, trials) = format::over(&counts);
+    let remarks = match format::remarks(&counts) {
+        none if none.is_empty() => none,
+        some => format!(" ({some})"),
+    };
+    format::print(&format!(
+        "{} ({}) is {}: {over} of {trials} trials over{remarks}\n",
+        status.name,
+        format::short(&status.sweep),
+        format::sweep_state(status.state())
+    ))
+}

@@ -1,0 +1,71 @@
+//! `tenfold plot`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tenfold::report::figure::{self, Options};
+use tenfold_core::aggregate::GroupResult;
+use tenfold_proto::v1;
+
+use super::exit::Failure;
+use super::{Common, format, results, write_file};
+
+#[derive(Args)]
+pub(crate) struct Plot {
+    /// The sweep
+    #[arg(value_name = "SEL")]
+    selector: String,
+    /// Where to: FILE.svg or FILE.png
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Draw this metric alone, such as test_loss [default: train and test error side by side]
+    #[arg(long, value_name = "METRIC")]
+    metric: Option<String>,
+    /// A line for each value of these axes [default: for each point]
+    #[arg(long, value_delimiter = ',', value_name = "AXIS,…")]
+    by: Vec<String>,
+    /// The figure's title [default: the sweep's name]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+}
+
+impl Plot {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let kind = Kind::of(&self.output)?;
+        let metric = self.metric.map(|name| name.parse()).transpose();
+        let metric = metric.map_err(|error: tenfold_types::curve::UnknownMetric| Failure::Usage(error.to_string()))?;
+        let client = common.client().await?;
+        let shown = client.control.clone().show(v1::ShowRequest { selector: self.selector }).await;
+        let status = client.answer(shown)?.status.unwrap_or_default();
+        let groups = results::groups(&client, &format::hex(&status.sweep), self.by).await?;
+        let options = Options { title: self.title.unwrap_or(status.name), metric };
+        write_file(&self.output, &kind.draw(&groups, &options)?)?;
+        format::print(&format!("wrote {}\n", self.output.display()))
+    }
+}
+
+/// What a figure is written as.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Svg,
+    Png,
+}
+
+impl Kind {
+    fn of(path: &std::path::Path) -> Result<Self, Failure> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("svg") => Ok(Self::Svg),
+            Some("png") => Ok(Self::Png),
+            _ => Err(Failure::Usage(format!("{} is neither a .svg nor a .png file", path.display()))),
+        }
+    }
+
+    pub(crate) fn draw(self, groups: &[GroupResult], options: &Options) -> Result<Vec<u8>, Failure> {
+        let refused = |error: figure::FigureError| Failure::Refused(error.to_string());
+        let svg = figure::curves(groups, options).map_err(refused)?.svg();
+        match self {
+            Self::Svg => Ok(svg.into_bytes()),
+            Self::Png => figure::png(&svg).map_err(refused),
+        }
+    }
+}

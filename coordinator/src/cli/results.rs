@@ -1,0 +1,106 @@
+//! `tenfold results`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tenfold::report::export::{self, TrialCurveRow};
+use tenfold::report::table;
+use tenfold_core::aggregate::GroupResult;
+use tenfold_proto::v1;
+use tenfold_types::{Curve, TrialKey};
+
+use super::client::Client;
+use super::exit::Failure;
+use super::{Common, format, wire, write_file};
+
+#[derive(Args)]
+pub(crate) struct Results {
+    /// The sweep
+    #[arg(value_name = "SEL")]
+    selector: String,
+    /// How to print them
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Group by these axes [default: each point by itself]
+    #[arg(long, value_delimiter = ',', value_name = "AXIS,…", conflicts_with = "raw")]
+    by: Vec<String>,
+    /// The curves of single trials instead of groups (csv or jsonl)
+    #[arg(long)]
+    raw: bool,
+    /// With --raw: where, when and by what each trial was trained, and how long each epoch took
+    #[arg(long, requires = "raw")]
+    provenance: bool,
+    /// Write to this file instead
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// The last epoch of each group
+    Table,
+    /// All epochs, a row a group, epoch and metric
+    Csv,
+    /// All epochs, one JSON object a line
+    Jsonl,
+}
+
+impl Results {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let wanted = if common.json { Format::Jsonl } else { self.format };
+        let client = common.client().await?;
+        let text = if self.raw {
+            let curves = curves(&client, &self.selector, self.provenance).await?;
+            match wanted {
+                Format::Table if self.output.is_none() => {
+                    return Err(Failure::Usage("single curves come as --format csv or jsonl".to_owned()));
+                }
+                Format::Table | Format::Csv => export::curves_csv(&curves, self.provenance),
+                Format::Jsonl => export::curves_jsonl(&curves, self.provenance),
+            }
+        } else {
+            let groups = groups(&client, &self.selector, self.by).await?;
+            match wanted {
+                Format::Table => table::final_table(&groups),
+                Format::Csv => export::csv(&groups),
+                Format::Jsonl => export::jsonl(&groups),
+            }
+        };
+        match self.output {
+            Some(path) => write_file(&path, text.as_bytes()),
+            None => format::print(&text),
+        }
+    }
+}
+
+/// The aggregated curves of a sweep's groups.
+pub(crate) async fn groups(client: &Client, selector: &str, by: Vec<String>) -> Result<Vec<GroupResult>, Failure> {
+    let request = v1::ResultsRequest { selector: selector.to_owned(), by };
+    let groups = client.all(client.control.clone().results(request).await).await?;
+    groups.into_iter().map(wire::group_result).collect()
+}
+
+/// The accepted curves of a sweep's trials.
+pub(crate) async fn curves(
+    client: &Client,
+    selector: &str,
+    provenance: bool,
+) -> Result<Vec<TrialCurveRow>, Failure> {
+    let request = v1::CurvesRequest { selector: selector.to_owned(), provenance };
+    let curves = client.all(client.control.clone().curves(request).await).await?;
+    curves.into_iter().map(row).collect()
+}
+
+fn row(curve: v1::TrialCurve) -> Result<TrialCurveRow, Failure> {
+    let state = format::trial_state(curve.state());
+    let epochs = curve.epochs as usize;
+    let columns = curve.columns.chunks(epochs.max(1)).map(<[f32]>::to_vec).collect();
+    Ok(TrialCurveRow {
+        key: curve.trial.map_or(TrialKey::FIRST, TrialKey::from),
+        values: wire::assignments(curve.point)?,
+        state,
+        curve: Curve { metrics: wire::metrics(&curve.metrics)?, columns },
+        seconds: curve.seconds,
+        attempt: curve.attempt,
+    })
+}

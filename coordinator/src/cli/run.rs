@@ -1,0 +1,346 @@
+//! `tenfold run`: coordinator, local workers, progress and results in one.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use tenfold::report::export;
+use tenfold::report::figure::Options;
+use tenfold::report::table;
+use tenfold::results::{LOG, sweep_folder};
+use tenfold::server::{Server, ServerConfig};
+use tenfold_proto::v1;
+use tokio::process::{Child, Command};
+
+use super::client::Client;
+use super::exit::{self, Failure};
+use super::plot::Kind;
+use super::progress::{self, Bar};
+use super::serve::asked_to_stop;
+use super::{Common, Source, format, plan, results, worker, write_file};
+
+/// How long a worker may take to stop.
+const STOPPING: Duration = Duration::from_secs(5);
+/// The pause before a worker that died is started again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// A worker that died so often within this run is not started again.
+const DEATHS: u32 = 5;
+/// A lost local worker shows soon: its machine is this one.
+const LEASE_TERM: Duration = Duration::from_secs(5);
+/// Lines of a worker's log that are shown when it cannot go on.
+const LOG_LINES: usize = 12;
+
+#[derive(Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    source: Source,
+    /// Trainers at once [default: one a core on the CPU, one a GPU]
+    #[arg(long, value_name = "N")]
+    slots: Option<u16>,
+    /// What to train on: auto, cpu, cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// The folder with MNIST's four IDX files [default: data/mnist]
+    #[arg(long, env = "TENFOLD_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where everything is kept [default: sqlite:RESULTS/tenfold.sqlite]
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
+    /// The folder of results
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    results: PathBuf,
+    /// Draw no figure
+    #[arg(long)]
+    no_plot: bool,
+}
+
+impl Run {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let began = Instant::now();
+        let source = self.source.read()?;
+        let sweep = plan::parse(&source)?;
+        let folder = self.results.join(sweep_folder(sweep.name(), sweep.id()));
+        let config = ServerConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            store: self.store.clone().unwrap_or_else(|| format!("sqlite:{}/tenfold.sqlite", self.results.display())),
+            results: self.results.clone(),
+            lease_term: LEASE_TERM,
+        };
+        let mut server = Server::start(config).await?;
+        let address = format!("http://{}", server.address());
+        let outcome = tokio::select! {
+            outcome = self.with_server(&address, source, &folder, began) => outcome,
+            error = server.failed() => Err(error.into()),
+        };
+        server.shutdown().await;
+        let (status, training) = match outcome {
+            Err(Failure::Interrupted) => {
+                eprintln!(
+                    "\ninterrupted; everything trained so far is kept: `tenfold run {}` again goes on from here",
+                    self.source.file.display()
+                );
+                return Err(Failure::Interrupted);
+            }
+            other => other?,
+        };
+        self.say(&status, training, &folder, began, common)?;
+        progress::verdict(&status)
+    }
+
+    /// Everything that needs the coordinator: the final status, and the seconds of training by this run, if it trained.
+    async fn with_server(
+        &self,
+        address: &str,
+        source: v1::SweepSource,
+        folder: &Path,
+        began: Instant,
+    ) -> Result<(v1::SweepStatus, Option<Training>), Failure> {
+        let client = Client::connect(address).await?;
+        let text = source.text.clone();
+        let request = v1::SubmitRequest { source: Some(source) };
+        let answer = client.answer(client.control.clone().submit(request).await)?;
+        let status = answer.sweep.unwrap_or_default();
+        let selector = format::hex(&status.sweep);
+        write_file(&folder.join("sweep.toml"), self.annotated(&text).as_bytes())?;
+        let resumable = matches!(status.state(), v1::SweepState::Paused | v1::SweepState::Stopping | v1::SweepState::Cancelled);
+        let finished = status.finished_at_ms.is_some() && !resumable;
+        let mut training = None;
+        let mut last = status.clone();
+        if finished {
+            eprintln!(
+                "{} ({}) is finished already; these are its results",
+                status.name,
+                format::short(&status.sweep)
+            );
+        } else {
+            self.announce(&status, answer.existing);
+            if resumable {
+                let request = v1::SelectRequest { selector: selector.clone() };
+                client.answer(client.control.clone().resume(request).await)?;
+            }
+            let started = Instant::now();
+            let mut local = LocalWorker::new(self, address, folder)?;
+            let mut bar = Bar::new();
+            let waited = tokio::select! {
+                waited = progress::until_over(&client, &selector, &mut bar) => waited,
+                failure = local.supervise() => Err(failure),
+                () = asked_to_stop() => Err(Failure::Interrupted),
+            };
+            bar.clear();
+            let trained = started.elapsed();
+            let slots = slots(&client).await;
+            local.stop().await;
+            last = waited?;
+            let seconds = seconds_since(&client, &selector, began).await?;
+            training = Some(Training { seconds, slots, waited: trained });
+        }
+        self.export(&client, &selector, &last, folder).await?;
+        Ok((last, training))
+    }
+
+    fn announce(&self, status: &v1::SweepStatus, existing: bool) {
+        let (over, trials) = format::over(&status.trials.unwrap_or_default());
+        let id = format::short(&status.sweep);
+        if existing {
+            eprintln!("going on with {} ({id}): {over} of {trials} trials are over", status.name);
+        } else {
+            eprintln!(
+                "{} ({id}): {} points × {} repetitions = {trials} trials",
+                status.name, status.points, status.repetitions
+            );
+        }
+    }
+
+    /// The sweep file, with what the command line changed of it.
+    fn annotated(&self, text: &str) -> String {
+        let mut head = String::new();
+        for set in &self.source.set {
+            head.push_str(&format!("# --set {}\n", set.replace('\n', " ")));
+        }
+        if let Some(repetitions) = self.source.repetitions {
+            head.push_str(&format!("# --repetitions {repetitions}\n"));
+        }
+        if head.is_empty() { text.to_owned() } else { format!("# run with\n{head}\n{text}") }
+    }
+
+    async fn export(
+        &self,
+        client: &Client,
+        selector: &str,
+        status: &v1::SweepStatus,
+        folder: &Path,
+    ) -> Result<(), Failure> {
+        let groups = results::groups(client, selector, Vec::new()).await?;
+        let curves = results::curves(client, selector, false).await?;
+        write_file(&folder.join("results.csv"), export::csv(&groups).as_bytes())?;
+        write_file(&folder.join("curves.csv"), export::curves_csv(&curves, false).as_bytes())?;
+        write_file(&folder.join("table.txt"), table::final_table(&groups).as_bytes())?;
+        if !self.no_plot && groups.iter().any(|group| !group.epochs.is_empty()) {
+            let options = Options { title: status.name.clone(), metric: None };
+            let svg = Kind::Svg.draw(&groups, &options)?;
+            write_file(&folder.join("figure.svg"), &svg)?;
+            write_file(&folder.join("figure.png"), &Kind::Png.draw(&groups, &options)?)?;
+        }
+        Ok(())
+    }
+
+    fn say(
+        &self,
+        status: &v1::SweepStatus,
+        training: Option<Training>,
+        folder: &Path,
+        began: Instant,
+        common: &Common,
+    ) -> Result<(), Failure> {
+        if common.json {
+            return format::print(&super::json::line(&super::json::sweep(status)));
+        }
+        let path = folder.join("table.txt");
+        let table = fs::read_to_string(&path).map_err(|error| exit::of_file(&path, &error))?;
+        let mut text = format!("{table}\n");
+        let counts = status.trials.unwrap_or_default();
+        let (over, _) = format::over(&counts);
+        let remarks = match format::remarks(&counts) {
+            none if none.is_empty() => none,
+            some => format!(" ({some})"),
+        };
+        text.push_str(&format!("{over} trials over{remarks}, {} epochs\n", status.epochs));
+        if let Some(training) = training {
+            text.push_str(&training.said(began.elapsed()));
+        }
+        let files = ["figure.png", "figure.svg", "results.csv", "curves.csv", LOG];
+        let there: Vec<&str> = files.into_iter().filter(|file| folder.join(file).exists()).collect();
+        text.push_str(&format!("{}/: {}\n", folder.display(), there.join(", ")));
+        if status.state() == v1::SweepState::Failed {
+            text.push_str(&format!(
+                "some trials failed; see why with\n  tenfold serve --store sqlite:{}/tenfold.sqlite &\n  tenfold show {}\n",
+                self.results.display(),
+                format::short(&status.sweep)
+            ));
+        }
+        format::print(&text)
+    }
+}
+
+/// What training cost in this run.
+struct Training {
+    /// Seconds that trainers spent in epochs, all together.
+    seconds: f64,
+    slots: u32,
+    /// From the start of the workers to the end of the sweep.
+    waited: Duration,
+}
+
+impl Training {
+    /// Training is the epochs' own seconds, spread over the slots; all other time is everything else.
+    fn said(&self, wall: Duration) -> String {
+        let training = self.seconds / f64::from(self.slots.max(1));
+        let rest = (wall.as_secs_f64() - training).max(0.0);
+        format!(
+            "{} in all: training {} on {} slots (the epochs' own seconds, divided by the slots), everything else {} \
+             ({:.0} %; {} of it outside the workers' time)\n",
+            format::duration(wall.as_secs_f64()),
+            format::duration(training),
+            self.slots,
+            format::duration(rest),
+            100.0 * rest / wall.as_secs_f64(),
+            format::duration((wall.saturating_sub(self.waited)).as_secs_f64()),
+        )
+    }
+}
+
+/// Slots of all workers.
+async fn slots(client: &Client) -> u32 {
+    let answer = client.control.clone().workers(v1::WorkersRequest {}).await;
+    answer.map_or(1, |answer| answer.into_inner().workers.iter().filter(|worker| worker.connected).map(|w| w.slots).sum())
+}
+
+/// The seconds of all epochs whose attempts began in this run.
+async fn seconds_since(client: &Client, selector: &str, began: Instant) -> Result<f64, Failure> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = now.saturating_sub(began.elapsed()).as_millis() as u64;
+    let curves = results::curves(client, selector, true).await?;
+    let ours = curves.iter().filter(|curve| curve.attempt.as_ref().is_some_and(|attempt| attempt.started_at_ms >= since));
+    Ok(ours.flat_map(|curve| &curve.seconds).map(|&seconds| f64::from(seconds)).sum())
+}
+
+/// The worker of this machine, started again when it dies.
+struct LocalWorker {
+    program: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+    child: Child,
+}
+
+impl LocalWorker {
+    fn new(run: &Run, address: &str, folder: &Path) -> Result<Self, Failure> {
+        let program = worker::program()?;
+        let log = folder.join("worker.log");
+        let mut arguments: Vec<String> =
+            ["--exit-with-parent", "--coordinator", address, "--device", &run.device].map(str::to_owned).into();
+        if let Some(slots) = run.slots {
+            arguments.extend(["--slots".to_owned(), slots.to_string()]);
+        }
+        if let Some(data) = &run.data {
+            arguments.extend(["--data".to_owned(), data.display().to_string()]);
+        }
+        File::create(&log).map_err(|error| exit::of_file(&log, &error))?;
+        let child = start(&program, &arguments, &log)?;
+        Ok(Self { program, arguments, log, child })
+    }
+
+    /// Returns when the worker cannot be kept going.
+    async fn supervise(&mut self) -> Failure {
+        let mut deaths = 0;
+        loop {
+            let how = match self.child.wait().await {
+                Ok(status) => status,
+                Err(error) => return Failure::Refused(format!("cannot wait for the worker: {error}")),
+            };
+            deaths += 1;
+            // What a worker says for good is not said differently the next time.
+            if matches!(how.code(), Some(2 | 4 | 5)) || deaths >= DEATHS {
+                return self.gave_up(how);
+            }
+            eprintln!("tenfold: the worker ended ({how}) and is started again; see {}", self.log.display());
+            tokio::time::sleep(AGAIN).await;
+            match start(&self.program, &self.arguments, &self.log) {
+                Ok(child) => self.child = child,
+                Err(failure) => return failure,
+            }
+        }
+    }
+
+    fn gave_up(&self, how: ExitStatus) -> Failure {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let end = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+        Failure::Refused(format!("the worker ended ({how}):\n{end}"))
+    }
+
+    async fn stop(mut self) {
+        if let Some(process) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+            _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        }
+        if tokio::time::timeout(STOPPING, self.child.wait()).await.is_err() {
+            _ = self.child.kill().await;
+        }
+    }
+}
+
+fn start(program: &Path, arguments: &[String], log: &Path) -> Result<Child, Failure> {
+    let file = OpenOptions::new().append(true).create(true).open(log).map_err(|error| exit::of_file(log, &error))?;
+    Command::new(program)
+        .args(arguments)
+        // A Ctrl-C is for this process, which then stops the worker in order.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(file))
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Failure::Refused(format!("cannot start {}: {error}", program.display())))
+}

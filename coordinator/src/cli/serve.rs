@@ -1,0 +1,63 @@
+//! `tenfold serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tenfold::server::{Server, ServerConfig};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::Failure;
+use super::format;
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:7465", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where everything is kept: sqlite:PATH, or memory: for nothing to be kept
+    #[arg(long, default_value = "sqlite:runs/tenfold.sqlite", value_name = "STORE")]
+    store: String,
+    /// The folder of results logs, RESULTS/<sweep>/aggregate.jsonl
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    results: PathBuf,
+    /// A worker not heard of for so many seconds loses its trials
+    #[arg(long, default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    lease_term: u64,
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let config = ServerConfig {
+            listen: self.listen,
+            store: self.store,
+            results: self.results,
+            lease_term: Duration::from_secs(self.lease_term),
+        };
+        let mut server = Server::start(config).await?;
+        format::print(&format!("serving on http://{}\n", server.address()))?;
+        tokio::select! {
+            error = server.failed() => return Err(error.into()),
+            () = asked_to_stop() => {}
+        }
+        // Asked a second time, it ends at once: the store is whole at any moment.
+        tokio::select! {
+            () = server.shutdown() => Ok(()),
+            () = asked_to_stop() => Err(Failure::Interrupted),
+        }
+    }
+}
+
+/// Resolves at the next SIGINT or SIGTERM.
+pub(crate) async fn asked_to_stop() {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}

@@ -1,0 +1,106 @@
+//! `tenfold show`.
+
+use std::fmt::Write;
+
+use clap::Args;
+use tenfold_proto::v1;
+
+use super::exit::Failure;
+use super::{Common, format, json};
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// A sweep, or a trial as SEL/stage.point.repetition
+    #[arg(value_name = "SEL|TRIAL")]
+    what: String,
+}
+
+impl Show {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = common.client().await?;
+        if self.what.contains('/') {
+            let request = v1::ShowTrialRequest { trial: self.what };
+            let answer = client.answer(client.control.clone().show_trial(request).await)?;
+            return format::print(&trial(&answer, common.json));
+        }
+        let request = v1::ShowRequest { selector: self.what };
+        let answer = client.answer(client.control.clone().show(request).await)?;
+        format::print(&sweep(&answer, common.json))
+    }
+}
+
+fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
+    let status = answer.status.clone().unwrap_or_default();
+    if as_json {
+        let failures = answer.failures.iter().map(|trial| json::line(&json::trial(trial)));
+        return std::iter::once(json::line(&json::sweep(&status))).chain(failures).collect();
+    }
+    let counts = status.trials.unwrap_or_default();
+    let (over, trials) = format::over(&counts);
+    let mut text = answer.description.clone();
+    let remarks = match format::remarks(&counts) {
+        none if none.is_empty() => none,
+        some => format!(" ({some})"),
+    };
+    // Writing to a string cannot fail.
+    _ = write!(
+        text,
+        "\nstate           {}: {over} of {trials} trials over{remarks}, {} of {} epochs\nid              {}\nsubmitted       {}\n",
+        format::sweep_state(status.state()),
+        status.epochs,
+        status.total_epochs,
+        format::hex(&status.sweep),
+        format::time(status.submitted_at_ms),
+    );
+    if let Some(at) = status.finished_at_ms {
+        let took = format::duration(at.saturating_sub(status.submitted_at_ms) as f64 / 1000.0);
+        _ = writeln!(text, "finished        {} ({took} after it was submitted)", format::time(at));
+    }
+    if !answer.failures.is_empty() {
+        _ = writeln!(text, "\nfailed trials");
+        for trial in &answer.failures {
+            let error = trial.error.as_deref().unwrap_or("no reason is known");
+            _ = writeln!(text, "  {:<10} {}\n             {error}", format::key(trial.trial), format::point(&trial.point));
+        }
+        let id = format::short(&status.sweep);
+        let first = format::key(answer.failures[0].trial);
+        _ = writeln!(text, "\nmore: tenfold show {id}/{first}; again: tenfold retry {id} --failed");
+    }
+    text
+}
+
+fn trial(answer: &v1::ShowTrialResponse, as_json: bool) -> String {
+    let status = answer.status.clone().unwrap_or_default();
+    if as_json {
+        let attempts = answer.attempts.iter().map(|attempt| json::line(&json::attempt(attempt)));
+        return std::iter::once(json::line(&json::trial(&status))).chain(attempts).collect();
+    }
+    let mut text = String::new();
+    _ = writeln!(text, "trial           {}/{}", format::short(&status.sweep), format::key(status.trial));
+    _ = writeln!(text, "point           {}", format::point(&status.point));
+    _ = writeln!(text, "state           {}, {} epochs", format::trial_state(status.state()), status.epochs);
+    if let Some(until) = status.until_ms {
+        _ = writeln!(text, "waits until     {}", format::time(until));
+    }
+    if let Some(error) = &status.error {
+        _ = writeln!(text, "error           {error}");
+    }
+    _ = writeln!(text, "attempts        {} ({} charged to the trial)", status.attempts, status.failures);
+    for attempt in &answer.attempts {
+        let ended = if attempt.ended.is_empty() { "runs" } else { &attempt.ended };
+        _ = writeln!(text, "\nattempt {}: {ended}", attempt.number);
+        _ = writeln!(text, "  ran on        {}, {}, {} threads", attempt.host, attempt.device, attempt.threads);
+        _ = writeln!(text, "  versions      tenfold {}, libtorch {}", attempt.version, attempt.libtorch);
+        let took = attempt.ended_at_ms.map(|at| at.saturating_sub(attempt.started_at_ms) as f64 / 1000.0);
+        let took = took.map_or_else(String::new, |seconds| format!(", {}", format::duration(seconds)));
+        _ = writeln!(text, "  started       {}{took}", format::time(attempt.started_at_ms));
+        if !attempt.error.is_empty() {
+            _ = writeln!(text, "  error         {}", attempt.error);
+        }
+        if !attempt.stderr.is_empty() {
+            _ = writeln!(text, "  the end of its standard error:");
+            attempt.stderr.lines().for_each(|line| _ = writeln!(text, "    {line}"));
+        }
+    }
+    text
+}

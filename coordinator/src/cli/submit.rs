@@ -1,0 +1,66 @@
+//! `tenfold submit`.
+
+use clap::Args;
+use tenfold_proto::v1;
+
+use super::exit::Failure;
+use super::progress::{self, Bar};
+use super::{Common, Source, format, json, tail};
+
+#[derive(Args)]
+pub(crate) struct Submit {
+    #[command(flatten)]
+    source: Source,
+    /// Print results as they come, until the sweep is over
+    #[arg(long, conflicts_with = "wait")]
+    tail: bool,
+    /// Wait until the sweep is over
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Submit {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let source = Some(self.source.read()?);
+        let client = common.client().await?;
+        let answer = client.answer(client.control.clone().submit(v1::SubmitRequest { source }).await)?;
+        let sweep = answer.sweep.unwrap_or_default();
+        let id = format::short(&sweep.sweep);
+        if common.json {
+            format::print(&json::line(&json::sweep(&sweep)))?;
+        } else {
+            format::print(&said(&sweep, &id, answer.existing))?;
+        }
+        let selector = format::hex(&sweep.sweep);
+        if self.tail {
+            return tail::follow(&client, common, selector).await;
+        }
+        if self.wait {
+            let mut bar = Bar::new();
+            let last = progress::until_over(&client, &selector, &mut bar).await?;
+            return progress::verdict(&last);
+        }
+        Ok(())
+    }
+}
+
+fn said(sweep: &v1::SweepStatus, id: &str, existing: bool) -> String {
+    let (over, trials) = format::over(&sweep.trials.unwrap_or_default());
+    let mut text = if existing {
+        format!(
+            "{} ({id}) is there already: {}, {over} of {trials} trials over; nothing is submitted twice\n",
+            sweep.name,
+            format::sweep_state(sweep.state())
+        )
+    } else {
+        format!(
+            "submitted {} ({id}): {} points × {} repetitions = {trials} trials\n",
+            sweep.name, sweep.points, sweep.repetitions
+        )
+    };
+    text.push_str(&format!(
+        "\nnext:\n  tenfold tail {id} --follow      results as they come\n  tenfold show {id}               where it \
+         stands\n  tenfold results {id}            the table\n  tenfold plot {id} -o figure.png  the figure\n"
+    ));
+    text
+}

@@ -1,0 +1,153 @@
+//! `tenfold tail`.
+
+use std::time::Duration;
+
+use clap::Args;
+use tenfold::report::log;
+use tenfold::watch::{Event, GroupProgress};
+use tenfold_proto::v1::{self, watch_response};
+
+use super::client::Client;
+use super::exit::Failure;
+use super::{Common, format, json, progress, wire};
+
+/// Pauses before a lost coordinator is asked again: the first, doubled with each, and the longest.
+const AGAIN: Duration = Duration::from_millis(200);
+const AGAIN_CAP: Duration = Duration::from_secs(5);
+
+#[derive(Args)]
+pub(crate) struct Tail {
+    /// The sweep
+    #[arg(value_name = "SEL")]
+    selector: String,
+    /// Go on until the sweep is over; a coordinator that goes away is waited for
+    #[arg(long, short)]
+    follow: bool,
+    /// Group by these axes [default: each point by itself]
+    #[arg(long, value_delimiter = ',', value_name = "AXIS,…", conflicts_with = "raw")]
+    by: Vec<String>,
+    /// Epochs of single trials instead of groups
+    #[arg(long)]
+    raw: bool,
+    /// Begin behind this cursor, which --json prints with each line
+    #[arg(long, default_value_t = 0, value_name = "CURSOR")]
+    since: u64,
+}
+
+impl Tail {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = common.client().await?;
+        let Self { selector, follow, by, raw, since } = self;
+        let last = watch(&client, common.json, v1::WatchRequest { selector, by, raw, since, follow }).await?;
+        if follow { progress::verdict(&last) } else { Ok(()) }
+    }
+}
+
+/// Prints a sweep's results as they come, until it is over.
+pub(crate) async fn follow(client: &Client, common: &Common, selector: String) -> Result<(), Failure> {
+    let request = v1::WatchRequest { selector, follow: true, ..v1::WatchRequest::default() };
+    progress::verdict(&watch(client, common.json, request).await?)
+}
+
+async fn watch(client: &Client, as_json: bool, mut request: v1::WatchRequest) -> Result<v1::SweepStatus, Failure> {
+    // `last` means the same sweep for as long as this runs, whatever is submitted meanwhile.
+    let shown = client.control.clone().show(v1::ShowRequest { selector: request.selector.clone() }).await;
+    let mut status = client.answer(shown)?.status.unwrap_or_default();
+    request.selector = format::hex(&status.sweep);
+    let mut pause = AGAIN;
+    loop {
+        let failure = match read(client, as_json, &mut request, &mut status).await {
+            Ok(()) if !request.follow || status.finished_at_ms.is_some() => return Ok(status),
+            Ok(()) => None,
+            Err(failure @ Failure::Unreachable { .. }) if request.follow => Some(failure),
+            Err(failure) => return Err(failure),
+        };
+        if let Some(failure) = failure
+            && pause == AGAIN
+        {
+            eprintln!("tenfold: waiting for the coordinator: {failure}");
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(AGAIN_CAP);
+    }
+}
+
+/// Prints what comes until the stream ends. A pass of the coordinator is printed when it is whole, so that asking
+/// again behind the last one neither repeats nor misses a line.
+async fn read(
+    client: &Client,
+    as_json: bool,
+    request: &mut v1::WatchRequest,
+    status: &mut v1::SweepStatus,
+) -> Result<(), Failure> {
+    let mut stream = client.answer(client.control.clone().watch(request.clone()).await)?;
+    let mut pass = Vec::new();
+    while let Some(message) = stream.message().await.map_err(|status| client.failure(&status))? {
+        let Some(event) = message.event else { continue };
+        let closes = matches!(event, watch_response::Event::Sweep(_));
+        if let watch_response::Event::Sweep(now) = &event {
+            *status = now.clone();
+        }
+        pass.push(event);
+        if closes {
+            let mut text = String::new();
+            for event in pass.drain(..) {
+                text.push_str(&lines(event, as_json, message.cursor)?);
+            }
+            format::print(&text)?;
+            request.since = message.cursor;
+        }
+    }
+    Ok(())
+}
+
+fn lines(event: watch_response::Event, as_json: bool, cursor: u64) -> Result<String, Failure> {
+    use watch_response::Event as Wire;
+    let event = match event {
+        Wire::Progress(progress) => {
+            let metrics = wire::metrics(&progress.metrics)?;
+            Event::Progress(GroupProgress {
+                group: wire::group(progress.group)?,
+                epoch: progress.epoch,
+                metrics,
+                statistics: progress.statistics.into_iter().map(wire::statistics).collect(),
+            })
+        }
+        Wire::Complete(result) => Event::Complete(wire::group_result(result)?),
+        Wire::Sweep(status) => Event::Sweep(Box::new(status)),
+        Wire::Epochs(progress) if as_json => {
+            return Ok(json::epochs(&progress, cursor).iter().map(json::line).collect());
+        }
+        Wire::Epochs(progress) => return Ok(epochs(&progress)),
+        Wire::Trial(trial) if as_json => {
+            let mut object = json::trial(&trial);
+            object["cursor"] = cursor.into();
+            return Ok(json::line(&object));
+        }
+        Wire::Trial(trial) => {
+            let error = trial.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            let state = format::trial_state(trial.state());
+            return Ok(format!("{:<10} {state}{error}  {}\n", format::key(trial.trial), format::point(&trial.point)));
+        }
+    };
+    if as_json {
+        return Ok(log::lines(&event).iter().map(|line| json::with_cursor(line, cursor)).collect());
+    }
+    Ok(log::text(&event).map_or_else(String::new, |line| format!("{line}\n")))
+}
+
+/// A line an epoch: `0.12.3  epoch 7  train_error 0.12  …`.
+fn epochs(progress: &v1::TrialProgress) -> String {
+    let Some(block) = &progress.block else { return String::new() };
+    let mut text = String::new();
+    for epoch in 0..block.epochs {
+        text.push_str(&format!("{:<10} epoch {:<5}", format::key(progress.trial), block.first + epoch));
+        for (metric, name) in progress.metrics.iter().enumerate() {
+            if let Some(value) = block.columns.get(metric * block.epochs as usize + epoch as usize) {
+                text.push_str(&format!("  {name} {value}"));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,316 @@
+//! The agent: the session, the slots and the calls to the coordinator, tied together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tenfold_proto::convert;
+use tenfold_proto::v1::fleet_client::FleetClient;
+use tenfold_proto::{PROTOCOL, v1};
+use tenfold_types::frame::Device;
+use tenfold_types::{Fence, TrialKey, TrialSpec, WorkerId};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use crate::session::{Action, Call, Event, Exit, Failure, Lease, Options, Session};
+use crate::slot::{self, Launch};
+
+/// `Acquire` waits for work on the coordinator's side; the other calls are answered at once.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest reply that is taken, in bytes.
+const MAX_MESSAGE: usize = 16 << 20;
+
+/// What an agent needs to know.
+pub struct Config {
+    /// The coordinator's address, such as `http://127.0.0.1:7465`.
+    pub coordinator: Endpoint,
+    /// This node's name.
+    pub host: String,
+    /// How to start the trainer of each slot.
+    pub slots: Vec<Launch>,
+    /// What the session may be told.
+    pub session: Options,
+}
+
+/// Endpoint settings that every connection has: dead peers are noticed, and nothing waits for ever.
+pub fn endpoint(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true)
+}
+
+/// Runs until it is stopped, and says why it ended.
+pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Exit {
+    let mut random = rand::rng();
+    let worker = WorkerId(random.random());
+    let began = Instant::now();
+    let (events, mut inbox) = mpsc::channel::<(usize, Event)>(256);
+    let (pause, paused) = watch::channel(false);
+    let slots: Vec<mpsc::UnboundedSender<slot::Order>> = config
+        .slots
+        .iter()
+        .enumerate()
+        .map(|(number, launch)| {
+            let (sender, orders) = mpsc::unbounded_channel();
+            tokio::spawn(slot::run(
+                number,
+                launch.clone(),
+                orders,
+                events.clone(),
+                paused.clone(),
+            ));
+            sender
+        })
+        .collect();
+    let mut session = Session::new(slots.len(), config.session, random.random());
+    let caller = Arc::new(Caller::new(config.coordinator, worker, config.host));
+    let (answers, mut answered) = mpsc::channel::<Event>(256);
+    let mut stops = 0;
+    loop {
+        let wake = session.next_wake().map(|at| began + Duration::from_millis(at));
+        let event = tokio::select! {
+            event = inbox.recv() => event.map_or(Event::Tick, |(_, event)| event),
+            event = answered.recv() => event.unwrap_or(Event::Tick),
+            asked = stop.recv(), if stops < 2 => {
+                stops += if asked.is_some() { 1 } else { 2 };
+                Event::Stop
+            }
+            () = sleep_until(wake) => Event::Tick,
+        };
+        let now = began.elapsed().as_millis() as u64;
+        for action in session.step(event, now) {
+            match action {
+                Action::Exit(exit) => return exit,
+                Action::Tell { slot, frame } => _ = slots[slot].send(slot::Order::Tell(frame)),
+                Action::Kill { slot } => _ = slots[slot].send(slot::Order::Kill),
+                call => {
+                    let (caller, answers) = (Arc::clone(&caller), answers.clone());
+                    tokio::spawn(async move {
+                        if let Some(event) = caller.call(call).await {
+                            _ = answers.send(event).await;
+                        }
+                    });
+                }
+            }
+        }
+        pause.send_if_modified(|paused| std::mem::replace(paused, session.is_paused()) != *paused);
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Makes the calls. `Acquire`, which waits, has a connection of its own.
+struct Caller {
+    worker: WorkerId,
+    host: String,
+    waiting: FleetClient<Channel>,
+    prompt: FleetClient<Channel>,
+}
+
+impl Caller {
+    fn new(coordinator: Endpoint, worker: WorkerId, host: String) -> Self {
+        let client = || FleetClient::new(coordinator.connect_lazy()).max_decoding_message_size(MAX_MESSAGE);
+        Self {
+            worker,
+            host,
+            waiting: client(),
+            prompt: client(),
+        }
+    }
+
+    async fn call(&self, action: Action) -> Option<Event> {
+        let (call, result) = match action {
+            Action::Register(slots) => (Call::Register, self.register(slots).await),
+            Action::Acquire {
+                slot,
+                request,
+                max_trials,
+            } => {
+                let message = v1::AcquireRequest {
+                    worker: self.id(),
+                    request: request.0.to_vec(),
+                    slot: slot as u32,
+                    max_trials,
+                };
+                let answer = self
+                    .waiting
+                    .clone()
+                    .acquire(timed(message, ACQUIRE_TIMEOUT))
+                    .await;
+                let event = |answer: v1::AcquireResponse| Event::Acquired {
+                    slot,
+                    lease: lease(answer),
+                };
+                (
+                    Call::Acquire(slot),
+                    answer.map(|answer| event(answer.into_inner())),
+                )
+            }
+            Action::Append { fence, sweep, trials } => {
+                let keys: Vec<TrialKey> = trials.iter().map(|(key, ..)| *key).collect();
+                let message = v1::AppendRequest {
+                    worker: self.id(),
+                    sweep: sweep.0.to_vec(),
+                    fence: fence.0,
+                    trials: trials
+                        .iter()
+                        .map(|(key, attempt, blocks)| v1::TrialEpochs {
+                            trial: Some((*key).into()),
+                            attempt: *attempt,
+                            blocks: blocks.iter().map(Into::into).collect(),
+                        })
+                        .collect(),
+                };
+                let answer = self.prompt.clone().append(timed(message, CALL_TIMEOUT)).await;
+                let event = |answer: v1::AppendResponse| Event::Appended {
+                    fence,
+                    acknowledgements: keys
+                        .iter()
+                        .zip(answer.acknowledgements)
+                        .map(|(key, ack)| (*key, ack.epochs, ack.cancelled))
+                        .collect(),
+                };
+                (
+                    Call::Lease(fence, None),
+                    answer.map(|answer| event(answer.into_inner())),
+                )
+            }
+            Action::Finish {
+                fence,
+                sweep,
+                key,
+                attempt,
+                epochs,
+                outcome,
+                stderr,
+            } => {
+                let message = v1::FinishRequest {
+                    worker: self.id(),
+                    sweep: sweep.0.to_vec(),
+                    fence: fence.0,
+                    trial: Some(key.into()),
+                    attempt,
+                    epochs,
+                    outcome: Some(convert::outcome(outcome, stderr)),
+                };
+                let answer = self.prompt.clone().finish(timed(message, CALL_TIMEOUT)).await;
+                (
+                    Call::Lease(fence, Some(key)),
+                    answer.map(|_| Event::Finished { fence, key }),
+                )
+            }
+            Action::Heartbeat(fences) => {
+                let fences = fences.iter().map(|fence| fence.0).collect();
+                let message = v1::HeartbeatRequest {
+                    worker: self.id(),
+                    fences,
+                };
+                let answer = self.prompt.clone().heartbeat(timed(message, CALL_TIMEOUT)).await;
+                (Call::Heartbeat, answer.map(|answer| heard(answer.into_inner())))
+            }
+            Action::Tell { .. } | Action::Kill { .. } | Action::Exit(_) => return None,
+        };
+        Some(result.unwrap_or_else(|status| failed(call, &status)))
+    }
+
+    fn id(&self) -> Vec<u8> {
+        self.worker.0.to_vec()
+    }
+
+    async fn register(&self, slots: Vec<Device>) -> Result<Event, Status> {
+        let message = v1::RegisterRequest {
+            protocol: PROTOCOL,
+            worker: self.id(),
+            host: self.host.clone(),
+            process: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            libtorch: slots
+                .first()
+                .map(|device| device.libtorch.clone())
+                .unwrap_or_default(),
+            slots: slots
+                .into_iter()
+                .map(|device| v1::Slot {
+                    kind: v1::DeviceKind::from(device.kind).into(),
+                    device: device.name,
+                    threads: device.threads,
+                })
+                .collect(),
+        };
+        let answer = self
+            .prompt
+            .clone()
+            .register(timed(message, CALL_TIMEOUT))
+            .await?
+            .into_inner();
+        tracing::info!(worker = %self.worker, "registered");
+        Ok(Event::Registered {
+            heartbeat_interval: u64::from(answer.heartbeat_interval_ms),
+        })
+    }
+}
+
+fn timed<T>(message: T, timeout: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(timeout);
+    request
+}
+
+fn lease(answer: v1::AcquireResponse) -> Result<Lease, u64> {
+    let again = u64::from(answer.retry_after_ms).max(10);
+    let lease = answer.lease.ok_or(again)?;
+    let sweep = convert::sweep_id(&lease.sweep).map_err(|_| again)?;
+    let trials = lease.trials.into_iter().map(|trial| {
+        let key = trial.trial.map(TrialKey::from).unwrap_or(TrialKey::FIRST);
+        let spec = trial.spec.map(TrialSpec::try_from);
+        let spec = match spec {
+            Some(Ok(spec)) => Ok(spec),
+            Some(Err(error)) => Err(format!("this worker does not understand the trial: {error}")),
+            None => Err("the coordinator sent a trial without its settings".to_owned()),
+        };
+        (key, trial.attempt, spec)
+    });
+    Ok(Lease {
+        fence: Fence(lease.fence),
+        sweep,
+        trials: trials.collect(),
+    })
+}
+
+fn heard(answer: v1::HeartbeatResponse) -> Event {
+    let cancelled = answer.cancelled.into_iter();
+    Event::Heard {
+        stale: answer.stale.into_iter().map(Fence).collect(),
+        cancelled: cancelled
+            .filter_map(|trial| Some((Fence(trial.fence), trial.trial?.into())))
+            .collect(),
+    }
+}
+
+fn failed(call: Call, status: &Status) -> Event {
+    let failure = match status.code() {
+        Code::NotFound => Failure::Unknown,
+        Code::Aborted => Failure::Stale,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::PermissionDenied | Code::Unimplemented => {
+            Failure::Refused(status.message().to_owned())
+        }
+        _ => Failure::Passing(status.message().to_owned()),
+    };
+    match &failure {
+        Failure::Passing(why) => tracing::debug!(?call, why, "a call failed; it is made again"),
+        Failure::Refused(why) => tracing::error!(?call, why, "the coordinator refuses"),
+        Failure::Unknown | Failure::Stale => tracing::info!(?call, ?failure, "the coordinator's word"),
+    }
+    Event::Failed { call, failure }
+}

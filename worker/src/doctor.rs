@@ -1,0 +1,124 @@
+//! `tenfold-worker doctor`: what this node has, what it lacks, and what to do about that.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tenfold_proto::v1;
+use tenfold_proto::v1::control_client::ControlClient;
+use tonic::transport::Endpoint;
+
+use crate::node;
+
+/// What is looked at.
+pub struct Checkup<'a> {
+    /// The device asked for.
+    pub device: &'a str,
+    /// The trainer named, if one is.
+    pub trainer: Option<&'a Path>,
+    /// The data folder.
+    pub data: &'a Path,
+    /// The coordinator.
+    pub coordinator: &'a Endpoint,
+}
+
+/// Prints a line a finding; true when nothing is missing.
+pub async fn run(checkup: Checkup<'_>) -> bool {
+    let mut well = true;
+    let mut say = |good: bool, what: &str, text: &str| {
+        well &= good;
+        let mut lines = text.lines();
+        println!(
+            "{} {what:<12} {}",
+            if good { "ok     " } else { "missing" },
+            lines.next().unwrap_or_default()
+        );
+        for line in lines {
+            println!("        {:<12} {line}", "");
+        }
+    };
+    say(
+        true,
+        "version",
+        &format!("tenfold-worker {}", env!("CARGO_PKG_VERSION")),
+    );
+    match node::trainer(checkup.trainer) {
+        Err(error) => say(false, "trainer", &error.to_string()),
+        Ok(program) => {
+            say(true, "trainer", &program.display().to_string());
+            let device = if checkup.device == "auto" {
+                "cpu"
+            } else {
+                checkup.device
+            };
+            match node::probe(&program, device.split(',').next().unwrap_or("cpu"), checkup.data).await {
+                Err(error) => say(false, "libtorch", &error.to_string()),
+                Ok(probe) => {
+                    say(
+                        true,
+                        "libtorch",
+                        probe.get("libtorch").unwrap_or("loads, of unknown version"),
+                    );
+                    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                    say(true, "cpu", &format!("{cores} cores"));
+                    let gpus = probe.cuda_devices();
+                    for gpu in 0..gpus {
+                        let name = probe.get(&format!("device_{gpu}.name")).unwrap_or("a GPU");
+                        say(true, &format!("cuda:{gpu}"), name);
+                    }
+                    if gpus == 0 && checkup.device.starts_with("cuda") {
+                        let why = probe.get("cuda").unwrap_or("libtorch finds no GPU");
+                        say(
+                            false,
+                            checkup.device,
+                            &format!(
+                                "{why}\nrun CUDA=1 deploy/setup-libtorch.sh on a machine with an NVIDIA driver"
+                            ),
+                        );
+                    }
+                    match probe.get("data") {
+                        Some("ok") => say(true, "data", &checkup.data.display().to_string()),
+                        other => say(
+                            false,
+                            "data",
+                            &format!(
+                                "{}\nrun deploy/setup-mnist.sh, or name the folder with --data",
+                                other.unwrap_or("the trainer did not say")
+                            ),
+                        ),
+                    }
+                }
+            }
+        }
+    }
+    let address = checkup.coordinator.uri().to_string();
+    match reach(checkup.coordinator).await {
+        Ok(()) => say(true, "coordinator", &address),
+        Err(why) => say(
+            false,
+            "coordinator",
+            &format!(
+                "{address} does not answer: {why}\nstart one with `tenfold serve`, or name it with --coordinator"
+            ),
+        ),
+    }
+    well
+}
+
+/// Asks something harmless, so that it is known to be a coordinator and not just an open port.
+async fn reach(coordinator: &Endpoint) -> Result<(), String> {
+    let channel = coordinator
+        .clone()
+        .connect_timeout(Duration::from_secs(3))
+        .connect()
+        .await;
+    let channel = channel.map_err(|error| {
+        std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
+    })?;
+    let mut request = tonic::Request::new(v1::WorkersRequest {});
+    request.set_timeout(Duration::from_secs(3));
+    ControlClient::new(channel)
+        .workers(request)
+        .await
+        .map_err(|status| status.message().to_owned())?;
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! What this node has: the trainer program, the data, the devices.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+/// A probe loads libtorch and reads the data, which takes a while on a cold disk.
+const PROBE: Duration = Duration::from_secs(120);
+
+/// Why a node cannot work, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// There is no trainer program.
+    #[error(
+        "there is no tenfold-trainer at {0}; build it with `cargo build --release --workspace`, install it beside tenfold-worker, or name it with --trainer"
+    )]
+    NoTrainer(PathBuf),
+    /// It does not start.
+    #[error(
+        "{program} does not start: {why}\nlibtorch 2.11.0 is needed: run deploy/setup-libtorch.sh and build again, or put the lib folder of a torch 2.11.0 in LD_LIBRARY_PATH"
+    )]
+    NoLibtorch {
+        /// The program.
+        program: PathBuf,
+        /// What the loader says.
+        why: String,
+    },
+    /// The device asked for is not one.
+    #[error("{0:?} is no device; write auto, cpu, cuda:N, or several GPUs as cuda:0,cuda:1")]
+    BadDevice(String),
+}
+
+/// The trainer: the one named, else the one beside this program.
+///
+/// # Errors
+/// When it is not there.
+pub fn trainer(named: Option<&Path>) -> Result<PathBuf, NodeError> {
+    let beside = || {
+        let own = std::env::current_exe().unwrap_or_default();
+        own.parent().unwrap_or(Path::new(".")).join("tenfold-trainer")
+    };
+    let program = named.map_or_else(beside, Path::to_owned);
+    if program.is_file() {
+        Ok(program)
+    } else {
+        Err(NodeError::NoTrainer(program))
+    }
+}
+
+/// The folder with MNIST: the one named, else `data/mnist` here, else beside the build that this program is from.
+pub fn data(named: Option<&Path>) -> PathBuf {
+    if let Some(named) = named {
+        return named.to_owned();
+    }
+    let here = PathBuf::from("data/mnist");
+    if here.is_dir() {
+        return here;
+    }
+    let own = std::env::current_exe().unwrap_or_default();
+    let above = own.ancestors().skip(1).map(|folder| folder.join("data/mnist"));
+    above.take(5).find(|folder| folder.is_dir()).unwrap_or(here)
+}
+
+/// What a probe of the trainer found: `key=value` lines, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Probe(Vec<(String, String)>);
+
+impl Probe {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(own, _)| own == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// GPUs that libtorch can use.
+    pub fn cuda_devices(&self) -> usize {
+        self.get("cuda_devices")
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0)
+    }
+}
+
+/// Asks the trainer what it finds.
+///
+/// # Errors
+/// When it cannot start at all, as without libtorch.
+pub async fn probe(program: &Path, device: &str, data: &Path) -> Result<Probe, NodeError> {
+    let broken = |why: String| NodeError::NoLibtorch {
+        program: program.to_owned(),
+        why,
+    };
+    let mut command = Command::new(program);
+    command
+        .arg("--probe")
+        .arg("--device")
+        .arg(device)
+        .arg("--data")
+        .arg(data);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PROBE, command.output()).await;
+    let output = match output {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return Err(broken(error.to_string())),
+        Err(_) => return Err(broken(format!("it said nothing for {} s", PROBE.as_secs()))),
+    };
+    let lines: Vec<(String, String)> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .collect();
+    if lines.is_empty() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(broken(if said.is_empty() {
+            format!("it ended with {}", output.status)
+        } else {
+            said
+        }));
+    }
+    Ok(Probe(lines))
+}
+
+/// The device of each slot, and the CPU threads of each: what was asked for, made definite.
+///
+/// `auto` takes every GPU if there is one, else the CPU. On the CPU there is a slot a core, of one thread each; on
+/// GPUs one slot each.
+///
+/// # Errors
+/// For a device that cannot be understood.
+pub fn slots(
+    device: &str,
+    count: Option<usize>,
+    threads: Option<usize>,
+    probe: &Probe,
+) -> Result<Vec<(String, usize)>, NodeError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let devices: Vec<String> = match device {
+        "auto" if probe.cuda_devices() > 0 => (0..probe.cuda_devices())
+            .map(|gpu| format!("cuda:{gpu}"))
+            .collect(),
+        "auto" | "cpu" => vec!["cpu".to_owned()],
+        "cuda" => (0..probe.cuda_devices().max(1))
+            .map(|gpu| format!("cuda:{gpu}"))
+            .collect(),
+        list => list
+            .split(',')
+            .map(|one| {
+                let number = one
+                    .trim()
+                    .strip_prefix("cuda:")
+                    .and_then(|gpu| gpu.parse::<usize>().ok());
+                number
+                    .map(|gpu| format!("cuda:{gpu}"))
+                    .ok_or_else(|| NodeError::BadDevice(device.to_owned()))
+            })
+            .collect::<Result<_, _>>()?,
+    };
+    let on_cpu = devices.iter().all(|device| device == "cpu");
+    let count = count.unwrap_or(if on_cpu {
+        (cores / threads.unwrap_or(1)).max(1)
+    } else {
+        devices.len()
+    });
+    Ok((0..count)
+        .map(|slot| (devices[slot % devices.len()].clone(), threads.unwrap_or(1)))
+        .collect())
+}
+
+/// The arguments of a slot's trainer.
+pub fn arguments(device: &str, threads: usize, data: &Path) -> Vec<OsString> {
+    vec![
+        "--device".into(),
+        device.into(),
+        "--threads".into(),
+        threads.to_string().into(),
+        "--data".into(),
+        data.into(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(gpus: usize) -> Probe {
+        Probe(vec![("cuda_devices".to_owned(), gpus.to_string())])
+    }
+
+    #[test]
+    fn devices_become_slots() {
+        let names = |device: &str, count, gpus| {
+            let slots = slots(device, count, Some(1), &found(gpus)).unwrap();
+            slots.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("cpu", Some(2), 4), ["cpu", "cpu"]);
+        assert_eq!(names("auto", None, 2), ["cuda:0", "cuda:1"]);
+        assert_eq!(names("auto", Some(1), 0), ["cpu"]);
+        assert_eq!(names("cuda:1", None, 2), ["cuda:1"]);
+        assert_eq!(
+            names("cuda:0,cuda:1", Some(4), 2),
+            ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+        );
+        assert!(slots("gpu", None, None, &found(0)).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! The device that a trainer trains on.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+use tenfold_types::{DeviceKind, frame};
+
+use crate::LIBTORCH_VERSION;
+use crate::cuda::{self, CudaError};
+
+/// A device as the command line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// `cpu`.
+    Cpu,
+    /// `cuda:N`.
+    Cuda(usize),
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// Text that names no device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no device; write cpu or cuda:N, such as cuda:0")]
+pub struct UnknownDevice(String);
+
+impl FromStr for Wanted {
+    type Err = UnknownDevice;
+    fn from_str(text: &str) -> Result<Self, UnknownDevice> {
+        let number = |text: &str| text.parse().ok().filter(|&number| number < 1024);
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", digits)) => number(digits)
+                .map(Self::Cuda)
+                .ok_or_else(|| UnknownDevice(text.to_owned())),
+            _ => Err(UnknownDevice(text.to_owned())),
+        }
+    }
+}
+
+/// Makes a device ready: libtorch's for the tensors, and what a worker records of it.
+///
+/// Sets how many threads compute, for the whole process. Call it before anything else of libtorch, and once.
+///
+/// # Errors
+/// A GPU is wanted and cannot be had.
+pub fn start(wanted: Wanted, threads: NonZeroU16) -> Result<(tch::Device, frame::Device), CudaError> {
+    let (device, kind, name) = match wanted {
+        Wanted::Cpu => (tch::Device::Cpu, DeviceKind::Cpu, processor()),
+        Wanted::Cuda(number) => {
+            cuda::load()?;
+            let gpus = cuda::gpus()?;
+            let gpu = gpus.get(number).ok_or(CudaError::NoSuchGpu {
+                asked: number,
+                found: gpus.len(),
+            })?;
+            (tch::Device::Cuda(number), DeviceKind::Cuda, gpu.name.clone())
+        }
+    };
+    tch::set_num_interop_threads(1);
+    tch::set_num_threads(threads.get().into());
+    let device_of_record = frame::Device {
+        kind,
+        name,
+        threads: u32::from(threads.get()),
+        libtorch: LIBTORCH_VERSION.to_owned(),
+    };
+    Ok((device, device_of_record))
+}
+
+/// The processor's model, or its kind where the system does not name it.
+pub fn processor() -> String {
+    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    information
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == "model name")
+        .map_or_else(
+            || std::env::consts::ARCH.to_owned(),
+            |(_, name)| name.trim().to_owned(),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_have_names() {
+        assert_eq!("cpu".parse(), Ok(Wanted::Cpu));
+        assert_eq!("cuda".parse(), Ok(Wanted::Cuda(0)));
+        assert_eq!("cuda:3".parse(), Ok(Wanted::Cuda(3)));
+        for text in ["", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:99999", "CUDA:0"] {
+            assert!(text.parse::<Wanted>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Training on real pairs.
+#![expect(clippy::unwrap_used, reason = "of tests")]
+
+mod common;
+
+use common::{Collector, mnist, run, spec};
+use tch::Device;
+use tenfold_trainer::train::{End, train};
+use tenfold_types::network::{
+    Conv2d, Dropout, Flatten, Gelu, Layer, LeakyRelu, Linear, MaxPool2d, Relu, Sigmoid, Tanh,
+};
+use tenfold_types::{Join, Metric, TrialSpec};
+
+fn last(spec: &TrialSpec, metric: Metric) -> f32 {
+    let (end, curve) = run(spec);
+    assert_eq!((end, curve.epochs()), (End::Succeeded, spec.epochs));
+    *curve.column(metric).unwrap().last().unwrap()
+}
+
+fn refusal(spec: &TrialSpec) -> String {
+    let mut collector = Collector {
+        curve: Vec::new(),
+        batches: 0,
+        stop_after: u64::MAX,
+    };
+    let error = train(spec, mnist(), Device::Cpu, &mut collector).unwrap_err();
+    assert!(collector.curve.is_empty());
+    error.to_string()
+}
+
+#[test]
+fn a_perceptron_learns() {
+    let mut spec = spec("perceptron-50");
+    spec.data.train = 1000;
+    spec.data.test = 1000;
+    spec.epochs = 12;
+    let plain = last(&spec, Metric::TestError);
+    assert!(plain < 0.30, "{plain}");
+    spec.weight_sharing = true;
+    spec.auxiliary_loss = true;
+    let helped = last(&spec, Metric::TestError);
+    assert!(helped < 0.30, "{helped}");
+    let digits = last(&spec, Metric::TestDigitError(1));
+    assert!(digits < 0.2, "{digits}");
+}
+
+#[test]
+fn a_convolution_learns_to_name_digits() {
+    let mut spec = spec("conv-8");
+    spec.auxiliary_loss = true;
+    spec.weight_sharing = true;
+    spec.learning_rate = 1e-2;
+    spec.data.train = 1000;
+    spec.epochs = 8;
+    let error = last(&spec, Metric::TestDigitError(0));
+    assert!(error < 0.35, "{error}");
+}
+
+#[test]
+fn a_trial_gives_the_same_bits_whatever_was_trained_before() {
+    let mut other = spec("conv-4");
+    other.dropout = 0.5;
+    other.seed = 1;
+    for architecture in ["perceptron-30", "conv-4"] {
+        let mut spec = spec(architecture);
+        spec.auxiliary_loss = true;
+        let first = run(&spec);
+        run(&other);
+        assert_eq!(run(&spec), first, "{architecture}");
+        spec.repetition = 1;
+        assert_ne!(run(&spec), first, "{architecture}");
+    }
+}
+
+#[test]
+fn every_setting_counts() {
+    let base = spec("perceptron-20");
+    let curve = run(&base).1;
+    let changes: [fn(&mut TrialSpec); 7] = [
+        |spec| spec.weight_sharing = true,
+        |spec| spec.join = Join::Relu,
+        |spec| spec.join = Join::Softmax,
+        |spec| spec.learning_rate = 2e-3,
+        |spec| spec.batch_size = 70,
+        |spec| spec.seed = 560,
+        |spec| spec.data.target = tenfold_types::Target::Less,
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut spec = base.clone();
+        change(&mut spec);
+        assert_ne!(run(&spec).1, curve, "change {number}");
+    }
+    let mut auxiliary = base.clone();
+    auxiliary.auxiliary_loss = true;
+    auxiliary.aux_weight = 0.0;
+    let without_weight = run(&auxiliary).1;
+    assert_eq!(
+        without_weight.columns[..4],
+        curve.columns[..4],
+        "a weight of 0 trains nothing"
+    );
+    auxiliary.aux_weight = 0.5;
+    assert_ne!(run(&auxiliary).1.columns[..4], curve.columns[..4]);
+}
+
+#[test]
+fn all_layers_train_in_any_number_of_sub_networks() {
+    let number = |n| std::num::NonZeroU32::new(n).unwrap();
+    let layers: Vec<Layer> = vec![
+        Conv2d {
+            channels: number(3),
+            kernel: number(3),
+            stride: number(2),
+            padding: 1,
+        }
+        .into(),
+        Relu {}.into(),
+        MaxPool2d {
+            kernel: number(3),
+            stride: Some(number(2)),
+        }
+        .into(),
+        LeakyRelu { slope: 0.2 }.into(),
+        Flatten {}.into(),
+        Dropout { rate: Some(0.1) }.into(),
+        Linear { units: number(20) }.into(),
+        Tanh {}.into(),
+        Linear { units: number(20) }.into(),
+        Sigmoid {}.into(),
+        Dropout { rate: None }.into(),
+        Linear { units: number(20) }.into(),
+        Gelu {}.into(),
+        Linear { units: number(10) }.into(),
+    ];
+    for sub_networks in [1, 2, 3, 5] {
+        for weight_sharing in [false, true] {
+            let mut spec = spec("perceptron-1");
+            spec.architecture.layers = layers.clone();
+            spec.architecture.sub_networks = sub_networks;
+            spec.weight_sharing = weight_sharing;
+            spec.auxiliary_loss = sub_networks > 1;
+            spec.dropout = 0.2;
+            spec.epochs = 2;
+            let (end, curve) = run(&spec);
+            assert_eq!((end, curve.epochs()), (End::Succeeded, 2));
+            assert_eq!(run(&spec).1, curve, "dropout repeats itself");
+        }
+    }
+}
+
+#[test]
+fn dropout_acts_in_training_alone() {
+    let mut spec = spec("perceptron-20");
+    spec.architecture.layers.insert(2, Dropout { rate: None }.into());
+    let without = run(&spec).1;
+    spec.dropout = 0.5;
+    let with = run(&spec).1;
+    assert_ne!(with, without);
+    // Without learning, evaluation must not see the masks.
+    spec.learning_rate = 1e-30;
+    let still = run(&spec).1;
+    assert_eq!(still.columns[2][0], still.columns[2][2]);
+}
+
+#[test]
+fn an_absurd_learning_rate_diverges() {
+    let mut spec = spec("perceptron-20");
+    spec.learning_rate = 1e30;
+    let (end, curve) = run(&spec);
+    assert_eq!((end, curve.epochs()), (End::Diverged(1), 0));
+    // With a step an epoch the scores grow to some 1e37 in the first, and their gradients too far in a later one.
+    spec.learning_rate = 1e11;
+    spec.batch_size = spec.data.train;
+    spec.epochs = 50;
+    let (end, curve) = run(&spec);
+    let End::Diverged(epoch) = end else {
+        panic!("{end:?}")
+    };
+    assert_eq!(curve.epochs(), epoch - 1);
+    assert!(epoch > 1);
+}
+
+#[test]
+fn a_follower_can_stop_a_training_at_each_batch() {
+    // An epoch is three batches trained and two evaluated.
+    for (stop_after, epochs) in [(1, 0), (4, 0), (5, 0), (6, 1), (11, 2)] {
+        let mut collector = Collector {
+            curve: Vec::new(),
+            batches: 0,
+            stop_after,
+        };
+        let end = train(&spec("perceptron-5"), mnist(), Device::Cpu, &mut collector).unwrap();
+        assert_eq!(
+            (end, collector.batches, collector.curve.len()),
+            (End::Stopped, stop_after, epochs)
+        );
+    }
+}
+
+#[test]
+fn nonsense_is_refused_in_words() {
+    let with = |change: fn(&mut TrialSpec)| {
+        let mut spec = spec("perceptron-5");
+        change(&mut spec);
+        refusal(&spec)
+    };
+    assert_eq!(
+        with(|spec| spec.learning_rate = f64::NAN),
+        "learning_rate is NaN, needs to be a finite number above 0"
+    );
+    assert!(with(|spec| spec.learning_rate = 0.0).contains("learning_rate is 0"));
+    assert!(with(|spec| spec.aux_weight = f64::INFINITY).contains("aux_weight is inf"));
+    assert!(with(|spec| spec.dropout = 1.0).contains("dropout is 1"));
+    assert!(with(|spec| spec.batch_size = 0).contains("batch_size is 0"));
+    assert!(with(|spec| spec.epochs = 0).contains("epochs is 0"));
+    assert!(with(|spec| spec.data.train = 30_001).contains("30001 pairs to train on"));
+    assert!(with(|spec| spec.architecture.layers.clear()).contains("0 layers"));
+}
+
+#[test]
+fn what_libtorch_cannot_do_is_an_error_without_its_stack() {
+    let mut spec = spec("conv-1");
+    // 14 × 14 padded to a side of 3,000 is allowed; 10,000 pairs of it at once are 360 GB.
+    spec.architecture.layers.clear();
+    let number = |n| std::num::NonZeroU32::new(n).unwrap();
+    spec.architecture.layers.push(
+        Conv2d {
+            channels: number(1),
+            kernel: number(1),
+            stride: number(1),
+            padding: 1500,
+        }
+        .into(),
+    );
+    spec.architecture.layers.push(Flatten {}.into());
+    spec.data.train = 10_000;
+    spec.batch_size = 10_000;
+    let error = refusal(&spec);
+    assert!(
+        error.starts_with("libtorch: ") && error.contains("memory"),
+        "{error}"
+    );
+    assert!(!error.contains("frame #"), "{error}");
+}
