@@ -1,14 +1,17 @@
 //! Axes and the values of settings.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use tenfold_types::hyperparameter::Kind;
+use tenfold_types::network::Architecture;
 use tenfold_types::{Setting, Value};
 
 use super::document::{Node, Tree, unknown_key};
-use super::error::{Problem, suggestion};
+use super::error::{Problem, quoted, suggestion};
 
 /// The most values that one axis may have.
-const MAX_VALUES: u64 = 1_000_000;
+const MAX_VALUES: u64 = 100_000;
 
 /// One varied setting and its values, which differ from one another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,15 +31,20 @@ pub(super) struct Written {
 }
 
 /// The values of an axis: a list, `{ log = [a, b], points = n }` or `{ linear = [a, b], points = n }`.
-pub(super) fn values(setting: Setting, node: &Node, architectures: &[String]) -> Result<Vec<Value>, Problem> {
+pub(super) fn values(
+    setting: Setting,
+    node: &Node,
+    architectures: &BTreeSet<String>,
+) -> Result<Vec<Value>, Problem> {
     let values = match &node.tree {
         Tree::List(list) => {
             let values = list
                 .iter()
                 .map(|value| self::value(setting, value, architectures));
             let values = values.collect::<Result<Vec<_>, _>>()?;
+            let mut seen = BTreeSet::new();
             for (at, value) in values.iter().enumerate() {
-                if values[..at].contains(value) {
+                if !seen.insert(value) {
                     let message =
                         format!("{value} is already a value of axis {setting}; name each value once");
                     return Err(Problem::new(&list[at].at, message));
@@ -62,7 +70,8 @@ pub(super) fn values(setting: Setting, node: &Node, architectures: &[String]) ->
 }
 
 fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
-    if !matches!(setting.kind(), Kind::Positive | Kind::NonNegative | Kind::Share) {
+    let whole = setting.kind() == Kind::Count;
+    if !whole && !matches!(setting.kind(), Kind::Positive | Kind::NonNegative | Kind::Share) {
         return Err(node.expected(&format!(
             "a list of values for axis {setting}, which takes no range of numbers"
         )));
@@ -103,7 +112,12 @@ fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
     }
     let values = spaced(low, high, points, scale.key == "log");
     let checked = values.iter().map(|&number| {
-        check(setting, Value::Float(number), &[]).map_err(|message| Problem::new(&scale.value.at, message))
+        let value = match number {
+            // Counts have 32 bits; beyond them the kind refuses the number as it stands.
+            _ if whole && number.fract() == 0.0 && number.abs() < 1e15 => Value::Int(number as i64),
+            _ => Value::Float(number),
+        };
+        check(setting, value, &BTreeSet::new()).map_err(|message| Problem::new(&scale.value.at, message))
     });
     let checked = checked.collect::<Result<Vec<_>, _>>()?;
     if checked.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -118,7 +132,8 @@ fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
 pub(super) fn spaced(low: f64, high: f64, points: u64, log: bool) -> Vec<f64> {
     let at = |share: f64| {
         if log {
-            low * (high / low).powf(share)
+            // By logarithms: the quotient of the ends may be beyond what a number can be.
+            10f64.powf(low.log10() + (high.log10() - low.log10()) * share)
         } else {
             low + (high - low) * share
         }
@@ -136,7 +151,11 @@ pub(super) fn spaced(low: f64, high: f64, points: u64, log: bool) -> Vec<f64> {
 }
 
 /// The value of a setting.
-pub(super) fn value(setting: Setting, node: &Node, architectures: &[String]) -> Result<Value, Problem> {
+pub(super) fn value(
+    setting: Setting,
+    node: &Node,
+    architectures: &BTreeSet<String>,
+) -> Result<Value, Problem> {
     let value = match &node.tree {
         Tree::Bool(value) => Value::Bool(*value),
         Tree::Int(value) => Value::Int(*value),
@@ -160,10 +179,15 @@ fn wanted(setting: Setting) -> String {
 }
 
 /// The value as its setting has it, or what is wrong with it. `architectures` are those that the file defines.
-pub(super) fn check(setting: Setting, value: Value, architectures: &[String]) -> Result<Value, String> {
+pub(super) fn check(
+    setting: Setting,
+    value: Value,
+    architectures: &BTreeSet<String>,
+) -> Result<Value, String> {
     let refused = |value: &Value| {
         let found = match value {
-            Value::Text(text) => format!("the text {text:?}"),
+            Value::Text(text) => format!("the text {}", quoted(text)),
+            Value::Float(number) => format!("{number:?}"),
             other => other.to_string(),
         };
         format!("expected {}, found {found}", wanted(setting))
@@ -183,14 +207,18 @@ pub(super) fn check(setting: Setting, value: Value, architectures: &[String]) ->
         }
         (Kind::Share, Value::Float(value)) if (0.0..1.0).contains(&value) => Ok(Value::Float(value + 0.0)),
         (Kind::Architecture, Value::Text(name)) => {
-            let known =
-                architectures.contains(&name) || tenfold_types::network::Architecture::named(&name).is_some();
+            let known = architectures.contains(&name) || Architecture::named(&name).is_some();
             if known {
                 return Ok(Value::Text(name));
             }
-            let near = suggestion(&name, architectures.iter().map(String::as_str));
+            // A named network misspelt: compare the families, with its own width.
+            let digits = name.rsplit_once('-').map_or("", |(_, digits)| digits);
+            let families = ["perceptron", "conv", "conv1"].map(|family| format!("{family}-{digits}"));
+            let named = families.iter().filter(|name| Architecture::named(name).is_some());
+            let near = suggestion(&name, architectures.iter().chain(named).map(String::as_str));
             Err(format!(
-                "there is no architecture {name:?}{near}{}",
+                "there is no architecture {}{near}{}",
+                quoted(&name),
                 if near.is_empty() {
                     "; define it with [[architecture]], or use perceptron-H, conv-C or conv1-C with a width"
                 } else {
@@ -204,7 +232,8 @@ pub(super) fn check(setting: Setting, value: Value, architectures: &[String]) ->
             }
             let near = suggestion(&name, names.iter().copied());
             Err(format!(
-                "{name:?} is no {setting}; choose one of {}{near}",
+                "{} is no {setting}; choose one of {}{near}",
+                quoted(&name),
                 names.join(", ")
             ))
         }
@@ -220,13 +249,14 @@ mod tests {
     fn decades_are_clean_and_ends_exact() {
         assert_eq!(spaced(1e-6, 1e-1, 6, true), [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]);
         assert_eq!(spaced(0.1, 1.0, 4, false), [0.1, 0.4, 0.7, 1.0]);
+        assert_eq!(spaced(1e-300, 1e300, 3, true), [1e-300, 1.0, 1e300]);
         let odd = spaced(3e-5, 0.07, 5, true);
         assert_eq!((odd[0], odd[4]), (3e-5, 0.07));
     }
 
     #[test]
     fn values_are_taken_by_kind() {
-        let check = |setting, value| check(setting, value, &["mine".to_owned()]);
+        let check = |setting, value| check(setting, value, &BTreeSet::from(["mine".to_owned()]));
         assert_eq!(check(Setting::LearningRate, Value::Int(1)), Ok(Value::Float(1.0)));
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(check(Setting::LearningRate, Value::Float(bad)).is_err(), "{bad}");

@@ -1,13 +1,14 @@
 //! From the document to a definition: every key read, checked and given its default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_types::network::{Architecture, Layer};
 use tenfold_types::{Data, DeviceKind, Setting, Target, Value};
 
 use super::axis::{self, Axis};
 use super::document::{Entry, Node, Tree, unknown_key};
-use super::error::{Origin, Problem, suggestion};
+use super::error::{Origin, Problem, quoted, suggestion};
+use super::grid::{MAX_TRIALS, too_many};
 
 /// Bounds on what a file may ask for.
 const MAX_REPETITIONS: u64 = 10_000;
@@ -16,6 +17,8 @@ const MAX_EPOCHS: u64 = 1_000_000;
 const MAX_TRAIN: u64 = 30_000;
 const MAX_TEST: u64 = 5_000;
 const MAX_NAME: usize = 100;
+/// What [`is_name`] wants, in words.
+const NAME_RULE: &str = "a name of 1 to 100 bytes without spaces at its ends or control characters";
 
 const KEYS: &[&str] = &[
     "name",
@@ -60,6 +63,8 @@ pub(super) type Selection = BTreeMap<usize, Vec<Value>>;
 /// Where the parts of a definition stand, for what is found out later.
 #[derive(Debug, Default)]
 pub(super) struct Places {
+    /// The table `[axes]`.
+    pub(super) grid: Origin,
     pub(super) axes: Vec<Origin>,
     pub(super) zip: Vec<Origin>,
     pub(super) include: Vec<Origin>,
@@ -121,10 +126,7 @@ impl Reader {
         {
             // A setting at the top is a setting out of place, not a misspelt key.
             self.problems.push(match entry.key.parse::<Setting>() {
-                Ok(setting) => Problem::new(
-                    &entry.at,
-                    format!("{setting} is a setting: put it under [settings], or under [axes] to vary it"),
-                ),
+                Ok(setting) => out_of_place(entry, setting),
                 Err(_) => unknown_key(entry, KEYS),
             });
         }
@@ -137,7 +139,7 @@ impl Reader {
         let mut definition = Definition {
             name: get("name").map(|node| self.name(node)).unwrap_or_default(),
             description: get("description")
-                .map(|n| self.note(n.text().map(str::to_owned)))
+                .map(|n| self.description(n))
                 .unwrap_or_default(),
             seed: get("seed").map_or(0, |n| self.note(n.count("the seed", 0, i64::MAX as u64))),
             repetitions: get("repetitions").map_or(10, |n| self.count(n, "the repetitions", MAX_REPETITIONS)),
@@ -149,22 +151,44 @@ impl Reader {
             zip: Vec::new(),
             include: Vec::new(),
             exclude: Vec::new(),
-            architectures: get("architecture")
-                .map(|node| self.architectures(node))
-                .unwrap_or_default(),
+            architectures: Vec::new(),
         };
-        let names: Vec<String> = definition.architectures.iter().map(|a| a.name.clone()).collect();
+        // Names count even where the rest of an architecture is wrong: that is said once, and not where it is used.
+        let mut names = BTreeSet::new();
+        if let Some(entry) = document.iter().find(|entry| entry.key == "architecture") {
+            if matches!(entry.value.tree, Tree::Text(_)) {
+                self.problems.push(out_of_place(entry, Setting::Architecture));
+            } else {
+                names = named(&entry.value);
+                definition.architectures = self.architectures(&entry.value);
+            }
+        }
         if let Some(node) = get("settings") {
             definition.settings = self.settings(node, &names);
         }
         if let Some(node) = get("axes") {
-            definition.axes = self.axes(node, &names, &definition.settings);
+            self.places.grid = node.at.clone();
+            // A grid that is far too large is refused before its values are spelled out.
+            match size(node, get("zip")) {
+                size if size.is_some_and(|size| size <= MAX_TRIALS) => {
+                    definition.axes = self.axes(node, &names, &definition.settings);
+                }
+                size => {
+                    let repetitions = u64::from(definition.repetitions);
+                    let trials = size.and_then(|size| size.checked_mul(repetitions));
+                    self.problems
+                        .push(Problem::new(&self.places.grid, too_many(trials)));
+                }
+            }
         }
         let axes = definition.axes.as_slice();
-        let named = definition.settings.contains_key(&Setting::Architecture)
-            || get("axes").is_some_and(
-                |n| matches!(&n.tree, Tree::Table(t) if t.iter().any(|e| e.key == "architecture")),
-            );
+        let names_one = |entry: &Entry| match &entry.value.tree {
+            Tree::Table(table) => table.iter().any(|entry| entry.key == "architecture"),
+            _ => entry.key == "architecture",
+        };
+        let named = document.iter().any(|entry| {
+            matches!(entry.key.as_str(), "settings" | "axes" | "architecture") && names_one(entry)
+        });
         if !named {
             let message = "no architecture is named; write architecture = \"perceptron-100\" under [settings], or \
                            architecture = [\"perceptron-100\", …] under [axes]";
@@ -189,11 +213,8 @@ impl Reader {
 
     fn name(&mut self, node: &Node) -> String {
         let name = node.text().and_then(|name| {
-            let fits = !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
-            if !fits {
-                return Err(node.expected(&format!(
-                    "a name of 1 to {MAX_NAME} bytes without control characters"
-                )));
+            if !is_name(name) {
+                return Err(node.expected(&format!("{NAME_RULE}, such as \"figure1\"")));
             }
             if name == "last" || name.contains('/') {
                 return Err(Problem::new(
@@ -204,6 +225,16 @@ impl Reader {
             Ok(name.to_owned())
         });
         self.note(name)
+    }
+
+    fn description(&mut self, node: &Node) -> String {
+        let description = node.text().and_then(|text| {
+            if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+                return Err(node.expected("a description without control characters"));
+            }
+            Ok(text.to_owned())
+        });
+        self.note(description)
     }
 
     fn count(&mut self, node: &Node, what: &str, most: u64) -> u32 {
@@ -243,9 +274,10 @@ impl Reader {
                     });
                     data.target = self.note_or(target, Target::Less);
                 }
-                _ => self
-                    .problems
-                    .push(unknown_key(&entry, &["train", "test", "target"])),
+                _ => self.problems.push(
+                    below_a_table(&entry)
+                        .unwrap_or_else(|| unknown_key(&entry, &["train", "test", "target"])),
+                ),
             }
         }
         data
@@ -255,21 +287,23 @@ impl Reader {
         let setting = entry.key.parse();
         if setting.is_err() {
             let names: Vec<&str> = Setting::ALL.iter().map(|setting| setting.name()).collect();
-            self.problems.push(match entry.key.as_str() {
-                "repetitions" | "seed" | "epochs" | "device" | "train" | "test" | "target" => Problem::new(
+            let problem = match entry.key.as_str() {
+                "train" | "test" | "target" => Some(Problem::new(
                     &entry.at,
                     format!(
-                        "{} cannot vary within a sweep: it stands at the top of the file or under [data]",
+                        "{} is the same for all trials of a sweep: it stands under [data]",
                         entry.key
                     ),
-                ),
-                _ => unknown_key(entry, &names),
-            });
+                )),
+                _ => below_a_table(entry),
+            };
+            self.problems
+                .push(problem.unwrap_or_else(|| unknown_key(entry, &names)));
         }
         setting.ok()
     }
 
-    fn settings(&mut self, node: &Node, architectures: &[String]) -> BTreeMap<Setting, Value> {
+    fn settings(&mut self, node: &Node, architectures: &BTreeSet<String>) -> BTreeMap<Setting, Value> {
         let mut settings = BTreeMap::new();
         for entry in self.note(node.table("a table: [settings]").map(<[Entry]>::to_vec)) {
             let Some(setting) = self.setting(&entry) else {
@@ -291,7 +325,12 @@ impl Reader {
         settings
     }
 
-    fn axes(&mut self, node: &Node, architectures: &[String], fixed: &BTreeMap<Setting, Value>) -> Vec<Axis> {
+    fn axes(
+        &mut self,
+        node: &Node,
+        architectures: &BTreeSet<String>,
+        fixed: &BTreeMap<Setting, Value>,
+    ) -> Vec<Axis> {
         let mut axes = Vec::new();
         for entry in self.note(node.table("a table: [axes]").map(<[Entry]>::to_vec)) {
             let Some(setting) = self.setting(&entry) else {
@@ -397,7 +436,7 @@ impl Reader {
         node: &Node,
         key: &str,
         axes: &[Axis],
-        architectures: &[String],
+        architectures: &BTreeSet<String>,
     ) -> Vec<Selection> {
         let mut selections = Vec::new();
         for node in self.note(node.list(&format!("tables: [[{key}]]")).map(<[Node]>::to_vec)) {
@@ -418,7 +457,91 @@ impl Reader {
     }
 }
 
-fn selection(node: &Node, key: &str, axes: &[Axis], architectures: &[String]) -> Result<Selection, Problem> {
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && name.trim() == name && !name.chars().any(char::is_control)
+}
+
+fn out_of_place(entry: &Entry, setting: Setting) -> Problem {
+    Problem::new(
+        &entry.at,
+        format!("{setting} is a setting: put it under [settings], or under [axes] to vary it"),
+    )
+}
+
+/// In TOML a key below a `[table]` belongs to the table, also where an empty line or a comment comes between.
+fn below_a_table(entry: &Entry) -> Option<Problem> {
+    let top = [
+        "name",
+        "description",
+        "seed",
+        "repetitions",
+        "epochs",
+        "device",
+        "zip",
+    ];
+    top.contains(&entry.key.as_str()).then(|| {
+        Problem::new(
+            &entry.at,
+            format!(
+                "{} stands at the top of the file, above the first [table]",
+                entry.key
+            ),
+        )
+    })
+}
+
+/// The names that architectures have.
+fn named(node: &Node) -> BTreeSet<String> {
+    let Tree::List(list) = &node.tree else {
+        return BTreeSet::new();
+    };
+    let entries = list.iter().filter_map(|node| match &node.tree {
+        Tree::Table(entries) => entries.iter().find(|entry| entry.key == "name"),
+        _ => None,
+    });
+    entries
+        .filter_map(|entry| entry.value.text().ok().map(str::to_owned))
+        .collect()
+}
+
+/// How many points the axes make, by the lengths that the document gives them; none beyond 64 bits. Zipped axes count
+/// once; whether they fit one another, and all else, is checked later.
+fn size(axes: &Node, zip: Option<&Node>) -> Option<u64> {
+    let Tree::Table(axes) = &axes.tree else {
+        return Some(1);
+    };
+    let length = |entry: &Entry| match &entry.value.tree {
+        Tree::List(list) => list.len() as u64,
+        Tree::Table(range) => match range.iter().find(|e| e.key == "points").map(|e| &e.value.tree) {
+            Some(Tree::Int(points)) => u64::try_from(*points).unwrap_or(1),
+            _ => 1,
+        },
+        _ => 1,
+    };
+    let groups: Vec<Vec<&str>> = match zip.map(|zip| &zip.tree) {
+        Some(Tree::List(groups)) => groups
+            .iter()
+            .filter_map(|group| group.list("").ok())
+            .map(|group| group.iter().filter_map(|name| name.text().ok()).collect())
+            .collect(),
+        _ => Vec::new(),
+    };
+    let leads = |key: &str| {
+        groups
+            .iter()
+            .all(|group| !group.contains(&key) || group[0] == key)
+    };
+    axes.iter()
+        .filter(|entry| leads(&entry.key))
+        .try_fold(1u64, |size, entry| size.checked_mul(length(entry).max(1)))
+}
+
+fn selection(
+    node: &Node,
+    key: &str,
+    axes: &[Axis],
+    architectures: &BTreeSet<String>,
+) -> Result<Selection, Problem> {
     let mut selection = Selection::new();
     for entry in node.table(&format!("a table: [[{key}]] with values of axes"))? {
         let place = place(axes, &entry.key).map_err(|message| Problem::new(&entry.at, message))?;
@@ -450,7 +573,7 @@ pub(super) fn place(axes: &[Axis], name: &str) -> Result<usize, String> {
             } else {
                 format!("the axes are {}", names.join(", "))
             };
-            format!("{name:?} is no axis of this sweep; {list}{near}")
+            format!("{} is no axis of this sweep; {list}{near}", quoted(name))
         })
 }
 
@@ -470,10 +593,10 @@ fn architecture(node: &Node) -> Result<(Architecture, Origin), Problem> {
         }
     }
     let (name, at) = name.ok_or_else(|| Problem::new(&node.at, "the architecture has no name"))?;
-    if name.is_empty() || name.len() > MAX_NAME || name.contains([',', '\n']) {
+    if !is_name(&name) || name.contains(',') {
         return Err(Problem::new(
             &at,
-            format!("expected a name of 1 to {MAX_NAME} bytes without commas, found {name:?}"),
+            format!("expected {NAME_RULE} or commas, found {}", quoted(&name)),
         ));
     }
     let layers = layers.ok_or_else(|| Problem::new(&at, format!("architecture {name:?} has no layers")))?;
@@ -488,5 +611,9 @@ fn architecture(node: &Node) -> Result<(Architecture, Origin), Problem> {
 }
 
 fn layer(node: &Node) -> Result<Layer, Problem> {
-    Layer::deserialize(node.json()).map_err(|error| Problem::new(&node.at, error.to_string()))
+    if let Some(odd) = node.beyond_json() {
+        return Err(odd.expected("a finite number, a whole number of 64 bits, a text, true or false"));
+    }
+    // Not `Layer::deserialize`, which is what serde derives for frames: the trait reads layers as files write them.
+    serde_json::from_value(node.json()).map_err(|error| Problem::new(&node.at, error.to_string()))
 }

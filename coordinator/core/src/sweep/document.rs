@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Origin, Problem, suggestion};
+use super::error::{Origin, Problem, quoted, suggestion};
 
 /// A value and its place.
 #[derive(Debug, Clone)]
@@ -92,8 +92,8 @@ impl Node {
         match &self.tree {
             Tree::Bool(value) => format!("{value}"),
             Tree::Int(value) => format!("the integer {value}"),
-            Tree::Float(value) => format!("the number {value}"),
-            Tree::Text(value) => format!("the text {value:?}"),
+            Tree::Float(value) => format!("the number {value:?}"),
+            Tree::Text(value) => format!("the text {}", quoted(value)),
             Tree::List(_) => "a list".to_owned(),
             Tree::Table(_) => "a table".to_owned(),
             Tree::Other(what) => (*what).to_owned(),
@@ -145,7 +145,18 @@ impl Node {
         }
     }
 
-    /// For serde; numbers beyond JSON become null, which nothing accepts.
+    /// The first value in it that JSON cannot say: no number, an infinite one, a date.
+    pub(super) fn beyond_json(&self) -> Option<&Self> {
+        match &self.tree {
+            Tree::Float(value) if !value.is_finite() => Some(self),
+            Tree::Other(_) => Some(self),
+            Tree::List(list) => list.iter().find_map(Self::beyond_json),
+            Tree::Table(table) => table.iter().find_map(|entry| entry.value.beyond_json()),
+            _ => None,
+        }
+    }
+
+    /// For serde; see [`Node::beyond_json`].
     pub(super) fn json(&self) -> Json {
         match &self.tree {
             Tree::Bool(value) => Json::from(*value),
@@ -167,5 +178,5 @@ pub(super) fn unknown_key(entry: &Entry, known: &[&str]) -> Problem {
         near if near.is_empty() => format!("; the keys here are {}", known.join(", ")),
         near => near,
     };
-    Problem::new(&entry.at, format!("unknown key {:?}{advice}", entry.key))
+    Problem::new(&entry.at, format!("unknown key {}{advice}", quoted(&entry.key)))
 }

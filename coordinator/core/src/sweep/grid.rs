@@ -4,6 +4,9 @@
 //! first, and behind it the points that each `[[include]]` adds. `exclude` removes points from it without moving any
 //! other, so an index means the same point for as long as the axes stand.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use tenfold_types::{Setting, Value};
 
 use super::axis::Axis;
@@ -11,6 +14,9 @@ use super::definition::{Definition, Selection};
 
 /// A sweep holds at most so many trials.
 pub const MAX_TRIALS: u64 = 10_000_000;
+
+/// At most so many times is a point held against an `[[include]]` or `[[exclude]]` when a sweep is read: some seconds.
+const MAX_CHECKS: u64 = 100_000_000;
 
 /// One combination of axis values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,44 +27,70 @@ pub struct Point {
     pub values: Vec<(Setting, Value)>,
 }
 
-/// Axes that vary together, by their places, and the values of each: all lists are as long as one another.
+/// An axis, or axes that vary together: their places, and the values of each; all lists are as long as one another.
 #[derive(Debug, Clone, PartialEq)]
 struct Dimension {
     axes: Vec<(usize, Vec<Value>)>,
+    /// Where the values of the first axis are. They differ from one another, so they tell the positions apart.
+    positions: BTreeMap<Value, usize>,
 }
 
 impl Dimension {
+    fn new(axes: Vec<(usize, Vec<Value>)>) -> Arc<Self> {
+        let first = axes.first().map(|(_, values)| values.as_slice());
+        let positions = first
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+            .map(|(at, value)| (value.clone(), at));
+        Arc::new(Self {
+            positions: positions.collect(),
+            axes,
+        })
+    }
+
     fn len(&self) -> u64 {
         self.axes.first().map_or(1, |(_, values)| values.len() as u64)
     }
 
     /// Whether at one of its positions every axis of it has its value.
     fn holds(&self, values: &[&Value]) -> bool {
-        (0..self.len() as usize).any(|at| self.axes.iter().all(|(axis, list)| list[at] == *values[*axis]))
+        let Some(((first, _), others)) = self.axes.split_first() else {
+            return true;
+        };
+        let position = self.positions.get(values[*first]);
+        position.is_some_and(|&at| others.iter().all(|(axis, list)| list[at] == *values[*axis]))
     }
 
-    /// Whether at one of its positions every axis that the selection names has a value of it.
-    fn meets(&self, selection: &Selection) -> bool {
-        (0..self.len() as usize).any(|at| {
-            self.axes.iter().all(|(axis, list)| {
-                selection
-                    .get(axis)
-                    .is_none_or(|wanted| wanted.contains(&list[at]))
-            })
-        })
+    /// Whether at one of its positions every axis that the exclusion names has a value of it.
+    fn meets(&self, exclusion: &Exclusion) -> bool {
+        let named = |axis: &usize| exclusion.get(axis);
+        match self.axes.as_slice() {
+            [(axis, _)] => {
+                named(axis).is_none_or(|wanted| wanted.iter().any(|value| self.positions.contains_key(value)))
+            }
+            axes if axes.iter().all(|(axis, _)| named(axis).is_none()) => true,
+            axes => (0..self.len() as usize).any(|at| {
+                axes.iter()
+                    .all(|(axis, list)| named(axis).is_none_or(|wanted| wanted.contains(&list[at])))
+            }),
+        }
     }
 }
+
+/// What an `[[exclude]]` names: for some axes, by their places, the values.
+type Exclusion = BTreeMap<usize, BTreeSet<Value>>;
 
 /// A product of dimensions.
 #[derive(Debug, Clone, PartialEq)]
 struct Product {
-    dimensions: Vec<Dimension>,
+    dimensions: Vec<Arc<Dimension>>,
     points: u64,
 }
 
 impl Product {
     /// None when the number of points is beyond 64 bits.
-    fn new(dimensions: Vec<Dimension>) -> Option<Self> {
+    fn new(dimensions: Vec<Arc<Dimension>>) -> Option<Self> {
         let points = dimensions
             .iter()
             .try_fold(1u64, |points, dimension| points.checked_mul(dimension.len()))?;
@@ -82,8 +114,8 @@ impl Product {
         self.dimensions.iter().all(|dimension| dimension.holds(values))
     }
 
-    fn meets(&self, selection: &Selection) -> bool {
-        self.dimensions.iter().all(|dimension| dimension.meets(selection))
+    fn meets(&self, exclusion: &Exclusion) -> bool {
+        self.dimensions.iter().all(|dimension| dimension.meets(exclusion))
     }
 }
 
@@ -93,7 +125,7 @@ pub(super) struct Grid {
     axes: Vec<Axis>,
     /// The grid proper, then each `[[include]]`.
     products: Vec<Product>,
-    exclude: Vec<Selection>,
+    exclude: Vec<Exclusion>,
     raw: u64,
     points: u64,
 }
@@ -102,6 +134,8 @@ pub(super) struct Grid {
 pub(super) enum GridError {
     /// So many trials, or more than can be counted.
     TooMany(Option<u64>),
+    /// So many points are to be held against so many `[[include]]` and `[[exclude]]`.
+    TooManyChecks(u64, u64),
     /// This `[[include]]` names one axis of a zip and not the others.
     HalfZipped(usize),
     /// This `[[include]]` adds nothing that is not there.
@@ -112,6 +146,12 @@ pub(super) enum GridError {
     Empty,
 }
 
+/// How [`GridError::TooMany`] is said.
+pub(super) fn too_many(trials: Option<u64>) -> String {
+    let many = trials.map_or_else(|| "more than 2^64".to_owned(), |trials| trials.to_string());
+    format!("the sweep has {many} trials before exclude; at most {MAX_TRIALS} are possible")
+}
+
 impl Grid {
     pub(super) fn new(definition: &Definition) -> Result<Self, GridError> {
         let axes = definition.axes.clone();
@@ -120,14 +160,12 @@ impl Grid {
         for place in 0..axes.len() {
             match definition.zip.iter().find(|group| group.contains(&place)) {
                 Some(group) if group[0] == place => {
-                    dimensions.push(Dimension {
-                        axes: group.iter().map(|&axis| (axis, all(axis))).collect(),
-                    });
+                    dimensions.push(Dimension::new(
+                        group.iter().map(|&axis| (axis, all(axis))).collect(),
+                    ));
                 }
                 Some(_) => {}
-                None => dimensions.push(Dimension {
-                    axes: vec![(place, all(place))],
-                }),
+                None => dimensions.push(Dimension::new(vec![(place, all(place))])),
             }
         }
         let mut products = vec![Product::new(dimensions.clone()).ok_or(GridError::TooMany(None))?];
@@ -140,13 +178,12 @@ impl Grid {
                     .filter(|(axis, _)| include.contains_key(axis))
                     .count();
                 if named == 0 {
-                    own.push(dimension.clone());
+                    own.push(Arc::clone(dimension));
                 } else if named < dimension.axes.len() {
                     return Err(GridError::HalfZipped(number));
                 } else {
-                    own.extend(dimension.axes.iter().map(|(axis, _)| Dimension {
-                        axes: vec![(*axis, include[axis].clone())],
-                    }));
+                    let alone = |(axis, _): &(usize, _)| Dimension::new(vec![(*axis, include[axis].clone())]);
+                    own.extend(dimension.axes.iter().map(alone));
                 }
             }
             products.push(Product::new(own).ok_or(GridError::TooMany(None))?);
@@ -159,18 +196,25 @@ impl Grid {
         if trials.is_none_or(|trials| trials > MAX_TRIALS) {
             return Err(GridError::TooMany(trials));
         }
-        let matches = |selection: &Selection| products.iter().any(|product| product.meets(selection));
-        if let Some(number) = definition
-            .exclude
-            .iter()
-            .position(|selection| !matches(selection))
-        {
+        let blocks = (definition.include.len() + definition.exclude.len()) as u64;
+        if raw.saturating_mul(blocks) > MAX_CHECKS {
+            return Err(GridError::TooManyChecks(raw, blocks));
+        }
+        let exclusion = |selection: &Selection| -> Exclusion {
+            selection
+                .iter()
+                .map(|(axis, values)| (*axis, values.iter().cloned().collect()))
+                .collect()
+        };
+        let exclude: Vec<Exclusion> = definition.exclude.iter().map(exclusion).collect();
+        let matches = |exclusion: &Exclusion| products.iter().any(|product| product.meets(exclusion));
+        if let Some(number) = exclude.iter().position(|exclusion| !matches(exclusion)) {
             return Err(GridError::MatchesNothing(number));
         }
         let mut grid = Self {
             axes,
             products,
-            exclude: definition.exclude.clone(),
+            exclude,
             raw,
             points: raw,
         };
@@ -225,8 +269,8 @@ impl Grid {
             number += 1;
         }
         let values = self.products[number].at(within, self.axes.len());
-        let excluded = self.exclude.iter().any(|selection| {
-            selection
+        let excluded = self.exclude.iter().any(|exclusion| {
+            exclusion
                 .iter()
                 .all(|(axis, wanted)| wanted.contains(values[*axis]))
         });
@@ -261,19 +305,17 @@ impl Grid {
 
     /// All values that an axis takes anywhere.
     pub(super) fn values_of(&self, setting: Setting) -> Vec<Value> {
-        let mut values: Vec<Value> = Vec::new();
+        let mut seen = BTreeSet::new();
         let lists = self
             .products
             .iter()
             .flat_map(|product| &product.dimensions)
             .flat_map(|dimension| &dimension.axes);
-        for (_, list) in lists.filter(|(axis, _)| self.axes[*axis].setting == setting) {
-            for value in list {
-                if !values.contains(value) {
-                    values.push(value.clone());
-                }
-            }
-        }
-        values
+        lists
+            .filter(|(axis, _)| self.axes[*axis].setting == setting)
+            .flat_map(|(_, list)| list)
+            .filter(|value| seen.insert(*value))
+            .cloned()
+            .collect()
     }
 }

@@ -23,7 +23,7 @@ pub use axis::Axis;
 use definition::{Definition, Places};
 pub use error::SweepError;
 use error::{Origin, Problem};
-use grid::{Grid, GridError};
+use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{Grouping, UnknownAxis};
 
@@ -297,15 +297,19 @@ impl Sweep {
         networks
     }
 
-    /// Whether some point has this network with these switches.
-    fn occurs(&self, name: &str, sharing: bool, auxiliary: bool) -> bool {
-        self.indexes()
-            .filter_map(|index| self.spec(index, 0))
-            .any(|spec| {
-                spec.architecture.name == name
-                    && spec.weight_sharing == sharing
-                    && spec.auxiliary_loss == auxiliary
-            })
+    /// Which combinations of these settings some point has; the values of fixed ones are left out. Only looks at so
+    /// many points as it takes to find `most` of them.
+    fn combinations(&self, settings: &[Setting], most: usize) -> BTreeSet<Vec<&Value>> {
+        let place = |setting: &Setting| self.axes().iter().position(|axis| axis.setting == *setting);
+        let places: Vec<usize> = settings.iter().filter_map(place).collect();
+        let mut found = BTreeSet::new();
+        for values in (0..self.raw_points()).filter_map(|index| self.0.grid.values(index)) {
+            found.insert(places.iter().map(|&place| values[place]).collect());
+            if found.len() >= most {
+                break;
+            }
+        }
+        found
     }
 
     fn check_networks(&self, places: &Places) -> Vec<Problem> {
@@ -318,11 +322,25 @@ impl Sweep {
         let mut problems = Vec::new();
         let mut said = BTreeSet::new();
         let networks = self.networks();
+        let mut combinations = None;
         for (architecture, sharing, auxiliary) in &networks {
-            if let Err(error) = architecture.outline(*sharing, *auxiliary)
-                && self.occurs(&architecture.name, *sharing, *auxiliary)
-                && said.insert(error.to_string())
-            {
+            let Err(error) = architecture.outline(*sharing, *auxiliary) else {
+                continue;
+            };
+            let settings = [
+                (Setting::Architecture, Value::Text(architecture.name.clone())),
+                (Setting::WeightSharing, Value::Bool(*sharing)),
+                (Setting::AuxiliaryLoss, Value::Bool(*auxiliary)),
+            ];
+            let occurring = combinations
+                .get_or_insert_with(|| self.combinations(&settings.clone().map(|s| s.0), networks.len()));
+            let varies = |setting| self.axes().iter().any(|axis| axis.setting == setting);
+            let combination: Vec<&Value> = settings
+                .iter()
+                .filter(|(setting, _)| varies(*setting))
+                .map(|(_, value)| value)
+                .collect();
+            if occurring.contains(&combination) && said.insert(error.to_string()) {
                 let at = places.architectures.get(&architecture.name);
                 problems.push(Problem::new(
                     at.unwrap_or_else(|| of_setting(Setting::Architecture)),
@@ -341,6 +359,16 @@ impl Sweep {
             let message = "dropout varies, but no network of the sweep has a dropout layer without a rate of its own; \
                            add \"dropout\" to the layers of an [[architecture]]";
             problems.push(Problem::new(of_setting(Setting::Dropout), message));
+        }
+        let varies = self.axes().iter().any(|axis| axis.setting == Setting::AuxWeight);
+        if varies
+            && !self
+                .values_of(Setting::AuxiliaryLoss)
+                .contains(&Value::Bool(true))
+        {
+            let message = "aux_weight varies, but auxiliary_loss is false everywhere, so all points would be the same; \
+                           set auxiliary_loss = true or make it an axis";
+            problems.push(Problem::new(of_setting(Setting::AuxWeight), message));
         }
         problems
     }
@@ -411,13 +439,13 @@ fn grid_problem(error: &GridError, places: &Places) -> Problem {
     let whole = Origin::Whole;
     let at = |list: &[Origin], number: usize| list.get(number).cloned().unwrap_or(Origin::Whole);
     match error {
-        GridError::TooMany(Some(trials)) => Problem::new(
+        GridError::TooMany(trials) => Problem::new(&places.grid, too_many(*trials)),
+        GridError::TooManyChecks(points, blocks) => Problem::new(
             &whole,
-            format!("the sweep has {trials} trials before exclude; at most {MAX_TRIALS} are possible"),
-        ),
-        GridError::TooMany(None) => Problem::new(
-            &whole,
-            format!("the sweep has more trials than 64 bits count; at most {MAX_TRIALS} are possible"),
+            format!(
+                "{points} points before exclude and {blocks} [[include]] and [[exclude]] tables are too much together; \
+                 write fewer tables with lists of values"
+            ),
         ),
         GridError::HalfZipped(number) => Problem::new(
             &at(&places.include, *number),

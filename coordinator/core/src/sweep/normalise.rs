@@ -4,7 +4,7 @@
 //! nothing uses. Spelled out: the values of every axis, and the layers of every network, named ones too, so that no
 //! later version can mean another network by the same text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tenfold_types::network::Architecture;
@@ -63,6 +63,11 @@ pub(super) fn write(definition: &Definition, grid: &Grid) -> String {
         .collect();
     architectures.sort_by(|a, b| a.name.cmp(&b.name));
     let mut exclude = selections(&definition.exclude);
+    // Neither the order of exclusions nor that of their values means anything.
+    for values in exclude.iter_mut().flat_map(BTreeMap::values_mut) {
+        values.sort_unstable();
+        values.dedup();
+    }
     exclude.sort_by_key(|selection| format!("{selection:?}"));
     exclude.dedup();
     let normalised = Normalised {
@@ -106,7 +111,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<Definition, String> {
             read.tenfold
         ));
     }
-    let known: Vec<String> = read.architectures.iter().map(|a| a.name.clone()).collect();
+    let known: BTreeSet<String> = read.architectures.iter().map(|a| a.name.clone()).collect();
     let setting = |name: &str| name.parse::<Setting>().map_err(|error| error.to_string());
     let value = |setting, value: Value| check(setting, value, &known);
     let mut axes = Vec::new();

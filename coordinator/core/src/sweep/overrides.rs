@@ -3,7 +3,7 @@
 use tenfold_types::Setting;
 
 use super::document::{self, Entry, Node, Tree};
-use super::error::{Origin, Problem, suggestion};
+use super::error::{Origin, Problem, quoted, suggestion};
 
 /// Keys at the top that take one value.
 const TOP: &[&str] = &["name", "description", "seed", "repetitions", "epochs", "device"];
@@ -23,7 +23,16 @@ pub(super) fn apply(document: &mut Vec<Entry>, number: usize, text: &str) -> Res
             "{key} has no value; write KEY=VALUE, such as learning_rate=0.01"
         )));
     }
-    let value = read(value, &at)?;
+    // Words with commas, and names that look like numbers, are texts here.
+    let label = matches!(key, "name" | "description") && !value.starts_with(['"', '\'']);
+    let value = if label {
+        Node {
+            tree: Tree::Text(value.to_owned()),
+            at: at.clone(),
+        }
+    } else {
+        read(value, &at)?
+    };
     let bare = key
         .strip_prefix("data.")
         .or_else(|| key.strip_prefix("settings."))
@@ -49,7 +58,8 @@ pub(super) fn apply(document: &mut Vec<Entry>, number: usize, text: &str) -> Res
             .chain(Setting::ALL.iter().map(|setting| setting.name()));
         let near = suggestion(key, names);
         return Err(refused(format!(
-            "{key:?} cannot be set{near}{}",
+            "{} cannot be set{near}{}",
+            quoted(key),
             if near.is_empty() {
                 "; settings, data sizes, seed, epochs, device and name can"
             } else {
@@ -142,25 +152,43 @@ fn read(text: &str, at: &Origin) -> Result<Node, Problem> {
             });
         }
     }
+    if let Some((function, _)) = text.split_once('(')
+        && !function.is_empty()
+        && function.chars().all(|c| c.is_ascii_alphanumeric())
+    {
+        let near = suggestion(function, ["log", "linear"]);
+        return Err(Problem::new(
+            at,
+            format!(
+                "{} is no range; write log(FROM,TO,POINTS) or linear(FROM,TO,POINTS){near}",
+                quoted(function)
+            ),
+        ));
+    }
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let list = inner
-            .split(',')
-            .filter(|part| !part.trim().is_empty())
-            .map(|part| scalar(part, at))
-            .collect();
-        return Ok(Node {
-            tree: Tree::List(list),
-            at: at.clone(),
-        });
+        return list(inner.trim().trim_end_matches(','), at);
     }
     if text.contains(',') {
-        let list = text.split(',').map(|part| scalar(part, at)).collect();
-        return Ok(Node {
-            tree: Tree::List(list),
-            at: at.clone(),
-        });
+        return list(text, at);
     }
     Ok(scalar(text, at))
+}
+
+fn list(text: &str, at: &Origin) -> Result<Node, Problem> {
+    let parts = text.split(',').map(str::trim);
+    if text.trim().is_empty() {
+        return Err(Problem::new(at, "the list is empty; give at least one value"));
+    }
+    if parts.clone().any(str::is_empty) {
+        return Err(Problem::new(
+            at,
+            "a value of the list is empty; write VALUE,VALUE without a comma too many",
+        ));
+    }
+    Ok(Node {
+        tree: Tree::List(parts.map(|part| scalar(part, at)).collect()),
+        at: at.clone(),
+    })
 }
 
 /// As TOML has it where it is TOML; any other word is a text, so that shells need no quotes within quotes.
