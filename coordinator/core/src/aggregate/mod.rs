@@ -1,7 +1,13 @@
 //! Aggregation over the repetitions of a group: pure, in repetition order.
 
+mod curves;
+mod statistics;
+
 use serde::Serialize;
 use tenfold_types::{Metric, Setting, Value};
+
+pub use curves::{aggregate, newest};
+pub use statistics::{round7, t975};
 
 /// Statistics of one metric at one epoch over the trials of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
