@@ -1,13 +1,102 @@
 //! Tenfold's decisions, pure: no clock, no files, no network, no tokio.
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
-//! follow; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib → schedule, lease,
-//! aggregate, record → trial → sweep.
+//! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
+//! order, schedule, lease → state, input → aggregate, record → trial → sweep.
 
 pub mod aggregate;
+pub mod input;
+mod lease;
+mod order;
 pub mod record;
+mod schedule;
+mod state;
 pub mod sweep;
 pub mod trial;
 
+use std::collections::BTreeMap;
+
+use tenfold_types::{SweepId, TrialKey};
+
+pub use input::{
+    Acknowledgement, Answer, Effect, Finish, Grant, Input, Order, Refusal, Transition, TrialEpochs,
+};
+use record::{Control, Record, SweepRow};
+pub use state::{Lease, Settings, State, SweepState, Worker};
+
 /// Milliseconds since 1970, as the caller's clock has it.
 pub type Millis = u64;
+
+/// What follows from an input at this time. Nothing changes until the records are evolved.
+pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
+    let mut transition = match input {
+        Input::Submit(sweep) => order::submit(state, &sweep, now),
+        Input::Order { sweep, order } => order::order(state, sweep, order, now),
+        Input::Register(row) => lease::register(row, now),
+        Input::Acquire {
+            worker,
+            request,
+            slot,
+            max_trials,
+        } => schedule::acquire(state, worker, request, slot, max_trials, now),
+        Input::Append {
+            worker,
+            sweep,
+            fence,
+            trials,
+        } => lease::append(state, worker, sweep, fence, &trials),
+        Input::Finish(finish) => lease::finish(state, finish, now),
+        Input::Heartbeat { worker, fences } => lease::heartbeat(state, worker, &fences, now),
+        Input::Tick => lease::tick(state, now),
+    };
+    finish_sweeps(state, &mut transition.records, now);
+    transition
+}
+
+/// Adds the records that say a sweep is over, or is no longer: one place for all the ways in which that comes about.
+fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
+    let mut rows: BTreeMap<SweepId, SweepRow> = BTreeMap::new();
+    let mut changed: BTreeMap<(SweepId, TrialKey), bool> = BTreeMap::new();
+    for record in records.iter() {
+        match record {
+            Record::Sweep(row) => _ = rows.insert(row.id, row.clone()),
+            Record::Trial(row) => _ = changed.insert((row.id.sweep, row.id.key), row.state.is_open()),
+            _ => {}
+        }
+    }
+    let touched: Vec<SweepId> = rows
+        .keys()
+        .copied()
+        .chain(changed.keys().map(|(sweep, _)| *sweep))
+        .collect();
+    for id in touched {
+        // A new sweep has trials, and none of them is over.
+        let Some(sweep) = state.sweep(id) else { continue };
+        let row = rows.entry(id).or_insert_with(|| sweep.row().clone());
+        let counts = sweep.counts();
+        let touched = sweep.trials().len() as u64;
+        let untouched = sweep.sweep().trials() - touched;
+        let open_touched = match sweep.row().control {
+            Control::Stopped => counts.open(),
+            Control::Active | Control::Paused => counts.open() - untouched,
+        };
+        let (mut open_touched, mut untouched) = (open_touched, untouched);
+        for ((_, key), open) in changed.range((id, TrialKey::FIRST)..=(id, TrialKey::LAST)) {
+            match sweep.trial(*key) {
+                Some(old) => open_touched -= u64::from(old.state.is_open()),
+                None => untouched -= 1,
+            }
+            open_touched += u64::from(*open);
+        }
+        let open = open_touched
+            + if row.control == Control::Stopped {
+                0
+            } else {
+                untouched
+            };
+        if (open == 0) != row.finished_at.is_some() {
+            row.finished_at = (open == 0).then_some(now);
+            records.push(Record::Sweep(row.clone()));
+        }
+    }
+}

@@ -167,6 +167,8 @@ pub struct LeaseRow {
     pub request: RequestId,
     /// The slot it is for.
     pub slot: u32,
+    /// When it was given.
+    pub given_at: Millis,
     /// The sweep of its trials.
     pub sweep: SweepId,
     /// Its trials with the numbers of their attempts; those over are still listed.

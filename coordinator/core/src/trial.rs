@@ -49,3 +49,107 @@ pub enum TrialState {
     /// It was cancelled.
     Cancelled,
 }
+
+impl TrialState {
+    /// The lease and worker that hold it.
+    pub fn holder(&self) -> Option<(Fence, WorkerId)> {
+        match self {
+            Self::Leased { fence, worker } | Self::Running { fence, worker } => Some((*fence, *worker)),
+            _ => None,
+        }
+    }
+
+    /// The attempt whose curve is the result.
+    pub fn accepted(&self) -> Option<Fence> {
+        match self {
+            Self::Succeeded { fence, .. } | Self::Diverged { fence, .. } => Some(*fence),
+            _ => None,
+        }
+    }
+
+    /// The length of the curve that is the result; 0 without one.
+    pub fn accepted_epochs(&self) -> u32 {
+        match self {
+            Self::Succeeded { epochs, .. } => *epochs,
+            Self::Diverged { epoch, .. } => epoch - 1,
+            _ => 0,
+        }
+    }
+
+    /// Whether it still waits or runs.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Pending | Self::Leased { .. } | Self::Running { .. } | Self::Backoff { .. } => true,
+            Self::Succeeded { .. } | Self::Diverged { .. } | Self::Failed | Self::Cancelled => false,
+        }
+    }
+
+    /// Whether it may become `next`. SUCCEEDED and DIVERGED never change; FAILED and CANCELLED only return to PENDING.
+    pub fn may_become(&self, next: &Self) -> bool {
+        match self {
+            Self::Succeeded { .. } | Self::Diverged { .. } => false,
+            Self::Failed | Self::Cancelled => matches!(next, Self::Pending),
+            Self::Pending => matches!(next, Self::Leased { .. } | Self::Cancelled),
+            Self::Backoff { .. } => matches!(next, Self::Pending | Self::Cancelled),
+            Self::Leased { fence, .. } | Self::Running { fence, .. } => match next {
+                Self::Running { fence: other, .. } => fence == other,
+                Self::Leased { .. } => false,
+                _ => true,
+            },
+        }
+    }
+
+    /// Its place in a count of states.
+    pub fn counter<'a>(&self, counts: &'a mut Counts) -> &'a mut u64 {
+        match self {
+            Self::Pending => &mut counts.pending,
+            Self::Leased { .. } => &mut counts.leased,
+            Self::Running { .. } => &mut counts.running,
+            Self::Backoff { .. } => &mut counts.backoff,
+            Self::Succeeded { .. } => &mut counts.succeeded,
+            Self::Diverged { .. } => &mut counts.diverged,
+            Self::Failed => &mut counts.failed,
+            Self::Cancelled => &mut counts.cancelled,
+        }
+    }
+}
+
+/// How many trials of a group or sweep are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Waiting to be leased.
+    pub pending: u64,
+    /// Leased, without an epoch yet.
+    pub leased: u64,
+    /// With epochs coming.
+    pub running: u64,
+    /// Waiting after a failure.
+    pub backoff: u64,
+    /// Leased to a worker not heard of for a while.
+    pub suspect: u64,
+    /// With a whole curve.
+    pub succeeded: u64,
+    /// Ended by a loss that was infinite or no number.
+    pub diverged: u64,
+    /// Failed too often.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl Counts {
+    /// All trials.
+    pub fn total(&self) -> u64 {
+        self.open() + self.over()
+    }
+
+    /// Trials that succeeded, diverged, failed or were cancelled.
+    pub fn over(&self) -> u64 {
+        self.succeeded + self.diverged + self.failed + self.cancelled
+    }
+
+    /// Trials that wait or run.
+    pub fn open(&self) -> u64 {
+        self.pending + self.leased + self.running + self.backoff + self.suspect
+    }
+}

@@ -1,1 +1,2 @@
 //! Reports: figures, tables and exports, each a pure function of aggregated curves.
+pub mod log;

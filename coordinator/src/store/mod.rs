@@ -1,1 +1,109 @@
 //! Stores: what the coordinator has written down.
+//!
+//! A store takes the records of a turn in one transaction and gives them back as rows. One behaviour suite (`suite`)
+//! says what that means, and every store passes it.
+
+mod error;
+mod memory;
+mod sqlite;
+
+use tenfold_core::record::{AttemptRow, EpochsRow, Record, SweepRow, TrialRow};
+use tenfold_types::{Block, SweepId, TrialId};
+
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
+
+/// The number of a commit, from 1; 0 is before the first. A watcher's place in history.
+pub type Cursor = u64;
+
+/// What the turn needs of a store. Synchronous: the turn has a thread of its own.
+pub trait Store: Send {
+    /// Gives every row that the state is made of, in an order in which it can be evolved: counters, sweeps, workers,
+    /// leases, trials, and the epochs of trials that are leased or running. Returns the number of the last commit.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn load(&mut self, visit: &mut dyn FnMut(Record)) -> Result<Cursor, StoreError>;
+
+    /// Writes all durable ones of these records in one transaction, in order. When it returns they are on disk, and
+    /// stay there through a crash of the machine. An error means that nothing of it is there, or, for any kind but
+    /// [`StoreError::Full`], that this is not known: load again.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn commit(&mut self, records: &[Record]) -> Result<Cursor, StoreError>;
+
+    /// A reader that sees every commit, and never waits for one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
+}
+
+/// What watchers and exports need of a store.
+pub trait Reader: Send {
+    /// Changes of one sweep behind a cursor, in the order of their commits: about `limit` rows, and always whole
+    /// commits. A row that changed several times comes once, as it is now, at the place of its last change.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError>;
+
+    /// The touched trials of one point with the epochs of their current or accepted attempt, in repetition order.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError>;
+
+    /// All attempts at a trial, the newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError>;
+}
+
+/// A page of changes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Changes {
+    /// The commit up to which these are all changes.
+    pub cursor: Cursor,
+    /// The rows.
+    pub rows: Vec<Change>,
+    /// There are no more for now.
+    pub end: bool,
+}
+
+/// A row that changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The sweep itself.
+    Sweep(SweepRow),
+    /// A trial.
+    Trial(TrialRow),
+    /// New epochs.
+    Epochs(EpochsRow),
+}
+
+/// A trial as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredTrial {
+    /// Its row.
+    pub row: TrialRow,
+    /// Its epochs, in order.
+    pub blocks: Vec<Block>,
+}
+
+/// Opens the store that a specification names: `sqlite:PATH` or `memory:`.
+///
+/// # Errors
+/// [`StoreError::Scheme`] for any other, and what opening gives.
+pub fn open(specification: &str) -> Result<Box<dyn Store>, StoreError> {
+    match specification.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(Box::new(SqliteStore::open(std::path::Path::new(
+            path.strip_prefix("//").unwrap_or(path),
+        ))?)),
+        Some(("memory", "")) => Ok(Box::new(MemoryStore::default())),
+        _ => Err(StoreError::Scheme(specification.to_owned())),
+    }
+}

@@ -86,6 +86,49 @@ impl Block {
             && metrics.checked_mul(epochs) == Some(self.columns.len())
     }
 
+    /// The part of it that begins with this epoch; none when the block ends before.
+    pub fn from_epoch(&self, first: u32) -> Option<Self> {
+        if first <= self.first {
+            return Some(self.clone());
+        }
+        let skip = (first - self.first) as usize;
+        let epochs = self.epochs as usize;
+        if skip >= epochs {
+            return None;
+        }
+        Some(Self {
+            first,
+            epochs: (epochs - skip) as u32,
+            columns: self
+                .columns
+                .chunks_exact(epochs)
+                .flat_map(|column| &column[skip..])
+                .copied()
+                .collect(),
+            seconds: self.seconds[skip..].to_vec(),
+        })
+    }
+
+    /// This block and the next one as one. False, and nothing changes, when `next` does not begin where this one ends
+    /// or has other columns.
+    #[must_use]
+    pub fn join(&mut self, next: &Self) -> bool {
+        let (a, b) = (self.epochs as usize, next.epochs as usize);
+        if next.first != self.last() + 1 || self.columns.len() * b != next.columns.len() * a {
+            return false;
+        }
+        self.columns = self
+            .columns
+            .chunks_exact(a)
+            .zip(next.columns.chunks_exact(b))
+            .flat_map(|(a, b)| a.iter().chain(b))
+            .copied()
+            .collect();
+        self.seconds.extend_from_slice(&next.seconds);
+        self.epochs += next.epochs;
+        true
+    }
+
     /// The value of metric number `metric` in epoch number `epoch`, which must lie in the block.
     pub fn value(&self, metric: usize, epoch: u32) -> f32 {
         self.columns[metric * self.epochs as usize + (epoch - self.first) as usize]
@@ -153,6 +196,28 @@ mod tests {
             assert_eq!(metric.to_string().parse(), Ok(metric));
         }
         assert!("test_eror".parse::<Metric>().is_err());
+    }
+
+    #[test]
+    fn blocks_are_cut_and_joined_column_by_column() {
+        let whole = Block {
+            first: 3,
+            epochs: 3,
+            columns: vec![1., 2., 3., 4., 5., 6.],
+            seconds: vec![0.1, 0.2, 0.3],
+        };
+        let tail = whole.from_epoch(5).unwrap();
+        assert_eq!((tail.first, tail.columns.as_slice()), (5, [3., 6.].as_slice()));
+        assert_eq!(whole.from_epoch(6), None);
+        let mut head = Block {
+            first: 3,
+            epochs: 2,
+            columns: vec![1., 2., 4., 5.],
+            seconds: vec![0.1, 0.2],
+        };
+        assert!(head.join(&tail));
+        assert_eq!(head, whole);
+        assert!(!head.join(&tail), "a repeat");
     }
 
     #[test]

@@ -116,6 +116,21 @@ pub struct TrialKey {
     pub index: u64,
 }
 
+impl TrialKey {
+    /// Not after any other.
+    pub const FIRST: Self = Self {
+        stage: 0,
+        repetition: 0,
+        index: 0,
+    };
+    /// Not before any other.
+    pub const LAST: Self = Self {
+        stage: u32::MAX,
+        repetition: u32::MAX,
+        index: u64::MAX,
+    };
+}
+
 /// `stage.point.repetition`, each from 0.
 impl fmt::Display for TrialKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,21 +16,17 @@ pub fn aggregate(curves: &[&Curve]) -> (Vec<Metric>, Vec<Vec<Statistics>>) {
     (metrics, epochs)
 }
 
-/// A look at curves that still grow: an epoch, the metrics that all begun curves have, and their statistics at that
-/// epoch over the curves that have reached it. Nothing before the first epoch of any.
+/// The newest epoch that every begun curve has reached, the metrics that they all have, and the statistics of each there.
 ///
-/// The epoch is the newest that at least half of the begun curves have reached. A first look at the newest epoch of any
-/// would often stand on a single trial that is a little ahead; one that waits for all would fall back to epoch 1
-/// whenever a repetition begins.
+/// So a line of progress speaks of all trials that have begun. Those without an epoch yet are left aside; nothing before
+/// the first epoch of any.
 pub fn newest(curves: &[&Curve]) -> Option<(u32, Vec<Metric>, Vec<Statistics>)> {
     let begun: Vec<&Curve> = curves
         .iter()
         .copied()
         .filter(|curve| curve.epochs() > 0)
         .collect();
-    let mut reached: Vec<u32> = begun.iter().map(|curve| curve.epochs()).collect();
-    reached.sort_unstable_by(|a, b| b.cmp(a));
-    let epoch = *reached.get(reached.len().div_ceil(2).checked_sub(1)?)?;
+    let epoch = begun.iter().map(|curve| curve.epochs()).min()?;
     let metrics = common(&begun);
     let statistics = at(&columns(&begun, &metrics), epoch);
     Some((epoch, metrics, statistics))
@@ -113,17 +109,16 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_epoch_is_one_that_half_of_the_begun_have_reached() {
+    fn the_newest_epoch_is_one_that_all_begun_have_reached() {
         let long = curve(&[1.0, 0.25, 0.125], &[0.0; 3]);
-        let short = curve(&[1.0], &[0.0]);
+        let short = curve(&[0.5, 0.75], &[0.0; 2]);
         let empty = Curve::new(METRICS.to_vec());
         let look = |curves: &[&Curve]| {
-            let (epoch, _, statistics) = newest(curves).unwrap();
+            let (epoch, metrics, statistics) = newest(curves).unwrap();
+            assert_eq!(metrics, METRICS);
             (epoch, statistics[0].n, statistics[0].mean)
         };
-        assert_eq!(look(&[&long]), (3, 1, 0.125));
-        assert_eq!(look(&[&long, &empty, &short]), (3, 1, 0.125), "one of two");
-        assert_eq!(look(&[&short, &long, &short]), (1, 3, 1.0), "one of three");
-        assert_eq!(look(&[&long, &short, &long]), (3, 2, 0.125), "two of three");
+        assert_eq!(look(&[&long, &empty]), (3, 1, 0.125));
+        assert_eq!(look(&[&long, &empty, &short]), (2, 2, 0.5));
     }
 }

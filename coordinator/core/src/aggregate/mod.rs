@@ -6,8 +6,9 @@ mod statistics;
 use serde::Serialize;
 use tenfold_types::{Metric, Setting, Value};
 
+pub use crate::trial::Counts;
 pub use curves::{aggregate, newest};
-pub use statistics::{round7, t975};
+pub use statistics::{significant, t975};
 
 /// Statistics of one metric at one epoch over the trials of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -28,46 +29,6 @@ pub struct Statistics {
     pub median: f64,
     /// The greatest.
     pub max: f64,
-}
-
-/// How many trials of a group or sweep are in which state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Counts {
-    /// Waiting to be leased.
-    pub pending: u64,
-    /// Leased, without an epoch yet.
-    pub leased: u64,
-    /// With epochs coming.
-    pub running: u64,
-    /// Waiting after a failure.
-    pub backoff: u64,
-    /// Leased to a worker not heard of for a while.
-    pub suspect: u64,
-    /// With a whole curve.
-    pub succeeded: u64,
-    /// Ended by a loss that was infinite or no number.
-    pub diverged: u64,
-    /// Failed too often.
-    pub failed: u64,
-    /// Cancelled.
-    pub cancelled: u64,
-}
-
-impl Counts {
-    /// All trials.
-    pub fn total(&self) -> u64 {
-        self.open() + self.over()
-    }
-
-    /// Trials that succeeded, diverged, failed or were cancelled.
-    pub fn over(&self) -> u64 {
-        self.succeeded + self.diverged + self.failed + self.cancelled
-    }
-
-    /// Trials that wait or run.
-    pub fn open(&self) -> u64 {
-        self.pending + self.leased + self.running + self.backoff + self.suspect
-    }
 }
 
 /// A group: what it has in common, and where its trials stand.

@@ -111,7 +111,7 @@ fn t975_of_many(freedom: f64) -> f64 {
 ///
 /// Metrics are float32, which hold no more than that: 0.123 widened to float64 would print as 0.12300000339746475.
 /// Everything that is written out for people or programs goes through here; nothing is computed from the result.
-pub fn round7(x: f64) -> f64 {
+pub fn significant(x: f64) -> f64 {
     // The shortest decimal form rounds correctly, as multiplying by a power of ten does not. A negative zero loses its sign.
     format!("{x:.6e}").parse().unwrap_or(x) + 0.0
 }
@@ -155,14 +155,14 @@ mod tests {
         for text in ["0.123", "0.001", "0.9999999", "1.234567e-9", "1677721", "0"] {
             let single: f32 = text.parse().unwrap();
             assert_eq!(
-                round7(f64::from(single)),
+                significant(f64::from(single)),
                 text.parse::<f64>().unwrap_or(f64::NAN),
                 "{text}"
             );
         }
-        assert_eq!(round7(-0.0).to_string(), "0");
-        assert_eq!(round7(1.0 / 3.0), 0.3333333);
-        assert!(round7(f64::NAN).is_nan());
-        assert_eq!(round7(f64::INFINITY), f64::INFINITY);
+        assert_eq!(significant(-0.0).to_string(), "0");
+        assert_eq!(significant(1.0 / 3.0), 0.3333333);
+        assert!(significant(f64::NAN).is_nan());
+        assert_eq!(significant(f64::INFINITY), f64::INFINITY);
     }
 }

@@ -1,1 +1,436 @@
 //! Sweeps: the file, what is valid in it, its axes and its points.
+//!
+//! [`Sweep::parse`] reads a sweep file: `document` (TOML with places) → `overrides` → `definition` (keys, kinds,
+//! defaults) → `grid` (points by index). `normalise` writes the canonical text that the sweep's id is the hash of.
+
+mod axis;
+mod definition;
+mod describe;
+mod document;
+mod error;
+mod grid;
+mod grouping;
+mod normalise;
+mod overrides;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tenfold_types::network::{Architecture, Layer};
+use tenfold_types::{Data, DeviceKind, Metric, Setting, SweepId, TrialSpec, Value};
+
+pub use axis::Axis;
+use definition::{Definition, Places};
+pub use error::SweepError;
+use error::{Origin, Problem};
+use grid::{Grid, GridError};
+pub use grid::{MAX_TRIALS, Point};
+pub use grouping::{Grouping, UnknownAxis};
+
+/// The longest sweep file, in bytes.
+pub const MAX_TEXT: usize = 256 * 1024;
+/// The most overrides.
+const MAX_OVERRIDES: usize = 1000;
+
+/// A valid sweep. Cheap to clone; never changes.
+#[derive(Debug, Clone)]
+pub struct Sweep(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    definition: Definition,
+    grid: Grid,
+    normalised: String,
+    id: SweepId,
+}
+
+impl PartialEq for Sweep {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.normalised == other.0.normalised && self.0.definition.name == other.0.definition.name
+    }
+}
+
+impl Sweep {
+    /// Reads a sweep file. `file` is what messages call it; `overrides` are `KEY=VALUE`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
+    pub fn parse(
+        text: &str,
+        file: &str,
+        overrides: &[String],
+        repetitions: Option<u32>,
+    ) -> Result<Self, SweepError> {
+        let refuse = |problems| SweepError::new(file, text, overrides, problems);
+        let refuse_one = |message: String| refuse(vec![Problem::new(&Origin::Whole, message)]);
+        if text.len() > MAX_TEXT {
+            return Err(refuse_one(format!(
+                "the file has {} bytes; a sweep file has at most {MAX_TEXT}",
+                text.len()
+            )));
+        }
+        if overrides.len() > MAX_OVERRIDES {
+            return Err(refuse_one(format!(
+                "there are {} overrides; at most {MAX_OVERRIDES} are taken",
+                overrides.len()
+            )));
+        }
+        let mut document = document::parse(text).map_err(|problem| refuse(vec![problem]))?;
+        let problems: Vec<Problem> = overrides
+            .iter()
+            .enumerate()
+            .filter_map(|(number, text)| overrides::apply(&mut document, number, text).err())
+            .collect();
+        if !problems.is_empty() {
+            return Err(refuse(problems));
+        }
+        if let Some(repetitions) = repetitions {
+            overrides::repetitions(&mut document, repetitions);
+        }
+        let (mut definition, places) = definition::read(&document).map_err(refuse)?;
+        if definition.name.is_empty() {
+            definition.name = name_of(file);
+        }
+        let grid = Grid::new(&definition).map_err(|error| refuse(vec![grid_problem(&error, &places)]))?;
+        let sweep = Self::build(definition, grid);
+        let problems = sweep.check_networks(&places);
+        if problems.is_empty() {
+            Ok(sweep)
+        } else {
+            Err(refuse(problems))
+        }
+    }
+
+    /// The sweep of a normalised text.
+    ///
+    /// # Errors
+    /// When this version cannot read it.
+    pub fn from_normalised(name: &str, normalised: &str) -> Result<Self, SweepError> {
+        let refuse = |message: String| {
+            let problem = Problem::new(&Origin::Whole, message);
+            SweepError::new("the normalised text", normalised, &[], vec![problem])
+        };
+        let definition = normalise::read(name, normalised).map_err(refuse)?;
+        let grid = Grid::new(&definition)
+            .map_err(|error| refuse(grid_problem(&error, &Places::default()).message))?;
+        let sweep = Self::build(definition, grid);
+        if sweep.normalised() == normalised {
+            Ok(sweep)
+        } else {
+            Err(refuse(
+                "it was written by another version, and reads differently in this one".to_owned(),
+            ))
+        }
+    }
+
+    fn build(definition: Definition, grid: Grid) -> Self {
+        let normalised = normalise::write(&definition, &grid);
+        let id = SweepId::of(&normalised);
+        Self(Arc::new(Inner {
+            definition,
+            grid,
+            normalised,
+            id,
+        }))
+    }
+
+    /// The canonical text: defaults, comments, name and description left out, overrides included.
+    pub fn normalised(&self) -> &str {
+        &self.0.normalised
+    }
+
+    /// The hash of the normalised text.
+    pub fn id(&self) -> SweepId {
+        self.0.id
+    }
+
+    /// Its label: from the file, else the file's own name.
+    pub fn name(&self) -> &str {
+        &self.0.definition.name
+    }
+
+    /// What the file says it is for.
+    pub fn description(&self) -> &str {
+        &self.0.definition.description
+    }
+
+    /// What data, weights and order of every repetition come from.
+    pub fn seed(&self) -> u64 {
+        self.0.definition.seed
+    }
+
+    /// How often each point is run.
+    pub fn repetitions(&self) -> u32 {
+        self.0.definition.repetitions
+    }
+
+    /// Epochs that each trial trains.
+    pub fn epochs(&self) -> u32 {
+        self.0.definition.epochs
+    }
+
+    /// The pairs.
+    pub fn data(&self) -> Data {
+        self.0.definition.data
+    }
+
+    /// The only kind of device that may train it, if it says so.
+    pub fn required_device(&self) -> Option<DeviceKind> {
+        self.0.definition.device
+    }
+
+    /// Its axes, in the order of the file: the first varies slowest.
+    pub fn axes(&self) -> &[Axis] {
+        self.0.grid.axes()
+    }
+
+    /// Indexes of the raw grid, before `exclude`.
+    pub fn raw_points(&self) -> u64 {
+        self.0.grid.raw()
+    }
+
+    /// Points that are there.
+    pub fn points(&self) -> u64 {
+        self.0.grid.points()
+    }
+
+    /// Points × repetitions.
+    pub fn trials(&self) -> u64 {
+        self.points() * u64::from(self.repetitions())
+    }
+
+    /// The point at an index of the raw grid; none when there is none, or it is excluded.
+    pub fn point(&self, index: u64) -> Option<Point> {
+        self.0.grid.point(index)
+    }
+
+    /// The index of the first point from this one on.
+    pub fn first_point(&self, from: u64) -> Option<u64> {
+        self.0.grid.first(from)
+    }
+
+    /// The indexes of all points, in order.
+    pub fn indexes(&self) -> impl Iterator<Item = u64> + '_ {
+        std::iter::successors(self.first_point(0), |index| self.first_point(index + 1))
+    }
+
+    /// The columns of the curves of a point; none for a point that is not there.
+    pub fn metrics(&self, index: u64) -> Vec<Metric> {
+        self.spec(index, 0).map(|spec| spec.metrics()).unwrap_or_default()
+    }
+
+    /// A trial as a trainer needs it.
+    pub fn spec(&self, index: u64, repetition: u32) -> Option<TrialSpec> {
+        let point = self.point(index)?;
+        let values = Values {
+            definition: &self.0.definition,
+            point: &point,
+        };
+        Some(TrialSpec {
+            architecture: self.architecture(values.text(Setting::Architecture)?.as_str())?,
+            weight_sharing: values.bool(Setting::WeightSharing)?,
+            auxiliary_loss: values.bool(Setting::AuxiliaryLoss)?,
+            aux_weight: values.float(Setting::AuxWeight)?,
+            join: values.text(Setting::Join)?.parse().ok()?,
+            learning_rate: values.float(Setting::LearningRate)?,
+            batch_size: values.count(Setting::BatchSize)?,
+            optimizer: values.text(Setting::Optimizer)?.parse().ok()?,
+            loss: values.text(Setting::Loss)?.parse().ok()?,
+            dropout: values.float(Setting::Dropout)?,
+            epochs: self.epochs(),
+            data: self.data(),
+            seed: self.seed(),
+            repetition,
+        })
+    }
+
+    /// Groups its points: by the values of some axes, or each point by itself when none is named.
+    ///
+    /// # Errors
+    /// A name that is no axis.
+    pub fn grouping(&self, by: &[String]) -> Result<Grouping, UnknownAxis> {
+        Grouping::new(self.clone(), by)
+    }
+
+    /// The plan as text for people.
+    pub fn describe(&self) -> String {
+        describe::describe(self)
+    }
+
+    fn architecture(&self, name: &str) -> Option<Architecture> {
+        let defined = self
+            .0
+            .definition
+            .architectures
+            .iter()
+            .find(|architecture| architecture.name == name);
+        defined.cloned().or_else(|| Architecture::named(name))
+    }
+
+    /// All values that a setting takes at some point.
+    fn values_of(&self, setting: Setting) -> Vec<Value> {
+        if self.axes().iter().any(|axis| axis.setting == setting) {
+            return self.0.grid.values_of(setting);
+        }
+        let fixed = self.0.definition.settings.get(&setting).cloned();
+        fixed
+            .or_else(|| definition::default(setting))
+            .into_iter()
+            .collect()
+    }
+
+    /// The networks that occur, with each of the switches that decide their shapes.
+    fn networks(&self) -> Vec<(Architecture, bool, bool)> {
+        let mut networks = Vec::new();
+        for name in self.values_of(Setting::Architecture) {
+            for sharing in self.values_of(Setting::WeightSharing) {
+                for auxiliary in self.values_of(Setting::AuxiliaryLoss) {
+                    if let (Value::Text(name), Value::Bool(sharing), Value::Bool(auxiliary)) =
+                        (&name, &sharing, &auxiliary)
+                        && let Some(architecture) = self.architecture(name)
+                    {
+                        networks.push((architecture, *sharing, *auxiliary));
+                    }
+                }
+            }
+        }
+        networks
+    }
+
+    /// Whether some point has this network with these switches.
+    fn occurs(&self, name: &str, sharing: bool, auxiliary: bool) -> bool {
+        self.indexes()
+            .filter_map(|index| self.spec(index, 0))
+            .any(|spec| {
+                spec.architecture.name == name
+                    && spec.weight_sharing == sharing
+                    && spec.auxiliary_loss == auxiliary
+            })
+    }
+
+    fn check_networks(&self, places: &Places) -> Vec<Problem> {
+        let of_setting = |setting: Setting| {
+            let axis = self.axes().iter().position(|axis| axis.setting == setting);
+            axis.and_then(|axis| places.axes.get(axis))
+                .or_else(|| places.settings.get(&setting))
+                .unwrap_or(&Origin::Whole)
+        };
+        let mut problems = Vec::new();
+        let mut said = BTreeSet::new();
+        let networks = self.networks();
+        for (architecture, sharing, auxiliary) in &networks {
+            if let Err(error) = architecture.outline(*sharing, *auxiliary)
+                && self.occurs(&architecture.name, *sharing, *auxiliary)
+                && said.insert(error.to_string())
+            {
+                let at = places.architectures.get(&architecture.name);
+                problems.push(Problem::new(
+                    at.unwrap_or_else(|| of_setting(Setting::Architecture)),
+                    error.to_string(),
+                ));
+            }
+        }
+        let drops = |architecture: &Architecture| {
+            architecture
+                .layers
+                .iter()
+                .any(|layer| matches!(layer, Layer::Dropout(dropout) if dropout.rate.is_none()))
+        };
+        let varies = self.axes().iter().any(|axis| axis.setting == Setting::Dropout);
+        if varies && !networks.iter().any(|(architecture, ..)| drops(architecture)) {
+            let message = "dropout varies, but no network of the sweep has a dropout layer without a rate of its own; \
+                           add \"dropout\" to the layers of an [[architecture]]";
+            problems.push(Problem::new(of_setting(Setting::Dropout), message));
+        }
+        problems
+    }
+}
+
+/// The values of one point's settings: from its axes, else fixed, else the default.
+struct Values<'a> {
+    definition: &'a Definition,
+    point: &'a Point,
+}
+
+impl Values<'_> {
+    fn get(&self, setting: Setting) -> Option<Value> {
+        let of_axis = self
+            .point
+            .values
+            .iter()
+            .find(|(axis, _)| *axis == setting)
+            .map(|(_, value)| value);
+        of_axis
+            .or_else(|| self.definition.settings.get(&setting))
+            .cloned()
+            .or_else(|| definition::default(setting))
+    }
+
+    fn text(&self, setting: Setting) -> Option<String> {
+        match self.get(setting)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn bool(&self, setting: Setting) -> Option<bool> {
+        match self.get(setting)? {
+            Value::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn float(&self, setting: Setting) -> Option<f64> {
+        match self.get(setting)? {
+            Value::Float(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn count(&self, setting: Setting) -> Option<u32> {
+        match self.get(setting)? {
+            Value::Int(value) => value.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// `configs/figure1.toml` is `figure1`.
+fn name_of(file: &str) -> String {
+    let base = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    let stem = base.strip_suffix(".toml").unwrap_or(base);
+    let name: String = stem.chars().filter(|c| !c.is_control()).take(60).collect();
+    if name.is_empty() || name == "last" {
+        "sweep".to_owned()
+    } else {
+        name
+    }
+}
+
+fn grid_problem(error: &GridError, places: &Places) -> Problem {
+    let whole = Origin::Whole;
+    let at = |list: &[Origin], number: usize| list.get(number).cloned().unwrap_or(Origin::Whole);
+    match error {
+        GridError::TooMany(Some(trials)) => Problem::new(
+            &whole,
+            format!("the sweep has {trials} trials before exclude; at most {MAX_TRIALS} are possible"),
+        ),
+        GridError::TooMany(None) => Problem::new(
+            &whole,
+            format!("the sweep has more trials than 64 bits count; at most {MAX_TRIALS} are possible"),
+        ),
+        GridError::HalfZipped(number) => Problem::new(
+            &at(&places.include, *number),
+            "this include names some axes of a zip and not the others; name all of them or none",
+        ),
+        GridError::NothingNew(number) => Problem::new(
+            &at(&places.include, *number),
+            "this include adds no point that is not there already",
+        ),
+        GridError::MatchesNothing(number) => Problem::new(
+            &at(&places.exclude, *number),
+            "this exclude matches no point; its values must be values of the axes, to the last digit",
+        ),
+        GridError::Empty => Problem::new(&whole, "every point is excluded; nothing is left to train"),
+    }
+}

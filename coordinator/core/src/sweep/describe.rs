@@ -1,0 +1,144 @@
+//! A sweep's plan, as text for people.
+
+use std::fmt::Write;
+
+use tenfold_types::{Setting, Value};
+
+use super::Sweep;
+
+/// Values of an axis, points and architectures shown before the rest is only counted.
+const VALUES: usize = 12;
+const POINTS: usize = 6;
+const NETWORKS: usize = 12;
+
+pub(super) fn describe(sweep: &Sweep) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    _ = write(sweep, &mut text);
+    text
+}
+
+fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "{} ({})", sweep.name(), sweep.id().short())?;
+    if !sweep.description().is_empty() {
+        writeln!(out, "{}", sweep.description().trim())?;
+    }
+    let device = sweep
+        .required_device()
+        .map_or_else(|| "any device".to_owned(), |kind| format!("{kind} only"));
+    let data = sweep.data();
+    writeln!(
+        out,
+        "  data          {} pairs to train, {} to test, target {}",
+        data.train, data.test, data.target
+    )?;
+    writeln!(out, "  seed          {}, {device}", sweep.seed())?;
+    let excluded = sweep.raw_points() - sweep.points();
+    let left_out = if excluded > 0 {
+        format!(" ({excluded} of {} left out)", sweep.raw_points())
+    } else {
+        String::new()
+    };
+    let epochs = sweep.trials() * u64::from(sweep.epochs());
+    writeln!(
+        out,
+        "  trials        {} points{left_out} × {} repetitions = {}, of {} epochs each: {epochs} epochs",
+        sweep.points(),
+        sweep.repetitions(),
+        sweep.trials(),
+        sweep.epochs()
+    )?;
+    writeln!(out, "\naxes")?;
+    for axis in sweep.axes() {
+        writeln!(out, "  {:<15} {}", axis.setting.name(), list(&axis.values))?;
+    }
+    if sweep.axes().is_empty() {
+        writeln!(out, "  none: one point")?;
+    }
+    writeln!(out, "\nfixed")?;
+    for setting in Setting::ALL
+        .iter()
+        .filter(|s| sweep.axes().iter().all(|axis| axis.setting != **s))
+    {
+        if let [value] = sweep.values_of(*setting).as_slice() {
+            writeln!(out, "  {:<15} {value}", setting.name())?;
+        }
+    }
+    writeln!(out, "\nnetworks")?;
+    networks(sweep, out)?;
+    writeln!(out, "\nfirst points")?;
+    for point in sweep
+        .indexes()
+        .take(POINTS)
+        .filter_map(|index| sweep.point(index))
+    {
+        let values: Vec<String> = point
+            .values
+            .iter()
+            .map(|(setting, value)| format!("{setting}={value}"))
+            .collect();
+        writeln!(out, "  {:<6} {}", point.index, values.join(" "))?;
+    }
+    let more = sweep.points().saturating_sub(POINTS as u64);
+    if more > 0 {
+        writeln!(out, "  … and {more} more")?;
+    }
+    Ok(())
+}
+
+fn list(values: &[Value]) -> String {
+    let mut list: Vec<String> = values.iter().take(VALUES).map(Value::to_string).collect();
+    if values.len() > VALUES {
+        list.push(format!("… ({} values)", values.len()));
+    }
+    list.join(", ")
+}
+
+/// Each network once, with its layers, and its size with and without weight sharing where both occur.
+fn networks(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
+    let mut networks = sweep.networks();
+    networks.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    networks.dedup_by(|a, b| a.0.name == b.0.name && a.1 == b.1);
+    let mut last = String::new();
+    let mut shown = 0;
+    for (architecture, sharing, auxiliary) in networks {
+        let Ok(outline) = architecture.outline(sharing, auxiliary) else {
+            continue;
+        };
+        if architecture.name != last {
+            shown += 1;
+            if shown > NETWORKS {
+                return writeln!(out, "  … and more");
+            }
+            let shapes: Vec<String> = outline
+                .layers
+                .iter()
+                .map(|layer| {
+                    if layer.input == layer.output {
+                        layer.name.to_owned()
+                    } else {
+                        format!("{} → {}", layer.name, layer.output)
+                    }
+                })
+                .collect();
+            writeln!(
+                out,
+                "  {}: {} × [{} → {}]",
+                architecture.name,
+                architecture.sub_networks,
+                architecture.input(),
+                shapes.join(", ")
+            )?;
+            last.clone_from(&architecture.name);
+        }
+        writeln!(
+            out,
+            "    {}: join {}, head → 2; {} parameters, {} operations a pair",
+            if sharing { "shared weights" } else { "own weights" },
+            outline.join_width,
+            outline.parameters,
+            outline.operations
+        )?;
+    }
+    Ok(())
+}

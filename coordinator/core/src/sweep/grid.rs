@@ -1,0 +1,279 @@
+//! Points by index, never listed in memory.
+//!
+//! The raw grid is the product of the axes, the first varying slowest and zipped axes together at the place of their
+//! first, and behind it the points that each `[[include]]` adds. `exclude` removes points from it without moving any
+//! other, so an index means the same point for as long as the axes stand.
+
+use tenfold_types::{Setting, Value};
+
+use super::axis::Axis;
+use super::definition::{Definition, Selection};
+
+/// A sweep holds at most so many trials.
+pub const MAX_TRIALS: u64 = 10_000_000;
+
+/// One combination of axis values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    /// Its index in the raw grid.
+    pub index: u64,
+    /// A value for each axis, in the order of the axes.
+    pub values: Vec<(Setting, Value)>,
+}
+
+/// Axes that vary together, by their places, and the values of each: all lists are as long as one another.
+#[derive(Debug, Clone, PartialEq)]
+struct Dimension {
+    axes: Vec<(usize, Vec<Value>)>,
+}
+
+impl Dimension {
+    fn len(&self) -> u64 {
+        self.axes.first().map_or(1, |(_, values)| values.len() as u64)
+    }
+
+    /// Whether at one of its positions every axis of it has its value.
+    fn holds(&self, values: &[&Value]) -> bool {
+        (0..self.len() as usize).any(|at| self.axes.iter().all(|(axis, list)| list[at] == *values[*axis]))
+    }
+
+    /// Whether at one of its positions every axis that the selection names has a value of it.
+    fn meets(&self, selection: &Selection) -> bool {
+        (0..self.len() as usize).any(|at| {
+            self.axes.iter().all(|(axis, list)| {
+                selection
+                    .get(axis)
+                    .is_none_or(|wanted| wanted.contains(&list[at]))
+            })
+        })
+    }
+}
+
+/// A product of dimensions.
+#[derive(Debug, Clone, PartialEq)]
+struct Product {
+    dimensions: Vec<Dimension>,
+    points: u64,
+}
+
+impl Product {
+    /// None when the number of points is beyond 64 bits.
+    fn new(dimensions: Vec<Dimension>) -> Option<Self> {
+        let points = dimensions
+            .iter()
+            .try_fold(1u64, |points, dimension| points.checked_mul(dimension.len()))?;
+        Some(Self { dimensions, points })
+    }
+
+    /// The values at an index below `points`, in the order of the axes.
+    fn at(&self, mut index: u64, axes: usize) -> Vec<&Value> {
+        let mut values: Vec<Option<&Value>> = vec![None; axes];
+        for dimension in self.dimensions.iter().rev() {
+            let position = (index % dimension.len()) as usize;
+            index /= dimension.len();
+            for (axis, list) in &dimension.axes {
+                values[*axis] = Some(&list[position]);
+            }
+        }
+        values.into_iter().flatten().collect()
+    }
+
+    fn holds(&self, values: &[&Value]) -> bool {
+        self.dimensions.iter().all(|dimension| dimension.holds(values))
+    }
+
+    fn meets(&self, selection: &Selection) -> bool {
+        self.dimensions.iter().all(|dimension| dimension.meets(selection))
+    }
+}
+
+/// All points of a sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Grid {
+    axes: Vec<Axis>,
+    /// The grid proper, then each `[[include]]`.
+    products: Vec<Product>,
+    exclude: Vec<Selection>,
+    raw: u64,
+    points: u64,
+}
+
+/// Why there is no grid.
+pub(super) enum GridError {
+    /// So many trials, or more than can be counted.
+    TooMany(Option<u64>),
+    /// This `[[include]]` names one axis of a zip and not the others.
+    HalfZipped(usize),
+    /// This `[[include]]` adds nothing that is not there.
+    NothingNew(usize),
+    /// This `[[exclude]]` matches no point.
+    MatchesNothing(usize),
+    /// Nothing is left.
+    Empty,
+}
+
+impl Grid {
+    pub(super) fn new(definition: &Definition) -> Result<Self, GridError> {
+        let axes = definition.axes.clone();
+        let all = |place: usize| axes[place].values.clone();
+        let mut dimensions = Vec::new();
+        for place in 0..axes.len() {
+            match definition.zip.iter().find(|group| group.contains(&place)) {
+                Some(group) if group[0] == place => {
+                    dimensions.push(Dimension {
+                        axes: group.iter().map(|&axis| (axis, all(axis))).collect(),
+                    });
+                }
+                Some(_) => {}
+                None => dimensions.push(Dimension {
+                    axes: vec![(place, all(place))],
+                }),
+            }
+        }
+        let mut products = vec![Product::new(dimensions.clone()).ok_or(GridError::TooMany(None))?];
+        for (number, include) in definition.include.iter().enumerate() {
+            let mut own = Vec::new();
+            for dimension in &dimensions {
+                let named = dimension
+                    .axes
+                    .iter()
+                    .filter(|(axis, _)| include.contains_key(axis))
+                    .count();
+                if named == 0 {
+                    own.push(dimension.clone());
+                } else if named < dimension.axes.len() {
+                    return Err(GridError::HalfZipped(number));
+                } else {
+                    own.extend(dimension.axes.iter().map(|(axis, _)| Dimension {
+                        axes: vec![(*axis, include[axis].clone())],
+                    }));
+                }
+            }
+            products.push(Product::new(own).ok_or(GridError::TooMany(None))?);
+        }
+        let raw = products
+            .iter()
+            .try_fold(0u64, |sum, product| sum.checked_add(product.points));
+        let raw = raw.ok_or(GridError::TooMany(None))?;
+        let trials = raw.checked_mul(u64::from(definition.repetitions));
+        if trials.is_none_or(|trials| trials > MAX_TRIALS) {
+            return Err(GridError::TooMany(trials));
+        }
+        let matches = |selection: &Selection| products.iter().any(|product| product.meets(selection));
+        if let Some(number) = definition
+            .exclude
+            .iter()
+            .position(|selection| !matches(selection))
+        {
+            return Err(GridError::MatchesNothing(number));
+        }
+        let mut grid = Self {
+            axes,
+            products,
+            exclude: definition.exclude.clone(),
+            raw,
+            points: raw,
+        };
+        let mut from = grid.products[0].points;
+        for (number, product) in grid.products.iter().enumerate().skip(1) {
+            let to = from + product.points;
+            if (from..to).all(|index| grid.repeats(number, &product.at(index - from, grid.axes.len()))) {
+                return Err(GridError::NothingNew(number - 1));
+            }
+            from = to;
+        }
+        if !grid.is_plain() {
+            grid.points = (0..raw).filter(|&index| grid.values(index).is_some()).count() as u64;
+        }
+        if grid.points == 0 {
+            Err(GridError::Empty)
+        } else {
+            Ok(grid)
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.exclude.is_empty() && self.products.len() == 1
+    }
+
+    pub(super) fn axes(&self) -> &[Axis] {
+        &self.axes
+    }
+
+    /// Indexes of the raw grid.
+    pub(super) fn raw(&self) -> u64 {
+        self.raw
+    }
+
+    /// Points that are there.
+    pub(super) fn points(&self) -> u64 {
+        self.points
+    }
+
+    /// Whether an earlier product has this point already.
+    fn repeats(&self, product: usize, values: &[&Value]) -> bool {
+        self.products[..product]
+            .iter()
+            .any(|earlier| earlier.holds(values))
+    }
+
+    /// The values of a point, in the order of the axes; none when it is excluded, repeated or beyond the grid.
+    pub(super) fn values(&self, index: u64) -> Option<Vec<&Value>> {
+        let (mut within, mut number) = (index, 0);
+        while within >= self.products.get(number)?.points {
+            within -= self.products[number].points;
+            number += 1;
+        }
+        let values = self.products[number].at(within, self.axes.len());
+        let excluded = self.exclude.iter().any(|selection| {
+            selection
+                .iter()
+                .all(|(axis, wanted)| wanted.contains(values[*axis]))
+        });
+        (!excluded && !self.repeats(number, &values)).then_some(values)
+    }
+
+    pub(super) fn exists(&self, index: u64) -> bool {
+        if self.is_plain() {
+            index < self.raw
+        } else {
+            self.values(index).is_some()
+        }
+    }
+
+    pub(super) fn point(&self, index: u64) -> Option<Point> {
+        let values = self.values(index)?;
+        let named = self
+            .axes
+            .iter()
+            .zip(values)
+            .map(|(axis, value)| (axis.setting, value.clone()));
+        Some(Point {
+            index,
+            values: named.collect(),
+        })
+    }
+
+    /// The first point that is there from this index on.
+    pub(super) fn first(&self, from: u64) -> Option<u64> {
+        (from..self.raw).find(|&index| self.exists(index))
+    }
+
+    /// All values that an axis takes anywhere.
+    pub(super) fn values_of(&self, setting: Setting) -> Vec<Value> {
+        let mut values: Vec<Value> = Vec::new();
+        let lists = self
+            .products
+            .iter()
+            .flat_map(|product| &product.dimensions)
+            .flat_map(|dimension| &dimension.axes);
+        for (_, list) in lists.filter(|(axis, _)| self.axes[*axis].setting == setting) {
+            for value in list {
+                if !values.contains(value) {
+                    values.push(value.clone());
+                }
+            }
+        }
+        values
+    }
+}

@@ -1,0 +1,163 @@
+//! The canonical text of a sweep: what its id is the hash of, and what the store keeps.
+//!
+//! JSON of a fixed shape. Left out: name and description (labels), settings at their defaults, architectures that
+//! nothing uses. Spelled out: the values of every axis, and the layers of every network, named ones too, so that no
+//! later version can mean another network by the same text.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tenfold_types::network::Architecture;
+use tenfold_types::{Data, DeviceKind, Setting, Value};
+
+use super::axis::{Axis, Written, check};
+use super::definition::{Definition, Selection, place};
+use super::grid::Grid;
+
+/// The version of the form.
+const FORM: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Normalised {
+    tenfold: u32,
+    seed: u64,
+    repetitions: u32,
+    epochs: u32,
+    device: Option<DeviceKind>,
+    data: Data,
+    settings: BTreeMap<String, Value>,
+    axes: Vec<Written>,
+    zip: Vec<Vec<String>>,
+    include: Vec<BTreeMap<String, Vec<Value>>>,
+    exclude: Vec<BTreeMap<String, Vec<Value>>>,
+    architectures: Vec<Architecture>,
+}
+
+pub(super) fn write(definition: &Definition, grid: &Grid) -> String {
+    let name = |axis: &usize| definition.axes[*axis].setting.name().to_owned();
+    let selections = |list: &[Selection]| -> Vec<BTreeMap<String, Vec<Value>>> {
+        list.iter()
+            .map(|s| {
+                s.iter()
+                    .map(|(axis, values)| (name(axis), values.clone()))
+                    .collect()
+            })
+            .collect()
+    };
+    let mut used = grid.values_of(Setting::Architecture);
+    used.extend(definition.settings.get(&Setting::Architecture).cloned());
+    let mut architectures: Vec<Architecture> = used
+        .iter()
+        .filter_map(|value| match value {
+            Value::Text(name) => Some(name),
+            _ => None,
+        })
+        .filter_map(|name| {
+            let defined = definition
+                .architectures
+                .iter()
+                .find(|architecture| architecture.name == *name);
+            defined.cloned().or_else(|| Architecture::named(name))
+        })
+        .collect();
+    architectures.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut exclude = selections(&definition.exclude);
+    exclude.sort_by_key(|selection| format!("{selection:?}"));
+    exclude.dedup();
+    let normalised = Normalised {
+        tenfold: FORM,
+        seed: definition.seed,
+        repetitions: definition.repetitions,
+        epochs: definition.epochs,
+        device: definition.device,
+        data: definition.data,
+        settings: definition
+            .settings
+            .iter()
+            .map(|(s, value)| (s.name().to_owned(), value.clone()))
+            .collect(),
+        axes: definition
+            .axes
+            .iter()
+            .map(|axis| Written {
+                setting: axis.setting.name().to_owned(),
+                values: axis.values.clone(),
+            })
+            .collect(),
+        zip: definition
+            .zip
+            .iter()
+            .map(|group| group.iter().map(name).collect())
+            .collect(),
+        include: selections(&definition.include),
+        exclude,
+        architectures,
+    };
+    // Plain data with string keys and finite numbers: there is nothing that JSON could refuse.
+    serde_json::to_string(&normalised).unwrap_or_default()
+}
+
+pub(super) fn read(name: &str, text: &str) -> Result<Definition, String> {
+    let read: Normalised = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if read.tenfold != FORM {
+        return Err(format!(
+            "it is of form {}; this version reads form {FORM}",
+            read.tenfold
+        ));
+    }
+    let known: Vec<String> = read.architectures.iter().map(|a| a.name.clone()).collect();
+    let setting = |name: &str| name.parse::<Setting>().map_err(|error| error.to_string());
+    let value = |setting, value: Value| check(setting, value, &known);
+    let mut axes = Vec::new();
+    for axis in read.axes {
+        let setting = setting(&axis.setting)?;
+        let values = axis
+            .values
+            .into_iter()
+            .map(|v| value(setting, v))
+            .collect::<Result<Vec<_>, _>>()?;
+        axes.push(Axis { setting, values });
+    }
+    let selections = |list: Vec<BTreeMap<String, Vec<Value>>>| {
+        let selection = |selection: BTreeMap<String, Vec<Value>>| {
+            selection
+                .into_iter()
+                .map(|(name, values)| {
+                    let axis = place(&axes, &name)?;
+                    let values = values.into_iter().map(|v| value(axes[axis].setting, v));
+                    Ok((axis, values.collect::<Result<Vec<_>, _>>()?))
+                })
+                .collect::<Result<Selection, String>>()
+        };
+        list.into_iter().map(selection).collect::<Result<Vec<_>, _>>()
+    };
+    let group = |names: Vec<String>| {
+        names
+            .iter()
+            .map(|name| place(&axes, name))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    Ok(Definition {
+        name: name.to_owned(),
+        description: String::new(),
+        seed: read.seed,
+        repetitions: read.repetitions,
+        epochs: read.epochs,
+        device: read.device,
+        data: read.data,
+        settings: read
+            .settings
+            .into_iter()
+            .map(|(name, v)| {
+                let setting = setting(&name)?;
+                Ok((setting, value(setting, v)?))
+            })
+            .collect::<Result<_, String>>()?,
+        zip: read.zip.into_iter().map(group).collect::<Result<_, _>>()?,
+        include: selections(read.include)?,
+        exclude: selections(read.exclude)?,
+        axes,
+        architectures: read.architectures,
+    })
+}

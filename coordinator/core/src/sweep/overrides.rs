@@ -1,0 +1,177 @@
+//! `--set KEY=VALUE`: changes to the document before it is read.
+
+use tenfold_types::Setting;
+
+use super::document::{self, Entry, Node, Tree};
+use super::error::{Origin, Problem, suggestion};
+
+/// Keys at the top that take one value.
+const TOP: &[&str] = &["name", "description", "seed", "repetitions", "epochs", "device"];
+/// Keys under `[data]`.
+const DATA: &[&str] = &["train", "test", "target"];
+
+/// Applies one override. A setting with one value is fixed, with several an axis.
+pub(super) fn apply(document: &mut Vec<Entry>, number: usize, text: &str) -> Result<(), Problem> {
+    let at = Origin::Override(number);
+    let refused = |message: String| Problem::new(&at, message);
+    let (key, value) = text
+        .split_once('=')
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .ok_or_else(|| refused("write KEY=VALUE, such as learning_rate=0.01".to_owned()))?;
+    if value.is_empty() {
+        return Err(refused(format!(
+            "{key} has no value; write KEY=VALUE, such as learning_rate=0.01"
+        )));
+    }
+    let value = read(value, &at)?;
+    let bare = key
+        .strip_prefix("data.")
+        .or_else(|| key.strip_prefix("settings."))
+        .unwrap_or(key);
+    if TOP.contains(&key) {
+        set(document, key, value);
+    } else if DATA.contains(&bare) && !key.starts_with("settings.") {
+        set(table(document, "data", &at)?, bare, value);
+    } else if let Ok(setting) = bare.parse::<Setting>() {
+        let several = matches!(value.tree, Tree::List(_) | Tree::Table(_));
+        let (into, from) = if several {
+            ("axes", "settings")
+        } else {
+            ("settings", "axes")
+        };
+        table(document, from, &at)?.retain(|entry| entry.key != setting.name());
+        set(table(document, into, &at)?, setting.name(), value);
+    } else {
+        let names = TOP
+            .iter()
+            .chain(DATA)
+            .copied()
+            .chain(Setting::ALL.iter().map(|setting| setting.name()));
+        let near = suggestion(key, names);
+        return Err(refused(format!(
+            "{key:?} cannot be set{near}{}",
+            if near.is_empty() {
+                "; settings, data sizes, seed, epochs, device and name can"
+            } else {
+                ""
+            }
+        )));
+    }
+    Ok(())
+}
+
+/// Sets `repetitions` from its own flag.
+pub(super) fn repetitions(document: &mut Vec<Entry>, repetitions: u32) {
+    let node = Node {
+        tree: Tree::Int(i64::from(repetitions)),
+        at: Origin::Repetitions,
+    };
+    set(document, "repetitions", node);
+}
+
+/// In place, so that an axis keeps its place among the axes; at the end when it is new.
+fn set(table: &mut Vec<Entry>, key: &str, value: Node) {
+    match table.iter_mut().find(|entry| entry.key == key) {
+        Some(entry) => {
+            entry.at = value.at.clone();
+            entry.value = value;
+        }
+        None => table.push(Entry {
+            key: key.to_owned(),
+            at: value.at.clone(),
+            value,
+        }),
+    }
+}
+
+fn table<'a>(document: &'a mut Vec<Entry>, key: &str, at: &Origin) -> Result<&'a mut Vec<Entry>, Problem> {
+    if !document.iter().any(|entry| entry.key == key) {
+        set(
+            document,
+            key,
+            Node {
+                tree: Tree::Table(Vec::new()),
+                at: at.clone(),
+            },
+        );
+    }
+    match document.iter_mut().find(|entry| entry.key == key) {
+        Some(Entry {
+            value: Node {
+                tree: Tree::Table(table),
+                ..
+            },
+            ..
+        }) => Ok(table),
+        Some(entry) => Err(entry.value.expected(&format!("a table: [{key}]"))),
+        None => Err(Problem::new(at, format!("there is no table [{key}]"))),
+    }
+}
+
+/// `log(a,b,n)`, `linear(a,b,n)`, a list with commas, or one value.
+fn read(text: &str, at: &Origin) -> Result<Node, Problem> {
+    for scale in ["log", "linear"] {
+        if let Some(inner) = text
+            .strip_prefix(scale)
+            .and_then(|rest| rest.trim().strip_prefix('('))
+        {
+            let parts: Vec<&str> = inner
+                .strip_suffix(')')
+                .map(|inner| inner.split(',').collect())
+                .unwrap_or_default();
+            let [from, to, points] = parts.as_slice() else {
+                return Err(Problem::new(
+                    at,
+                    format!("write {scale}(FROM,TO,POINTS), such as {scale}(0.001,0.1,3)"),
+                ));
+            };
+            let ends = Tree::List(vec![scalar(from, at), scalar(to, at)]);
+            let entry = |key: &str, value| Entry {
+                key: key.to_owned(),
+                at: at.clone(),
+                value,
+            };
+            let ends = Node {
+                tree: ends,
+                at: at.clone(),
+            };
+            let range = vec![entry(scale, ends), entry("points", scalar(points, at))];
+            return Ok(Node {
+                tree: Tree::Table(range),
+                at: at.clone(),
+            });
+        }
+    }
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let list = inner
+            .split(',')
+            .filter(|part| !part.trim().is_empty())
+            .map(|part| scalar(part, at))
+            .collect();
+        return Ok(Node {
+            tree: Tree::List(list),
+            at: at.clone(),
+        });
+    }
+    if text.contains(',') {
+        let list = text.split(',').map(|part| scalar(part, at)).collect();
+        return Ok(Node {
+            tree: Tree::List(list),
+            at: at.clone(),
+        });
+    }
+    Ok(scalar(text, at))
+}
+
+/// As TOML has it where it is TOML; any other word is a text, so that shells need no quotes within quotes.
+fn scalar(text: &str, at: &Origin) -> Node {
+    let text = text.trim();
+    let parsed = document::parse(&format!("v = {text}")).ok();
+    let tree = match parsed.as_deref() {
+        Some([entry]) if !matches!(entry.value.tree, Tree::List(_) | Tree::Table(_)) => {
+            entry.value.tree.clone()
+        }
+        _ => Tree::Text(text.to_owned()),
+    };
+    Node { tree, at: at.clone() }
+}

@@ -1,0 +1,436 @@
+//! The service Control: what people ask.
+
+use std::sync::Arc;
+
+use tenfold_core::sweep::{Grouping, Sweep, SweepError};
+use tenfold_core::trial::TrialState;
+use tenfold_core::{Answer, Input, Order, State, SweepState};
+use tenfold_proto::convert;
+use tenfold_proto::v1::{self, control_server::Control};
+use tenfold_types::{Curve, SweepId, TrialKey};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{Service, messages, selector, status};
+use crate::watch::{self, Seen, Watch, WatchError};
+
+/// Sweeps listed when no limit is given, and at most.
+const LIST: usize = 100;
+const MAX_LIST: usize = 1000;
+/// Failed trials that `show` names.
+const FAILURES: usize = 20;
+/// Messages that wait for a slow reader of a stream; then the watcher waits.
+const STREAM: usize = 64;
+/// Workers not heard of for so long, in milliseconds, count as gone.
+const CONNECTED: u64 = 10_000;
+
+type Stream<T> = ReceiverStream<Result<T, Status>>;
+
+impl Service {
+    /// Looks at one sweep.
+    async fn with_sweep<R: Send + 'static>(
+        &self,
+        selector: String,
+        look: impl FnOnce(&State, &SweepState) -> R + Send + 'static,
+    ) -> Result<R, Status> {
+        let look =
+            move |state: &State, _| selector::resolve(state, &selector).map(|sweep| look(state, sweep));
+        self.turn.read(look).await.map_err(status::of_turn)?
+    }
+
+    async fn order(&self, selector: String, order: Order) -> Result<(v1::SweepStatus, u64), Status> {
+        let sweep = self.with_sweep(selector, |_, sweep| sweep.row().id).await?;
+        let retried = match self.decide(Input::Order { sweep, order }).await? {
+            Answer::Ordered { retried } => retried,
+            other => return Err(super::unexpected(&other)),
+        };
+        Ok((self.status_of(sweep).await?, retried))
+    }
+
+    async fn status_of(&self, sweep: SweepId) -> Result<v1::SweepStatus, Status> {
+        self.with_sweep(sweep.to_string(), |_, sweep| messages::sweep_status(sweep))
+            .await
+    }
+
+    async fn exists(&self, sweep: SweepId) -> Result<bool, Status> {
+        self.turn
+            .read(move |state, _| state.sweep(sweep).is_some())
+            .await
+            .map_err(status::of_turn)
+    }
+}
+
+/// Parses where it may take its time.
+async fn parse(source: Option<v1::SweepSource>) -> Result<Sweep, Status> {
+    let source = source.ok_or_else(|| Status::invalid_argument("the sweep's text is missing"))?;
+    let parse = move || Sweep::parse(&source.text, &source.file, &source.overrides, source.repetitions);
+    let parsed: Result<Sweep, SweepError> = tokio::task::spawn_blocking(parse)
+        .await
+        .map_err(|error| Status::internal(format!("the sweep could not be read: {error}")))?;
+    parsed.map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+fn grouping(sweep: &Sweep, by: &[String]) -> Result<Arc<Grouping>, Status> {
+    sweep
+        .grouping(by)
+        .map(Arc::new)
+        .map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+#[tonic::async_trait]
+impl Control for Service {
+    type WatchStream = Stream<v1::WatchResponse>;
+    type ResultsStream = Stream<v1::GroupResult>;
+    type CurvesStream = Stream<v1::TrialCurve>;
+
+    async fn submit(
+        &self,
+        request: Request<v1::SubmitRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        let sweep = parse(request.into_inner().source).await?;
+        match self.decide(Input::Submit(sweep)).await? {
+            Answer::Submitted { sweep, existing } => {
+                tracing::info!(%sweep, existing, "a sweep is submitted");
+                let sweep = Some(self.status_of(sweep).await?);
+                Ok(Response::new(v1::SubmitResponse { sweep, existing }))
+            }
+            other => Err(super::unexpected(&other)),
+        }
+    }
+
+    async fn plan(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanResponse>, Status> {
+        let sweep = parse(request.into_inner().source).await?;
+        Ok(Response::new(v1::PlanResponse {
+            sweep: sweep.id().0.to_vec(),
+            name: sweep.name().to_owned(),
+            points: sweep.points(),
+            excluded: sweep.raw_points() - sweep.points(),
+            repetitions: sweep.repetitions(),
+            trials: sweep.trials(),
+            description: sweep.describe(),
+            existing: self.exists(sweep.id()).await?,
+        }))
+    }
+
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        let message = request.into_inner();
+        let limit = match message.limit as usize {
+            0 => LIST,
+            limit => limit.min(MAX_LIST),
+        };
+        let before = match message.before.as_slice() {
+            [] => None,
+            bytes => Some(convert::sweep_id(bytes).map_err(status::of_convert)?),
+        };
+        let list = move |state: &State, _| {
+            let before = match before {
+                None => u64::MAX,
+                Some(id) => state.sweep(id)?.row().number,
+            };
+            let older = state
+                .newest_sweeps()
+                .skip_while(|sweep| sweep.row().number >= before);
+            let mut sweeps: Vec<_> = older.take(limit + 1).map(messages::sweep_status).collect();
+            let more = sweeps.len() > limit;
+            sweeps.truncate(limit);
+            Some(v1::ListResponse { sweeps, more })
+        };
+        let listed = self.turn.read(list).await.map_err(status::of_turn)?;
+        listed
+            .map(Response::new)
+            .ok_or_else(|| Status::not_found("the sweep to list before is not there"))
+    }
+
+    async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<v1::ShowResponse>, Status> {
+        let show = |_: &State, sweep: &SweepState| {
+            let failed = sweep
+                .trials()
+                .filter(|trial| matches!(trial.state, TrialState::Failed));
+            v1::ShowResponse {
+                status: Some(messages::sweep_status(sweep)),
+                description: sweep.sweep().describe(),
+                normalised: sweep.row().normalised.clone(),
+                failures: failed
+                    .take(FAILURES)
+                    .map(|trial| messages::trial_status(sweep.sweep(), trial, 0))
+                    .collect(),
+            }
+        };
+        self.with_sweep(request.into_inner().selector, show)
+            .await
+            .map(Response::new)
+    }
+
+    async fn show_trial(
+        &self,
+        request: Request<v1::ShowTrialRequest>,
+    ) -> Result<Response<v1::ShowTrialResponse>, Status> {
+        let named = request.into_inner().trial;
+        let (selector, key) = named.rsplit_once('/').ok_or_else(|| {
+            Status::invalid_argument(format!(
+                "{named:?} names no trial; write SWEEP/stage.point.repetition, such as last/0.12.3"
+            ))
+        })?;
+        let key: TrialKey = key
+            .parse()
+            .map_err(|error: tenfold_types::id::ParseIdError| Status::invalid_argument(error.to_string()))?;
+        let look = move |_: &State, sweep: &SweepState| {
+            let row = sweep.row_of(key);
+            let epochs = sweep
+                .live(key)
+                .map_or_else(|| row.state.accepted_epochs(), Curve::epochs);
+            sweep
+                .has(key)
+                .then(|| (row.id, messages::trial_status(sweep.sweep(), &row, epochs)))
+        };
+        let found = self.with_sweep(selector.to_owned(), look).await?;
+        let (id, trial) = found.ok_or_else(|| {
+            Status::not_found(format!(
+                "the sweep has no trial {key} (stage.point.repetition, each from 0)"
+            ))
+        })?;
+        let attempts = self
+            .readers
+            .with(move |reader| reader.attempts(id))
+            .await
+            .map_err(status::of_store)?;
+        let attempts = attempts.into_iter().map(messages::attempt).collect();
+        Ok(Response::new(v1::ShowTrialResponse {
+            status: Some(trial),
+            attempts,
+        }))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let message = request.into_inner();
+        let look = |_: &State, sweep: &SweepState| (sweep.row().id, sweep.sweep().clone());
+        let (id, sweep) = self.with_sweep(message.selector, look).await?;
+        let grouping = grouping(&sweep, &message.by)?;
+        let options = Watch {
+            sweep: id,
+            grouping,
+            raw: message.raw,
+            since: message.since,
+            follow: message.follow,
+        };
+        let (out, mut seen) = mpsc::channel::<Seen>(STREAM);
+        let (sender, stream) = mpsc::channel(STREAM);
+        let watching = watch::watch(
+            self.turn.clone(),
+            self.readers.clone(),
+            options,
+            out,
+            self.shutdown.clone(),
+        );
+        tokio::spawn(async move {
+            let watching = tokio::spawn(watching);
+            while let Some(Seen { cursor, event }) = seen.recv().await {
+                let event = Some(messages::event(&sweep, event));
+                if sender
+                    .send(Ok(v1::WatchResponse { cursor, event }))
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            if let Ok(Err(error)) = watching.await {
+                let status = match error {
+                    WatchError::Store(error) => status::of_store(error),
+                    WatchError::Stopped => Status::unavailable(error.to_string()),
+                    WatchError::Gone(_) => Status::not_found(error.to_string()),
+                };
+                _ = sender.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn results(
+        &self,
+        request: Request<v1::ResultsRequest>,
+    ) -> Result<Response<Self::ResultsStream>, Status> {
+        let message = request.into_inner();
+        let look =
+            |_: &State, sweep: &SweepState| (sweep.row().id, sweep.row().control, sweep.sweep().clone());
+        let (id, control, sweep) = self.with_sweep(message.selector, look).await?;
+        let grouping = grouping(&sweep, &message.by)?;
+        let readers = self.readers.clone();
+        let (sender, stream) = mpsc::channel(STREAM);
+        tokio::spawn(async move {
+            for group in grouping.groups() {
+                let (sweep, of) = (sweep.clone(), Arc::clone(&grouping));
+                let curves = readers
+                    .with(move |reader| watch::group_curves(reader, &sweep, id, control, &of, group))
+                    .await
+                    .map(|curves| messages::group_result(&curves.result()))
+                    .map_err(status::of_store);
+                let failed = curves.is_err();
+                if sender.send(curves).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn curves(
+        &self,
+        request: Request<v1::CurvesRequest>,
+    ) -> Result<Response<Self::CurvesStream>, Status> {
+        let message = request.into_inner();
+        let look = |_: &State, sweep: &SweepState| (sweep.row().id, sweep.sweep().clone());
+        let (id, sweep) = self.with_sweep(message.selector, look).await?;
+        let (provenance, readers) = (message.provenance, self.readers.clone());
+        let (sender, stream) = mpsc::channel(STREAM);
+        tokio::spawn(async move {
+            let mut from = 0;
+            while let Some(index) = sweep.first_point(from) {
+                from = index + 1;
+                let of = sweep.clone();
+                let curves = readers
+                    .with(move |reader| point_curves(reader, &of, id, index, provenance))
+                    .await;
+                let messages = match curves {
+                    Ok(messages) => messages,
+                    Err(error) => {
+                        _ = sender.send(Err(status::of_store(error))).await;
+                        return;
+                    }
+                };
+                for message in messages {
+                    if sender.send(Ok(message)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn pause(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
+        Ok(Response::new(
+            self.order(request.into_inner().selector, Order::Pause).await?.0,
+        ))
+    }
+
+    async fn resume(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
+        Ok(Response::new(
+            self.order(request.into_inner().selector, Order::Resume).await?.0,
+        ))
+    }
+
+    async fn stop(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
+        Ok(Response::new(
+            self.order(request.into_inner().selector, Order::Stop).await?.0,
+        ))
+    }
+
+    async fn cancel(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
+        Ok(Response::new(
+            self.order(request.into_inner().selector, Order::Cancel).await?.0,
+        ))
+    }
+
+    async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::RetryResponse>, Status> {
+        let v1::RetryRequest {
+            selector,
+            failed,
+            cancelled,
+        } = request.into_inner();
+        if !failed && !cancelled {
+            return Err(Status::invalid_argument(
+                "say which trials to retry: failed ones, cancelled ones, or both",
+            ));
+        }
+        let (status, retried) = self.order(selector, Order::Retry { failed, cancelled }).await?;
+        Ok(Response::new(v1::RetryResponse {
+            status: Some(status),
+            retried,
+        }))
+    }
+
+    async fn workers(&self, _: Request<v1::WorkersRequest>) -> Result<Response<v1::WorkersResponse>, Status> {
+        let look = |state: &State, now: tenfold_core::Millis| {
+            let worker = |worker: &tenfold_core::Worker| {
+                let row = &worker.row;
+                let first = row.slots.first();
+                v1::Worker {
+                    worker: row.id.0.to_vec(),
+                    host: row.host.clone(),
+                    process: row.process,
+                    version: row.version.clone(),
+                    libtorch: row.libtorch.clone(),
+                    slots: row.slots.len() as u32,
+                    busy: state.leases().filter(|lease| lease.row.worker == row.id).count() as u32,
+                    kind: first.map_or(0, |slot| v1::DeviceKind::from(slot.kind).into()),
+                    device: first.map(|slot| slot.device.clone()).unwrap_or_default(),
+                    last_seen_ms: worker.seen.unwrap_or_default(),
+                    connected: worker
+                        .seen
+                        .is_some_and(|seen| now.saturating_sub(seen) < CONNECTED),
+                }
+            };
+            // Those of earlier lives of the coordinator that never came back are of no interest.
+            state
+                .workers()
+                .filter(|worker| worker.seen.is_some())
+                .map(worker)
+                .collect()
+        };
+        let workers = self.turn.read(look).await.map_err(status::of_turn)?;
+        Ok(Response::new(v1::WorkersResponse { workers }))
+    }
+}
+
+/// The accepted curves of one point, in repetition order.
+fn point_curves(
+    reader: &mut dyn crate::store::Reader,
+    sweep: &Sweep,
+    id: SweepId,
+    index: u64,
+    provenance: bool,
+) -> Result<Vec<v1::TrialCurve>, crate::store::StoreError> {
+    let point = sweep
+        .point(index)
+        .map(|point| messages::assignments(&point.values))
+        .unwrap_or_default();
+    let mut curves = Vec::new();
+    for trial in reader.point(id, 0, index)? {
+        let Some(fence) = trial.row.state.accepted() else {
+            continue;
+        };
+        let mut curve = Curve::new(sweep.metrics(index));
+        let whole = trial.blocks.iter().all(|block| curve.push(block));
+        if !whole || curve.epochs() != trial.row.state.accepted_epochs() {
+            return Err(crate::store::StoreError::Corrupt(format!(
+                "the curve of trial {} has gaps",
+                trial.row.id
+            )));
+        }
+        let attempt = if provenance {
+            reader
+                .attempts(trial.row.id)?
+                .into_iter()
+                .find(|attempt| attempt.fence == fence)
+        } else {
+            None
+        };
+        let seconds = trial
+            .blocks
+            .iter()
+            .flat_map(|block| block.seconds.iter().copied());
+        curves.push(v1::TrialCurve {
+            trial: Some(trial.row.id.key.into()),
+            point: point.clone(),
+            state: messages::trial_state(&trial.row.state).into(),
+            metrics: messages::metrics(&curve.metrics),
+            epochs: curve.epochs(),
+            columns: curve.columns.concat(),
+            attempt: attempt.map(messages::attempt),
+            seconds: if provenance { seconds.collect() } else { Vec::new() },
+        });
+    }
+    Ok(curves)
+}

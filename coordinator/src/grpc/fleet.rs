@@ -1,0 +1,236 @@
+//! The service Fleet: what workers ask.
+
+use std::time::Duration;
+
+use tenfold_core::record::{Slot, WorkerRow};
+use tenfold_core::{Answer, Finish, Input, TrialEpochs};
+use tenfold_proto::PROTOCOL;
+use tenfold_proto::convert::{self, ConvertError};
+use tenfold_proto::v1::{self, fleet_server::Fleet};
+use tenfold_types::DeviceKind;
+use tonic::{Request, Response, Status};
+
+use super::{Service, status};
+
+/// How long an `Acquire` waits for work before it is answered without any.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// What a worker waits before it asks again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// How often workers are told to send a heartbeat: a cancel reaches a running trainer within this.
+const HEARTBEAT: Duration = Duration::from_millis(800);
+/// Bounds on what one message may name; far above what any worker sends.
+const MAX_SLOTS: usize = 1024;
+const MAX_TRIALS: usize = 4096;
+const MAX_FENCES: usize = 65_536;
+/// Text that a worker sends is cut to this many bytes.
+const MAX_TEXT: usize = 16 * 1024;
+
+#[tonic::async_trait]
+impl Fleet for Service {
+    async fn register(
+        &self,
+        request: Request<v1::RegisterRequest>,
+    ) -> Result<Response<v1::RegisterResponse>, Status> {
+        let message = request.into_inner();
+        if message.protocol != PROTOCOL {
+            return Err(Status::failed_precondition(format!(
+                "the worker speaks protocol {} and this coordinator {PROTOCOL}; use a worker of tenfold {}",
+                message.protocol,
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+        if message.slots.is_empty() || message.slots.len() > MAX_SLOTS {
+            let slots = message.slots.len();
+            return Err(Status::invalid_argument(format!(
+                "a worker has 1 to {MAX_SLOTS} slots, not {slots}"
+            )));
+        }
+        let slot = |slot: v1::Slot| {
+            Ok(Slot {
+                kind: DeviceKind::try_from(slot.kind())?,
+                device: cut(slot.device),
+                threads: slot.threads,
+            })
+        };
+        let row = WorkerRow {
+            id: convert::worker_id(&message.worker).map_err(status::of_convert)?,
+            host: cut(message.host),
+            process: message.process,
+            version: cut(message.version),
+            libtorch: cut(message.libtorch),
+            slots: message
+                .slots
+                .into_iter()
+                .map(slot)
+                .collect::<Result<_, ConvertError>>()
+                .map_err(status::of_convert)?,
+        };
+        tracing::info!(worker = %row.id, host = row.host, slots = row.slots.len(), "a worker registers");
+        self.decide(Input::Register(row)).await?;
+        let term = self
+            .turn
+            .read(|state, _| state.settings().lease_term)
+            .await
+            .map_err(status::of_turn)?;
+        Ok(Response::new(v1::RegisterResponse {
+            lease_term_ms: u32::try_from(term).unwrap_or(u32::MAX),
+            heartbeat_interval_ms: (HEARTBEAT.as_millis() as u32).min((term / 4).max(1) as u32),
+        }))
+    }
+
+    async fn acquire(
+        &self,
+        request: Request<v1::AcquireRequest>,
+    ) -> Result<Response<v1::AcquireResponse>, Status> {
+        let message = request.into_inner();
+        let input = Input::Acquire {
+            worker: convert::worker_id(&message.worker).map_err(status::of_convert)?,
+            request: convert::request_id(&message.request).map_err(status::of_convert)?,
+            slot: message.slot,
+            max_trials: message.max_trials,
+        };
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
+        let mut work = self.turn.work();
+        let mut shutdown = self.shutdown.clone();
+        loop {
+            // Marked before deciding, so that work which comes up in between is not slept through.
+            work.borrow_and_update();
+            if let Answer::Leased(grant) = self.decide(input.clone()).await? {
+                let trials = grant
+                    .trials
+                    .iter()
+                    .map(|(key, attempt, spec)| v1::LeasedTrial {
+                        trial: Some((*key).into()),
+                        attempt: *attempt,
+                        spec: Some(spec.into()),
+                    })
+                    .collect();
+                let lease = v1::Lease {
+                    fence: grant.fence.0,
+                    sweep: grant.sweep.0.to_vec(),
+                    trials,
+                };
+                return Ok(Response::new(v1::AcquireResponse {
+                    lease: Some(lease),
+                    retry_after_ms: 0,
+                }));
+            }
+            let idle = v1::AcquireResponse {
+                lease: None,
+                retry_after_ms: RETRY_AFTER.as_millis() as u32,
+            };
+            tokio::select! {
+                changed = work.changed() => if changed.is_err() { return Ok(Response::new(idle)) },
+                () = &mut patience => return Ok(Response::new(idle)),
+                () = shutdown.wait() => return Err(Status::unavailable("the coordinator is shutting down")),
+            }
+        }
+    }
+
+    async fn append(
+        &self,
+        request: Request<v1::AppendRequest>,
+    ) -> Result<Response<v1::AppendResponse>, Status> {
+        let message = request.into_inner();
+        if message.trials.len() > MAX_TRIALS {
+            return Err(Status::invalid_argument(format!(
+                "an append names at most {MAX_TRIALS} trials"
+            )));
+        }
+        let epochs = |trial: v1::TrialEpochs| {
+            Ok(TrialEpochs {
+                key: convert::trial_key(trial.trial)?,
+                attempt: trial.attempt,
+                blocks: trial.blocks.into_iter().map(Into::into).collect(),
+            })
+        };
+        let trials = message
+            .trials
+            .into_iter()
+            .map(epochs)
+            .collect::<Result<_, ConvertError>>();
+        let input = Input::Append {
+            worker: convert::worker_id(&message.worker).map_err(status::of_convert)?,
+            sweep: convert::sweep_id(&message.sweep).map_err(status::of_convert)?,
+            fence: convert::fence(message.fence).map_err(status::of_convert)?,
+            trials: trials.map_err(status::of_convert)?,
+        };
+        match self.decide(input).await? {
+            Answer::Acknowledged(acknowledgements) => Ok(Response::new(v1::AppendResponse {
+                acknowledgements: acknowledgements
+                    .iter()
+                    .map(|ack| v1::Acknowledgement {
+                        epochs: ack.epochs,
+                        cancelled: ack.cancelled,
+                    })
+                    .collect(),
+            })),
+            other => Err(super::unexpected(&other)),
+        }
+    }
+
+    async fn finish(
+        &self,
+        request: Request<v1::FinishRequest>,
+    ) -> Result<Response<v1::FinishResponse>, Status> {
+        let message = request.into_inner();
+        let (outcome, stderr) = convert::ended(message.outcome).map_err(status::of_convert)?;
+        let finish = Finish {
+            worker: convert::worker_id(&message.worker).map_err(status::of_convert)?,
+            sweep: convert::sweep_id(&message.sweep).map_err(status::of_convert)?,
+            fence: convert::fence(message.fence).map_err(status::of_convert)?,
+            key: convert::trial_key(message.trial).map_err(status::of_convert)?,
+            attempt: message.attempt,
+            epochs: message.epochs,
+            outcome: match outcome {
+                tenfold_types::Outcome::Failed { error } => {
+                    tenfold_types::Outcome::Failed { error: cut(error) }
+                }
+                other => other,
+            },
+            stderr: cut(stderr),
+        };
+        self.decide(Input::Finish(finish)).await?;
+        Ok(Response::new(v1::FinishResponse {}))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Result<Response<v1::HeartbeatResponse>, Status> {
+        let message = request.into_inner();
+        if message.fences.len() > MAX_FENCES {
+            return Err(Status::invalid_argument(format!(
+                "a heartbeat names at most {MAX_FENCES} leases"
+            )));
+        }
+        let worker = convert::worker_id(&message.worker).map_err(status::of_convert)?;
+        let fences = message.fences.into_iter().map(tenfold_types::Fence).collect();
+        match self.decide(Input::Heartbeat { worker, fences }).await? {
+            Answer::Heard { stale, cancelled } => Ok(Response::new(v1::HeartbeatResponse {
+                stale: stale.iter().map(|fence| fence.0).collect(),
+                cancelled: cancelled
+                    .into_iter()
+                    .map(|(fence, key)| v1::CancelledTrial {
+                        fence: fence.0,
+                        trial: Some(key.into()),
+                    })
+                    .collect(),
+            })),
+            other => Err(super::unexpected(&other)),
+        }
+    }
+}
+
+/// The end of a text that is too long, whole characters only: the last words say most.
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let mut from = text.len() - MAX_TEXT;
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        text.drain(..from);
+    }
+    text
+}

@@ -1,0 +1,167 @@
+//! What the coordinator knows, as messages.
+
+use tenfold_core::SweepState;
+use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
+use tenfold_core::record::{AttemptRow, Control, TrialRow};
+use tenfold_core::sweep::Sweep;
+use tenfold_core::trial::TrialState;
+use tenfold_proto::{convert, v1};
+use tenfold_types::{Metric, Setting, Value};
+
+use crate::watch::Event;
+
+pub(crate) fn counts(counts: &Counts) -> v1::TrialCounts {
+    v1::TrialCounts {
+        pending: counts.pending,
+        leased: counts.leased,
+        running: counts.running,
+        backoff: counts.backoff,
+        suspect: counts.suspect,
+        succeeded: counts.succeeded,
+        diverged: counts.diverged,
+        failed: counts.failed,
+        cancelled: counts.cancelled,
+    }
+}
+
+pub(crate) fn sweep_status(sweep: &SweepState) -> v1::SweepStatus {
+    let row = sweep.row();
+    let trials = sweep.counts();
+    let state = match row.control {
+        _ if row.finished_at.is_some() && trials.failed > 0 => v1::SweepState::Failed,
+        _ if row.finished_at.is_some() && trials.cancelled > 0 => v1::SweepState::Cancelled,
+        _ if row.finished_at.is_some() => v1::SweepState::Complete,
+        Control::Active => v1::SweepState::Active,
+        Control::Paused => v1::SweepState::Paused,
+        Control::Stopped => v1::SweepState::Stopping,
+    };
+    let definition = sweep.sweep();
+    v1::SweepStatus {
+        sweep: row.id.0.to_vec(),
+        name: row.name.clone(),
+        state: state.into(),
+        trials: Some(counts(&trials)),
+        points: definition.points(),
+        repetitions: definition.repetitions(),
+        submitted_at_ms: row.submitted_at,
+        finished_at_ms: row.finished_at,
+        epochs: sweep.epochs(),
+        total_epochs: definition.trials() * u64::from(definition.epochs()),
+    }
+}
+
+pub(crate) fn assignments(values: &[(Setting, Value)]) -> Vec<v1::Assignment> {
+    values
+        .iter()
+        .map(|(setting, value)| convert::assignment(setting.name(), value))
+        .collect()
+}
+
+pub(crate) fn trial_state(state: &TrialState) -> v1::TrialState {
+    match state {
+        TrialState::Pending => v1::TrialState::Pending,
+        TrialState::Leased { .. } => v1::TrialState::Leased,
+        TrialState::Running { .. } => v1::TrialState::Running,
+        TrialState::Backoff { .. } => v1::TrialState::Backoff,
+        TrialState::Succeeded { .. } => v1::TrialState::Succeeded,
+        TrialState::Diverged { .. } => v1::TrialState::Diverged,
+        TrialState::Failed => v1::TrialState::Failed,
+        TrialState::Cancelled => v1::TrialState::Cancelled,
+    }
+}
+
+/// `epochs` is the number of durable ones.
+pub(crate) fn trial_status(sweep: &Sweep, row: &TrialRow, epochs: u32) -> v1::TrialStatus {
+    let point = sweep
+        .point(row.id.key.index)
+        .map(|point| assignments(&point.values))
+        .unwrap_or_default();
+    v1::TrialStatus {
+        sweep: row.id.sweep.0.to_vec(),
+        trial: Some(row.id.key.into()),
+        state: trial_state(&row.state).into(),
+        point,
+        attempts: row.attempts,
+        failures: row.failures,
+        epochs,
+        error: row.error.clone(),
+        until_ms: match row.state {
+            TrialState::Backoff { until } => Some(until),
+            _ => None,
+        },
+    }
+}
+
+pub(crate) fn attempt(row: AttemptRow) -> v1::Attempt {
+    v1::Attempt {
+        number: row.number,
+        fence: row.fence.0,
+        worker: row.worker.0.to_vec(),
+        host: row.host,
+        device: row.device,
+        threads: row.threads,
+        version: row.version,
+        libtorch: row.libtorch,
+        started_at_ms: row.started_at,
+        ended_at_ms: row.ended_at,
+        ended: row.ended,
+        error: row.error,
+        stderr: row.stderr,
+    }
+}
+
+fn statistics(statistics: &Statistics) -> v1::Statistics {
+    v1::Statistics {
+        n: statistics.n,
+        mean: statistics.mean,
+        standard_deviation: statistics.standard_deviation,
+        standard_error: statistics.standard_error,
+        ci95_low: statistics.ci95.map(|(low, _)| low),
+        ci95_high: statistics.ci95.map(|(_, high)| high),
+        min: statistics.min,
+        median: statistics.median,
+        max: statistics.max,
+    }
+}
+
+fn group(group: &Group) -> v1::Group {
+    v1::Group {
+        index: group.index,
+        stage: group.stage,
+        values: assignments(&group.values),
+        trials: Some(counts(&group.counts)),
+    }
+}
+
+pub(crate) fn metrics(metrics: &[Metric]) -> Vec<String> {
+    metrics.iter().map(Metric::to_string).collect()
+}
+
+pub(crate) fn group_result(result: &GroupResult) -> v1::GroupResult {
+    v1::GroupResult {
+        group: Some(group(&result.group)),
+        metrics: metrics(&result.metrics),
+        statistics: result.epochs.iter().flatten().map(statistics).collect(),
+    }
+}
+
+pub(crate) fn event(sweep: &Sweep, event: Event) -> v1::watch_response::Event {
+    use v1::watch_response::Event as Wire;
+    match event {
+        Event::Progress(progress) => Wire::Progress(v1::GroupProgress {
+            group: Some(group(&progress.group)),
+            epoch: progress.epoch,
+            metrics: metrics(&progress.metrics),
+            statistics: progress.statistics.iter().map(statistics).collect(),
+        }),
+        Event::Complete(result) => Wire::Complete(group_result(&result)),
+        Event::Epochs(row) => Wire::Epochs(v1::TrialProgress {
+            trial: Some(row.trial.key.into()),
+            attempt: row.attempt,
+            metrics: metrics(&sweep.metrics(row.trial.key.index)),
+            block: Some((&row.block).into()),
+        }),
+        Event::Trial(row) => Wire::Trial(trial_status(sweep, &row, row.state.accepted_epochs())),
+        Event::Sweep(status) => Wire::Sweep(*status),
+    }
+}

@@ -1,0 +1,40 @@
+//! Errors to gRPC codes: the one place.
+
+use tenfold_core::Refusal;
+use tenfold_proto::convert::ConvertError;
+use tonic::{Code, Status};
+
+use crate::store::StoreError;
+use crate::turn::TurnError;
+
+pub(crate) fn of_turn(error: TurnError) -> Status {
+    let code = match &error {
+        TurnError::Refused(refusal) => of_refusal(refusal),
+        TurnError::Busy | TurnError::Full(_) => Code::ResourceExhausted,
+        TurnError::Store(_) | TurnError::Stopped => Code::Unavailable,
+    };
+    Status::new(code, error.to_string())
+}
+
+fn of_refusal(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::UnknownSweep(_) | Refusal::UnknownWorker(_) => Code::NotFound,
+        Refusal::StaleFence(_) => Code::Aborted,
+        Refusal::Gap { .. } | Refusal::IncompleteCurve { .. } | Refusal::NotNow { .. } => {
+            Code::FailedPrecondition
+        }
+        Refusal::UnknownSlot { .. }
+        | Refusal::EmptyPack
+        | Refusal::UnknownAttempt { .. }
+        | Refusal::Differs { .. }
+        | Refusal::Malformed { .. } => Code::InvalidArgument,
+    }
+}
+
+pub(crate) fn of_convert(error: ConvertError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+pub(crate) fn of_store(error: StoreError) -> Status {
+    Status::unavailable(format!("the coordinator's store failed: {error}"))
+}

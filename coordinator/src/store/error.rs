@@ -1,0 +1,89 @@
+//! What can go wrong with a store.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What went wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no room; nothing was written.
+    #[error("no room is left: {0}")]
+    Full(String),
+    /// A commit failed, and may or may not have been written.
+    #[error("{0}")]
+    Unknown(String),
+    /// What was written cannot be relied on any more.
+    #[error("{0}")]
+    Fatal(String),
+    /// Another coordinator has it.
+    #[error("{path} is in use by another coordinator ({holder}); stop that one, or choose another store")]
+    Locked {
+        /// The store.
+        path: PathBuf,
+        /// Who has it, as far as is known.
+        holder: String,
+    },
+    /// It was written by a newer version.
+    #[error("{path} has schema version {found}; this tenfold knows up to {known}: use a newer tenfold")]
+    Version {
+        /// The store.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version known.
+        known: i64,
+    },
+    /// It is no store of ours.
+    #[error("{path} is no store of tenfold: {reason}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// How that shows.
+        reason: String,
+    },
+    /// Its rows contradict one another.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// The file cannot be reached.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// There is no such kind of store.
+    #[error("{0:?} is no store; write sqlite:PATH or memory:")]
+    Scheme(String),
+}
+
+impl StoreError {
+    /// Whether freeing space mends it.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+
+    /// Whether the coordinator must not go on with this store.
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::Fatal(_) | Self::Corrupt(_) | Self::Version { .. } | Self::Foreign { .. }
+        )
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ffi;
+        let text = error.to_string();
+        match error.sqlite_error() {
+            Some(code) if code.code == ffi::ErrorCode::DiskFull => Self::Full(text),
+            // After a failed sync the kernel may have dropped the pages: what is on disk is no longer known.
+            Some(code)
+                if matches!(
+                    code.extended_code,
+                    ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC
+                ) =>
+            {
+                Self::Fatal(text)
+            }
+            Some(code) if code.code == ffi::ErrorCode::DatabaseCorrupt => Self::Corrupt(text),
+            _ => Self::Unknown(text),
+        }
+    }
+}

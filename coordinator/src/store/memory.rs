@@ -1,0 +1,175 @@
+//! A store in memory, for tests and trials of the command: the same rows, and nothing left when it is dropped.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tenfold_core::record::{
+    AttemptRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
+};
+use tenfold_types::{Fence, SweepId, TrialId, WorkerId};
+
+use super::{Change, Changes, Cursor, Reader, Store, StoreError, StoredTrial};
+
+/// The rows, shared by the store and its readers. Clones share the rows, as connections share a file.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    rows: Arc<Mutex<Rows>>,
+    failure: Arc<Mutex<Option<StoreError>>>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Rows {
+    cursor: Cursor,
+    counters: Counters,
+    sweeps: BTreeMap<u64, (Cursor, SweepRow)>,
+    workers: BTreeMap<WorkerId, WorkerRow>,
+    leases: BTreeMap<Fence, LeaseRow>,
+    trials: BTreeMap<TrialId, (Cursor, TrialRow)>,
+    attempts: BTreeMap<(TrialId, u32), AttemptRow>,
+    epochs: BTreeMap<(TrialId, Fence, u32), (Cursor, EpochsRow)>,
+}
+
+impl MemoryStore {
+    /// The next commit fails with this, and writes nothing.
+    pub fn fail_next(&self, error: StoreError) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    fn load(&mut self, visit: &mut dyn FnMut(Record)) -> Result<Cursor, StoreError> {
+        let rows = self.rows().clone();
+        visit(Record::Counters(rows.counters));
+        rows.sweeps
+            .into_values()
+            .for_each(|(_, row)| visit(Record::Sweep(row)));
+        rows.workers
+            .into_values()
+            .for_each(|row| visit(Record::Worker(row)));
+        rows.leases
+            .into_values()
+            .for_each(|row| visit(Record::Lease(row)));
+        let held = |trial: &TrialId| {
+            rows.trials
+                .get(trial)
+                .is_some_and(|(_, row)| row.state.holder().is_some())
+        };
+        let live: Vec<EpochsRow> = rows
+            .epochs
+            .values()
+            .filter(|(_, row)| held(&row.trial))
+            .map(|(_, row)| row.clone())
+            .collect();
+        rows.trials
+            .into_values()
+            .for_each(|(_, row)| visit(Record::Trial(row)));
+        live.into_iter().for_each(|row| visit(Record::Epochs(row)));
+        Ok(rows.cursor)
+    }
+
+    fn commit(&mut self, records: &[Record]) -> Result<Cursor, StoreError> {
+        if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        let mut rows = self.rows();
+        rows.cursor += 1;
+        let at = rows.cursor;
+        for record in records {
+            match record.clone() {
+                Record::Counters(counters) => rows.counters = counters,
+                Record::Sweep(row) => _ = rows.sweeps.insert(row.number, (at, row)),
+                Record::Worker(row) => _ = rows.workers.insert(row.id, row),
+                Record::Trial(row) => _ = rows.trials.insert(row.id, (at, row)),
+                Record::Attempt(row) => _ = rows.attempts.insert((row.trial, row.number), row),
+                Record::Epochs(row) => {
+                    _ = rows
+                        .epochs
+                        .insert((row.trial, row.fence, row.block.first), (at, row));
+                }
+                Record::EpochsDropped { trial, fence } => {
+                    rows.epochs
+                        .retain(|(of, under, _), _| (*of, *under) != (trial, fence));
+                }
+                Record::Lease(row) => _ = rows.leases.insert(row.fence, row),
+                Record::LeaseClosed(fence) => _ = rows.leases.remove(&fence),
+                Record::Renewed { .. } | Record::Seen { .. } => {}
+            }
+        }
+        Ok(at)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Reader for MemoryStore {
+    fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError> {
+        let rows = self.rows();
+        let sweeps = rows.sweeps.values().filter(|(_, row)| row.id == sweep);
+        let sweeps = sweeps.map(|(at, row)| (*at, 0, Change::Sweep(row.clone())));
+        let trials = rows.trials.values().filter(|(_, row)| row.id.sweep == sweep);
+        let trials = trials.map(|(at, row)| (*at, 2, Change::Trial(row.clone())));
+        let epochs = rows.epochs.values().filter(|(_, row)| row.trial.sweep == sweep);
+        let epochs = epochs.map(|(at, row)| (*at, 1, Change::Epochs(row.clone())));
+        let mut changes: Vec<_> = sweeps
+            .chain(trials)
+            .chain(epochs)
+            .filter(|(at, ..)| *at > since)
+            .collect();
+        changes.sort_by_key(|(at, kind, _)| (*at, *kind));
+        Ok(Changes::page(changes, rows.cursor, limit))
+    }
+
+    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
+        let rows = self.rows();
+        let of_point = |id: &TrialId| id.sweep == sweep && id.key.stage == stage && id.key.index == index;
+        let trial = |row: &TrialRow| {
+            let fence = row
+                .state
+                .accepted()
+                .or_else(|| row.state.holder().map(|(fence, _)| fence));
+            let blocks = rows
+                .epochs
+                .values()
+                .filter(|(_, epochs)| epochs.trial == row.id && Some(epochs.fence) == fence);
+            StoredTrial {
+                row: row.clone(),
+                blocks: blocks.map(|(_, epochs)| epochs.block.clone()).collect(),
+            }
+        };
+        Ok(rows
+            .trials
+            .values()
+            .filter(|(_, row)| of_point(&row.id))
+            .map(|(_, row)| trial(row))
+            .collect())
+    }
+
+    fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {
+        let rows = self.rows();
+        let attempts = rows.attempts.range((trial, 0)..=(trial, u32::MAX));
+        Ok(attempts.rev().map(|(_, row)| row.clone()).collect())
+    }
+}
+
+impl Changes {
+    /// The first whole commits of these sorted changes, until `limit` rows are reached.
+    pub(super) fn page(mut changes: Vec<(Cursor, u8, Change)>, head: Cursor, limit: usize) -> Self {
+        let limit = limit.max(1);
+        let last = changes.get(limit - 1).map(|(at, ..)| *at);
+        let end = last.is_none_or(|last| changes.last().is_some_and(|(at, ..)| *at == last));
+        if let Some(last) = last {
+            changes.retain(|(at, ..)| *at <= last);
+        }
+        Self {
+            cursor: if end { head } else { last.unwrap_or(head) },
+            rows: changes.into_iter().map(|(_, _, change)| change).collect(),
+            end,
+        }
+    }
+}
