@@ -1,2 +1,18 @@
 //! Reports: figures, tables and exports, each a pure function of aggregated curves.
+//!
+//! Nothing here reads or writes anything: functions return text or bytes. The same results in the same order give the
+//! same output, byte for byte.
+
+pub mod export;
+pub mod figure;
 pub mod log;
+pub mod raw;
+pub mod table;
+pub mod words;
+
+#[cfg(test)]
+mod samples;
+
+/// The version of every JSON object that is written out, its member `v`. It grows when a member changes its meaning or
+/// goes; new members may come at any time.
+pub const JSON_VERSION: u32 = 1;
