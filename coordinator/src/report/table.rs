@@ -86,7 +86,7 @@ fn caption(results: &[GroupResult], labels: &Labels) -> String {
     let when = match (lengths().min(), lengths().max()) {
         (Some(least), Some(most)) if least == most => format!("After epoch {most}."),
         (Some(_), Some(_)) => "After the last epoch of each group.".to_owned(),
-        _ => "No repetition has succeeded yet.".to_owned(),
+        _ => "No repetition has succeeded.".to_owned(),
     };
     let most = results
         .iter()

@@ -197,7 +197,7 @@ impl Frame<'_> {
         self.lines(svg, number);
         if self.panel.series.is_empty() {
             let middle = (f64::midpoint(x.from, x.to), f64::midpoint(y.from, y.to));
-            svg.text(middle.0, middle.1, Anchor::Middle, NOTE, "nothing to show yet");
+            svg.text(middle.0, middle.1, Anchor::Middle, NOTE, "no values");
         }
         svg.raw("</g>");
     }

@@ -158,7 +158,7 @@ fn caption(results: &[GroupResult]) -> String {
             .filter_map(|result| result.epochs.first()?.first().map(|s| s.n))
     };
     let (Some(least), Some(most)) = (counts().min(), counts().max()) else {
-        return "No repetition has succeeded yet.".to_owned();
+        return "No repetition has succeeded.".to_owned();
     };
     let mut caption = match (least, most) {
         (1, 1) => return "One repetition each.".to_owned(),

@@ -98,7 +98,7 @@ pub(super) fn epoch_range(panels: &[Panel]) -> (f64, f64) {
     );
     match () {
         () if !low.is_finite() => (0.0, 1.0),
-        () if low == high => (low - 1.0, high + 1.0),
+        () if low == high => (low - 0.5, high + 0.5),
         () => (low, high),
     }
 }
@@ -122,8 +122,13 @@ pub(super) fn value_range(panels: &[&Panel]) -> ((f64, f64), bool) {
     if high > low {
         ((low, high), band > high)
     } else {
-        // All means are zero.
-        ((0.0, if percent { 0.01 } else { 1.0 }), false)
+        // No means, or all of them are zero.
+        let high = if percent && points().next().is_some() {
+            0.01
+        } else {
+            1.0
+        };
+        ((0.0, high), false)
     }
 }
 
@@ -166,6 +171,11 @@ mod tests {
             ["1", "5", "10", "15", "20", "25"]
         );
         assert_eq!(labels(&epoch_ticks(1.0, 3.0)), ["1", "2", "3"]);
+        assert_eq!(
+            labels(&epoch_ticks(0.5, 1.5)),
+            ["1"],
+            "a single epoch with room around it"
+        );
         assert_eq!(
             labels(&epoch_ticks(1.0, 100.0)),
             ["1", "20", "40", "60", "80", "100"]

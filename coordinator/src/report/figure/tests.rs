@@ -158,7 +158,7 @@ fn results_without_any_curve_still_make_a_figure() {
     };
     let figure = figure(&[result(waiting, &[])]);
     assert_eq!(figure.notes, ["No line for all trials: 3 of 3 unfinished"]);
-    assert_eq!(figure.caption, "No repetition has succeeded yet.");
+    assert_eq!(figure.caption, "No repetition has succeeded.");
     assert!(Document::parse(&figure.svg()).is_ok());
     assert!(Document::parse(&super::curves_figure(&[], &CurvesOptions::default()).svg()).is_ok());
 }
@@ -204,15 +204,27 @@ fn the_same_results_give_the_same_bytes() {
 #[ignore = "writes pictures for people to look at, into TENFOLD_FIGURES"]
 fn pictures() {
     let folder = std::path::PathBuf::from(std::env::var_os("TENFOLD_FIGURES").unwrap());
-    for (name, results) in [
-        ("two", modes(3, 25).split_off(2)),
-        ("four", modes(10, 25)),
-        ("rates", rates()),
-        ("many", many()),
+    let losses = || {
+        let mut results = modes(2, 25);
+        for result in &mut results {
+            result.metrics = vec![Metric::TestError, Metric::TestLoss];
+        }
+        results
+    };
+    let (errors, both) = (vec![], vec![Metric::TestError, Metric::TestLoss]);
+    for (name, results, metrics) in [
+        ("two", modes(3, 25).split_off(2), errors.clone()),
+        ("four", modes(10, 25), errors.clone()),
+        ("rates", rates(), errors.clone()),
+        ("many", many(), errors.clone()),
+        ("short", modes(2, 1), errors.clone()),
+        ("losses", losses(), both.clone()),
+        ("one", losses(), both[1..].to_vec()),
+        ("empty", rates().split_off(5), errors),
     ] {
         let options = CurvesOptions {
             title: format!("Figure {name}"),
-            metrics: vec![],
+            metrics,
         };
         let svg = curves_figure(&results, &options).svg();
         std::fs::write(folder.join(format!("{name}.svg")), &svg).unwrap();
