@@ -1,0 +1,65 @@
+//! Every sweep in `configs/` is valid, and is what its comments say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use tenfold_core::sweep::Sweep;
+use tenfold_types::Setting;
+
+fn configs() -> BTreeMap<String, Sweep> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let mut sweeps = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let sweep = Sweep::parse(&text, path.to_str().unwrap(), &[], None);
+        let sweep = sweep.unwrap_or_else(|error| panic!("{error}"));
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(sweep.name(), stem, "a config is named as its file");
+        sweeps.insert(stem, sweep);
+    }
+    sweeps
+}
+
+#[test]
+fn every_config_parses_and_survives_the_store() {
+    let configs = configs();
+    assert!(configs.len() >= 5, "{:?}", configs.keys());
+    for (name, sweep) in configs {
+        assert_eq!(
+            Sweep::from_normalised(&name, sweep.normalised()),
+            Ok(sweep.clone())
+        );
+        assert!(sweep.describe().contains(&name));
+        for index in sweep.indexes() {
+            assert!(
+                sweep.spec(index, sweep.repetitions() - 1).is_some(),
+                "{name} {index}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_figures_are_those_of_the_report() {
+    let configs = configs();
+    let of = |name: &str| {
+        let sweep = &configs[name];
+        let spec = sweep.spec(0, 0).unwrap();
+        let axes: Vec<Setting> = sweep.axes().iter().map(|axis| axis.setting).collect();
+        (spec.architecture.name, axes, sweep.points(), sweep.trials())
+    };
+    let rates = vec![Setting::LearningRate];
+    let modes = vec![Setting::WeightSharing, Setting::AuxiliaryLoss];
+    assert_eq!(of("figure1"), ("perceptron-600".to_owned(), rates.clone(), 6, 60));
+    assert_eq!(of("figure2"), ("conv-20".to_owned(), rates, 6, 60));
+    assert_eq!(of("figure3"), ("perceptron-600".to_owned(), modes.clone(), 4, 40));
+    assert_eq!(of("figure4"), ("conv-20".to_owned(), modes.clone(), 4, 40));
+    assert_eq!(of("quickstart"), ("perceptron-100".to_owned(), modes, 4, 12));
+    let rates: Vec<f64> = configs["figure1"]
+        .indexes()
+        .map(|index| configs["figure1"].spec(index, 0).unwrap().learning_rate)
+        .collect();
+    assert_eq!(rates, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]);
+}
