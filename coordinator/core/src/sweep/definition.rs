@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tenfold_types::network::{Architecture, Layer};
+use tenfold_types::network::Architecture;
 use tenfold_types::{Data, DeviceKind, Setting, Target, Value};
 
+use super::architecture::named;
 use super::axis::{self, Axis};
 use super::document::{Entry, Node, Tree, unknown_key};
-use super::error::{Origin, Problem, quoted, suggestion};
+use super::error::{Origin, Problem};
 use super::grid::{MAX_TRIALS, too_many};
+use super::selection::Selection;
 
 /// Bounds on what a file may ask for.
 const MAX_REPETITIONS: u64 = 10_000;
@@ -18,7 +20,8 @@ const MAX_TRAIN: u64 = 30_000;
 const MAX_TEST: u64 = 5_000;
 const MAX_NAME: usize = 100;
 /// What [`is_name`] wants, in words.
-const NAME_RULE: &str = "a name of 1 to 100 bytes without spaces at its ends or control characters";
+pub(super) const NAME_RULE: &str =
+    "a name of 1 to 100 bytes without spaces at its ends or control characters";
 
 const KEYS: &[&str] = &[
     "name",
@@ -56,9 +59,6 @@ pub(super) struct Definition {
     /// The architectures that the file defines.
     pub(super) architectures: Vec<Architecture>,
 }
-
-/// For some axes, by their places, the values meant.
-pub(super) type Selection = BTreeMap<usize, Vec<Value>>;
 
 /// Where the parts of a definition stand, for what is found out later.
 #[derive(Debug, Default)]
@@ -101,18 +101,18 @@ pub(super) fn read(document: &[Entry]) -> Result<(Definition, Places), Vec<Probl
 }
 
 #[derive(Default)]
-struct Reader {
-    problems: Vec<Problem>,
-    places: Places,
+pub(super) struct Reader {
+    pub(super) problems: Vec<Problem>,
+    pub(super) places: Places,
 }
 
 impl Reader {
     /// The value, or its default with the problem noted.
-    fn note<T: Default>(&mut self, read: Result<T, Problem>) -> T {
+    pub(super) fn note<T: Default>(&mut self, read: Result<T, Problem>) -> T {
         self.note_or(read, T::default())
     }
 
-    fn note_or<T>(&mut self, read: Result<T, Problem>, default: T) -> T {
+    pub(super) fn note_or<T>(&mut self, read: Result<T, Problem>, default: T) -> T {
         read.unwrap_or_else(|problem| {
             self.problems.push(problem);
             default
@@ -351,113 +351,9 @@ impl Reader {
         }
         axes
     }
-
-    fn architectures(&mut self, node: &Node) -> Vec<Architecture> {
-        let mut architectures: Vec<Architecture> = Vec::new();
-        let list = node
-            .list("tables: [[architecture]] with name and layers")
-            .map(<[Node]>::to_vec);
-        for node in self.note(list) {
-            match architecture(&node) {
-                Ok((architecture, at)) => {
-                    let name = architecture.name.clone();
-                    if architectures.iter().any(|other| other.name == name) {
-                        self.problems.push(Problem::new(
-                            &at,
-                            format!("there are two architectures named {name:?}; rename one"),
-                        ));
-                    } else if Architecture::named(&name).is_some() {
-                        let message =
-                            format!("{name:?} is the name of a network that is always there; choose another");
-                        self.problems.push(Problem::new(&at, message));
-                    }
-                    self.places.architectures.insert(name, at);
-                    architectures.push(architecture);
-                }
-                Err(problem) => self.problems.push(problem),
-            }
-        }
-        architectures
-    }
-
-    fn zip(&mut self, node: &Node, axes: &[Axis]) -> Vec<Vec<usize>> {
-        let mut zip: Vec<Vec<usize>> = Vec::new();
-        for group in self.note(
-            node.list("lists of axes, such as [[\"learning_rate\", \"batch_size\"]]")
-                .map(<[Node]>::to_vec),
-        ) {
-            let places = group
-                .list("axes, such as [\"learning_rate\", \"batch_size\"]")
-                .and_then(|names| {
-                    let mut places = Vec::new();
-                    for name in names {
-                        let place =
-                            place(axes, name.text()?).map_err(|message| Problem::new(&name.at, message))?;
-                        if places.contains(&place) || zip.iter().any(|group| group.contains(&place)) {
-                            return Err(Problem::new(
-                                &name.at,
-                                format!("axis {} is zipped twice", axes[place].setting),
-                            ));
-                        }
-                        places.push(place);
-                    }
-                    if places.len() < 2 {
-                        return Err(Problem::new(&group.at, "two axes at least can be zipped"));
-                    }
-                    let lengths: Vec<usize> = places.iter().map(|&place| axes[place].values.len()).collect();
-                    if lengths.iter().any(|&length| length != lengths[0]) {
-                        let list: Vec<String> = places
-                            .iter()
-                            .map(|&place| format!("{} has {}", axes[place].setting, axes[place].values.len()))
-                            .collect();
-                        let message = format!(
-                            "zipped axes have as many values as one another, but {}",
-                            list.join(", ")
-                        );
-                        return Err(Problem::new(&group.at, message));
-                    }
-                    places.sort_unstable();
-                    Ok(places)
-                });
-            match places {
-                Ok(places) => {
-                    self.places.zip.push(group.at.clone());
-                    zip.push(places);
-                }
-                Err(problem) => self.problems.push(problem),
-            }
-        }
-        zip.sort_unstable();
-        zip
-    }
-
-    fn selections(
-        &mut self,
-        node: &Node,
-        key: &str,
-        axes: &[Axis],
-        architectures: &BTreeSet<String>,
-    ) -> Vec<Selection> {
-        let mut selections = Vec::new();
-        for node in self.note(node.list(&format!("tables: [[{key}]]")).map(<[Node]>::to_vec)) {
-            match selection(&node, key, axes, architectures) {
-                Ok(selection) => {
-                    let places = if key == "include" {
-                        &mut self.places.include
-                    } else {
-                        &mut self.places.exclude
-                    };
-                    places.push(node.at.clone());
-                    selections.push(selection);
-                }
-                Err(problem) => self.problems.push(problem),
-            }
-        }
-        selections
-    }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.trim() == name && !name.chars().any(char::is_control)
 }
 
@@ -490,20 +386,6 @@ fn below_a_table(entry: &Entry) -> Option<Problem> {
     })
 }
 
-/// The names that architectures have.
-fn named(node: &Node) -> BTreeSet<String> {
-    let Tree::List(list) = &node.tree else {
-        return BTreeSet::new();
-    };
-    let entries = list.iter().filter_map(|node| match &node.tree {
-        Tree::Table(entries) => entries.iter().find(|entry| entry.key == "name"),
-        _ => None,
-    });
-    entries
-        .filter_map(|entry| entry.value.text().ok().map(str::to_owned))
-        .collect()
-}
-
 /// How many points the axes make, by the lengths that the document gives them; none beyond 64 bits. Zipped axes count
 /// once; whether they fit one another, and all else, is checked later.
 fn size(axes: &Node, zip: Option<&Node>) -> Option<u64> {
@@ -534,86 +416,4 @@ fn size(axes: &Node, zip: Option<&Node>) -> Option<u64> {
     axes.iter()
         .filter(|entry| leads(&entry.key))
         .try_fold(1u64, |size, entry| size.checked_mul(length(entry).max(1)))
-}
-
-fn selection(
-    node: &Node,
-    key: &str,
-    axes: &[Axis],
-    architectures: &BTreeSet<String>,
-) -> Result<Selection, Problem> {
-    let mut selection = Selection::new();
-    for entry in node.table(&format!("a table: [[{key}]] with values of axes"))? {
-        let place = place(axes, &entry.key).map_err(|message| Problem::new(&entry.at, message))?;
-        let setting = axes[place].setting;
-        let values = match &entry.value.tree {
-            Tree::List(_) => axis::values(setting, &entry.value, architectures)?,
-            _ => vec![axis::value(setting, &entry.value, architectures)?],
-        };
-        selection.insert(place, values);
-    }
-    if selection.is_empty() {
-        return Err(Problem::new(
-            &node.at,
-            format!("[[{key}]] names no axis; give at least one with its value"),
-        ));
-    }
-    Ok(selection)
-}
-
-/// The place of an axis by its name.
-pub(super) fn place(axes: &[Axis], name: &str) -> Result<usize, String> {
-    axes.iter()
-        .position(|axis| axis.setting.name() == name)
-        .ok_or_else(|| {
-            let names: Vec<&str> = axes.iter().map(|axis| axis.setting.name()).collect();
-            let near = suggestion(name, names.iter().copied());
-            let list = if names.is_empty() {
-                "there are none".to_owned()
-            } else {
-                format!("the axes are {}", names.join(", "))
-            };
-            format!("{} is no axis of this sweep; {list}{near}", quoted(name))
-        })
-}
-
-fn architecture(node: &Node) -> Result<(Architecture, Origin), Problem> {
-    let (mut name, mut sub_networks, mut layers) = (None, 2, None);
-    for entry in node.table("a table: [[architecture]] with name and layers")? {
-        match entry.key.as_str() {
-            "name" => name = Some((entry.value.text()?.to_owned(), entry.value.at.clone())),
-            "sub_networks" => sub_networks = entry.value.count("the number of sub-networks", 1, 1000)? as u32,
-            "layers" => {
-                let list = entry
-                    .value
-                    .list("layers, such as { linear = { units = 100 } } and \"relu\"")?;
-                layers = Some(list.iter().map(layer).collect::<Result<Vec<_>, _>>()?);
-            }
-            _ => return Err(unknown_key(entry, &["name", "sub_networks", "layers"])),
-        }
-    }
-    let (name, at) = name.ok_or_else(|| Problem::new(&node.at, "the architecture has no name"))?;
-    if !is_name(&name) || name.contains(',') {
-        return Err(Problem::new(
-            &at,
-            format!("expected {NAME_RULE} or commas, found {}", quoted(&name)),
-        ));
-    }
-    let layers = layers.ok_or_else(|| Problem::new(&at, format!("architecture {name:?} has no layers")))?;
-    Ok((
-        Architecture {
-            name,
-            sub_networks,
-            layers,
-        },
-        at,
-    ))
-}
-
-fn layer(node: &Node) -> Result<Layer, Problem> {
-    if let Some(odd) = node.beyond_json() {
-        return Err(odd.expected("a finite number, a whole number of 64 bits, a text, true or false"));
-    }
-    // Not `Layer::deserialize`, which is what serde derives for frames: the trait reads layers as files write them.
-    serde_json::from_value(node.json()).map_err(|error| Problem::new(&node.at, error.to_string()))
 }

@@ -87,6 +87,7 @@ impl SweepError {
 
 fn render(file: &str, text: &str, overrides: &[String], problem: &Problem) -> String {
     let message = shown(&problem.message, MAX_MESSAGE);
+    let file = shown(file, MAX_LINE);
     match &problem.at {
         Origin::Whole => format!("{file}: {message}"),
         Origin::Repetitions => format!("--repetitions: {message}"),

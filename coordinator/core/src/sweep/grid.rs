@@ -10,7 +10,8 @@ use std::sync::Arc;
 use tenfold_types::{Setting, Value};
 
 use super::axis::Axis;
-use super::definition::{Definition, Selection};
+use super::definition::Definition;
+use super::selection::Selection;
 
 /// A sweep holds at most so many trials.
 pub const MAX_TRIALS: u64 = 10_000_000;
@@ -140,6 +141,8 @@ pub(super) enum GridError {
     HalfZipped(usize),
     /// This `[[include]]` adds nothing that is not there.
     NothingNew(usize),
+    /// This `[[exclude]]` names a value that the axis has at no point.
+    NoValue(usize, Setting, Value),
     /// This `[[exclude]]` matches no point.
     MatchesNothing(usize),
     /// Nothing is left.
@@ -150,6 +153,25 @@ pub(super) enum GridError {
 pub(super) fn too_many(trials: Option<u64>) -> String {
     let many = trials.map_or_else(|| "more than 2^64".to_owned(), |trials| trials.to_string());
     format!("the sweep has {many} trials before exclude; at most {MAX_TRIALS} are possible")
+}
+
+/// The first exclusion, axis and value of it that no point has.
+fn unknown_value(products: &[Product], exclude: &[Exclusion]) -> Option<(usize, usize, Value)> {
+    let mut known: BTreeMap<usize, BTreeSet<&Value>> = BTreeMap::new();
+    let dimensions = products.iter().flat_map(|product| &product.dimensions);
+    for (axis, list) in dimensions.flat_map(|dimension| &dimension.axes) {
+        if exclude.iter().any(|exclusion| exclusion.contains_key(axis)) {
+            known.entry(*axis).or_default().extend(list);
+        }
+    }
+    exclude.iter().enumerate().find_map(|(number, exclusion)| {
+        exclusion.iter().find_map(|(axis, wanted)| {
+            let unknown = wanted
+                .iter()
+                .find(|value| !known.get(axis).is_some_and(|known| known.contains(value)));
+            unknown.map(|value| (number, *axis, value.clone()))
+        })
+    })
 }
 
 impl Grid {
@@ -207,6 +229,9 @@ impl Grid {
                 .collect()
         };
         let exclude: Vec<Exclusion> = definition.exclude.iter().map(exclusion).collect();
+        if let Some((number, axis, value)) = unknown_value(&products, &exclude) {
+            return Err(GridError::NoValue(number, axes[axis].setting, value));
+        }
         let matches = |exclusion: &Exclusion| products.iter().any(|product| product.meets(exclusion));
         if let Some(number) = exclude.iter().position(|exclusion| !matches(exclusion)) {
             return Err(GridError::MatchesNothing(number));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tenfold_types::{Setting, Value};
 
 use super::Sweep;
-use super::definition::place;
+use super::selection::place;
 
 /// A name that is no axis of the sweep.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! [`Sweep::parse`] reads a sweep file: `document` (TOML with places) → `overrides` → `definition` (keys, kinds,
 //! defaults) → `grid` (points by index). `normalise` writes the canonical text that the sweep's id is the hash of.
 
+mod architecture;
 mod axis;
 mod definition;
 mod describe;
@@ -12,6 +13,7 @@ mod grid;
 mod grouping;
 mod normalise;
 mod overrides;
+mod selection;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -428,10 +430,11 @@ fn name_of(file: &str) -> String {
     let base = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let stem = base.strip_suffix(".toml").unwrap_or(base);
     let name: String = stem.chars().filter(|c| !c.is_control()).take(60).collect();
+    let name = name.trim();
     if name.is_empty() || name == "last" {
         "sweep".to_owned()
     } else {
-        name
+        name.to_owned()
     }
 }
 
@@ -455,9 +458,13 @@ fn grid_problem(error: &GridError, places: &Places) -> Problem {
             &at(&places.include, *number),
             "this include adds no point that is not there already",
         ),
+        GridError::NoValue(number, setting, value) => Problem::new(
+            &at(&places.exclude, *number),
+            format!("this exclude names {setting} {value}, a value that no point has"),
+        ),
         GridError::MatchesNothing(number) => Problem::new(
             &at(&places.exclude, *number),
-            "this exclude matches no point; its values must be values of the axes, to the last digit",
+            "this exclude matches no point: its values occur, but not together",
         ),
         GridError::Empty => Problem::new(&whole, "every point is excluded; nothing is left to train"),
     }

@@ -11,8 +11,9 @@ use tenfold_types::network::Architecture;
 use tenfold_types::{Data, DeviceKind, Setting, Value};
 
 use super::axis::{Axis, Written, check};
-use super::definition::{Definition, Selection, place};
+use super::definition::Definition;
 use super::grid::Grid;
+use super::selection::{Selection, place};
 
 /// The version of the form.
 const FORM: u32 = 1;

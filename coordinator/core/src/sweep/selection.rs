@@ -1,0 +1,149 @@
+//! `zip`, `[[include]]` and `[[exclude]]`: what names axes and their values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tenfold_types::{Setting, Value};
+
+use super::axis::{self, Axis};
+use super::definition::Reader;
+use super::document::{Node, Tree};
+use super::error::{Origin, Problem, quoted, suggestion};
+
+/// For some axes, by their places, the values meant.
+pub(super) type Selection = BTreeMap<usize, Vec<Value>>;
+
+impl Reader {
+    pub(super) fn zip(&mut self, node: &Node, axes: &[Axis]) -> Vec<Vec<usize>> {
+        let mut zip: Vec<Vec<usize>> = Vec::new();
+        for group in self.note(
+            node.list("lists of axes, such as [[\"learning_rate\", \"batch_size\"]]")
+                .map(<[Node]>::to_vec),
+        ) {
+            let places = group
+                .list("axes, such as [\"learning_rate\", \"batch_size\"]")
+                .and_then(|names| {
+                    let mut places = Vec::new();
+                    for name in names {
+                        let place = self.place(axes, name.text()?, &name.at)?;
+                        if places.contains(&place) || zip.iter().any(|group| group.contains(&place)) {
+                            return Err(Problem::new(
+                                &name.at,
+                                format!("axis {} is zipped twice", axes[place].setting),
+                            ));
+                        }
+                        places.push(place);
+                    }
+                    if places.len() < 2 {
+                        return Err(Problem::new(&group.at, "two axes at least can be zipped"));
+                    }
+                    let lengths: Vec<usize> = places.iter().map(|&place| axes[place].values.len()).collect();
+                    if lengths.iter().any(|&length| length != lengths[0]) {
+                        let list: Vec<String> = places
+                            .iter()
+                            .map(|&place| format!("{} has {}", axes[place].setting, axes[place].values.len()))
+                            .collect();
+                        let message = format!(
+                            "zipped axes have as many values as one another, but {}",
+                            list.join(", ")
+                        );
+                        return Err(Problem::new(&group.at, message));
+                    }
+                    places.sort_unstable();
+                    Ok(places)
+                });
+            match places {
+                Ok(places) => {
+                    self.places.zip.push(group.at.clone());
+                    zip.push(places);
+                }
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        zip.sort_unstable();
+        zip
+    }
+
+    pub(super) fn selections(
+        &mut self,
+        node: &Node,
+        key: &str,
+        axes: &[Axis],
+        architectures: &BTreeSet<String>,
+    ) -> Vec<Selection> {
+        let mut selections = Vec::new();
+        for node in self.note(node.list(&format!("tables: [[{key}]]")).map(<[Node]>::to_vec)) {
+            match self.selection(&node, key, axes, architectures) {
+                Ok(selection) => {
+                    let places = if key == "include" {
+                        &mut self.places.include
+                    } else {
+                        &mut self.places.exclude
+                    };
+                    places.push(node.at.clone());
+                    selections.push(selection);
+                }
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        selections
+    }
+
+    fn selection(
+        &self,
+        node: &Node,
+        key: &str,
+        axes: &[Axis],
+        architectures: &BTreeSet<String>,
+    ) -> Result<Selection, Problem> {
+        let mut selection = Selection::new();
+        for entry in node.table(&format!("a table: [[{key}]] with values of axes"))? {
+            let place = self.place(axes, &entry.key, &entry.at)?;
+            let setting = axes[place].setting;
+            let values = match &entry.value.tree {
+                Tree::List(_) => axis::values(setting, &entry.value, architectures)?,
+                _ => vec![axis::value(setting, &entry.value, architectures)?],
+            };
+            selection.insert(place, values);
+        }
+        if selection.is_empty() {
+            return Err(Problem::new(
+                &node.at,
+                format!("[[{key}]] names no axis; give at least one with its value"),
+            ));
+        }
+        Ok(selection)
+    }
+
+    fn place(&self, axes: &[Axis], name: &str, at: &Origin) -> Result<usize, Problem> {
+        place(axes, name).map_err(|message| {
+            let fixed = name
+                .parse::<Setting>()
+                .ok()
+                .and_then(|setting| self.places.settings.get(&setting));
+            let message = match fixed {
+                Some(Origin::Override(_)) => {
+                    format!("{name} is no axis of this sweep any more: --set fixes it at one value")
+                }
+                Some(_) => format!("{name} is no axis of this sweep: it is fixed under [settings]"),
+                None => message,
+            };
+            Problem::new(at, message)
+        })
+    }
+}
+
+/// The place of an axis by its name.
+pub(super) fn place(axes: &[Axis], name: &str) -> Result<usize, String> {
+    axes.iter()
+        .position(|axis| axis.setting.name() == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = axes.iter().map(|axis| axis.setting.name()).collect();
+            let near = suggestion(name, names.iter().copied());
+            let list = if names.is_empty() {
+                "there are none".to_owned()
+            } else {
+                format!("the axes are {}", names.join(", "))
+            };
+            format!("{} is no axis of this sweep; {list}{near}", quoted(name))
+        })
+}
