@@ -4,6 +4,8 @@
 //! trials too: provisional. `epoch`: one epoch of a complete group. `sweep`: where the sweep stands. `trial_epoch` and
 //! `trial`: single trials, for those who ask for them. Numbers have at most seven significant digits.
 
+mod text;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics, significant};
@@ -12,8 +14,9 @@ use tenfold_types::{Block, Metric, SweepId, TrialKey};
 
 use super::JSON_VERSION;
 use super::export::Axes;
-use super::words;
 use crate::watch::Event;
+
+pub use text::{complete_text, progress_text, sweep_text};
 
 /// The lines of the results log for an event: one for progress and for a sweep, one for each epoch of a complete group.
 /// Events about single trials have none.
@@ -113,59 +116,6 @@ pub fn trial(key: TrialKey, state: &str, attempts: u32, epochs: u32, error: Opti
     })
 }
 
-/// A group's newest epoch for people: `perceptron-100 sharing=on  epoch 3/25  test error 14.2 % ± 0.8  (n = 3 of 10)`.
-pub fn progress_text(
-    group: &Group,
-    epoch: u32,
-    total_epochs: u32,
-    metrics: &[Metric],
-    statistics: &[Statistics],
-) -> String {
-    let label = words::terse(&group.values);
-    let figures = figures(metrics, statistics);
-    let n = statistics.first().map_or(0, |statistics| statistics.n);
-    let trials = fates(n, &group.counts);
-    format!("{label}  epoch {epoch}/{total_epochs}  {figures}  {trials}")
-}
-
-/// A complete group at its last epoch, for people.
-pub fn complete_text(result: &GroupResult) -> String {
-    let group = &result.group;
-    match result.epochs.last() {
-        Some(statistics) => {
-            let epochs = result.epochs.len() as u32;
-            progress_text(group, epochs, epochs, &result.metrics, statistics)
-        }
-        None => format!(
-            "{}  no result  {}",
-            words::terse(&group.values),
-            fates(0, &group.counts)
-        ),
-    }
-}
-
-/// Where a sweep stands, for people: `quickstart active: 7 of 12 trials over, 1 diverged; 160 of 300 epochs`.
-pub fn sweep_text(status: &v1::SweepStatus) -> String {
-    let trials = status.trials.unwrap_or_default();
-    let over = trials.succeeded + trials.diverged + trials.failed + trials.cancelled;
-    let total = over + trials.pending + trials.leased + trials.running + trials.backoff + trials.suspect;
-    let mut text = format!(
-        "{} {}: {over} of {total} trials over",
-        status.name,
-        state_name(status.state)
-    );
-    for (count, fate) in [
-        (trials.diverged, "diverged"),
-        (trials.failed, "failed"),
-        (trials.cancelled, "cancelled"),
-    ] {
-        if count > 0 {
-            text += &format!(", {count} {fate}");
-        }
-    }
-    text + &format!("; {} of {} epochs", status.epochs, status.total_epochs)
-}
-
 /// The name of a sweep's state on the wire, such as `active`.
 pub fn state_name(state: i32) -> &'static str {
     match v1::SweepState::try_from(state) {
@@ -177,40 +127,6 @@ pub fn state_name(state: i32) -> &'static str {
         Ok(v1::SweepState::Cancelled) => "cancelled",
         Ok(v1::SweepState::Unspecified) | Err(_) => "unknown",
     }
-}
-
-/// The test error if there is one, else whatever comes first.
-fn figures(metrics: &[Metric], statistics: &[Statistics]) -> String {
-    let at = metrics
-        .iter()
-        .position(|&metric| metric == Metric::TestError)
-        .unwrap_or(0);
-    match (metrics.get(at), statistics.get(at)) {
-        (Some(&metric), Some(statistics)) => {
-            let figure = words::mean_and_half_width(statistics, words::unit(metric), 1);
-            format!("{} {figure}", words::metric(metric))
-        }
-        _ => "no metrics".to_owned(),
-    }
-}
-
-fn fates(n: u32, counts: &Counts) -> String {
-    let total = counts.total();
-    let of = if u64::from(n) == total {
-        String::new()
-    } else {
-        format!(" of {total}")
-    };
-    let fates = [
-        (counts.diverged, "diverged"),
-        (counts.failed, "failed"),
-        (counts.cancelled, "cancelled"),
-        (counts.leased + counts.running + counts.suspect, "running"),
-        (counts.pending + counts.backoff, "waiting"),
-    ];
-    let fates = fates.iter().filter(|(count, _)| *count > 0);
-    let fates: String = fates.map(|(count, fate)| format!(", {count} {fate}")).collect();
-    format!("(n = {n}{of}{fates})")
 }
 
 /// What is written here holds only text, numbers and maps with text for keys, none of which JSON refuses.
@@ -412,8 +328,8 @@ struct TrialLine<'a> {
 mod tests {
     use tenfold_types::{Setting, Value};
 
-    use super::super::samples::{curve, group, result};
     use super::*;
+    use crate::report::samples::{curve, group, result};
 
     fn values() -> Vec<(Setting, Value)> {
         vec![
@@ -463,10 +379,6 @@ mod tests {
         assert!(lines[0].ends_with(
             r#""epoch":null,"n":0,"repetitions":3,"missing":{"diverged":2,"failed":1},"metrics":{}}"#
         ));
-        assert_eq!(
-            complete_text(&none),
-            "perceptron-100 sharing=on aux=off  no result  (n = 0 of 3, 2 diverged, 1 failed)"
-        );
     }
 
     #[test]
@@ -482,20 +394,6 @@ mod tests {
         assert!(
             line.contains(r#""epoch":1,"n":3,"repetitions":10,"missing":{"pending":6,"running":1},"#),
             "{line}"
-        );
-    }
-
-    #[test]
-    fn text_fits_a_line() {
-        let mut sample = sample();
-        assert_eq!(
-            complete_text(&sample),
-            "perceptron-100 sharing=on aux=off  epoch 2/2  test error 14.0 % ± 2.5  (n = 3)"
-        );
-        sample.group.counts.pending = 7;
-        assert_eq!(
-            progress_text(&sample.group, 2, 25, &sample.metrics, &sample.epochs[1]),
-            "perceptron-100 sharing=on aux=off  epoch 2/25  test error 14.0 % ± 2.5  (n = 3 of 10, 7 waiting)"
         );
     }
 
@@ -518,16 +416,12 @@ mod tests {
             epochs: 160,
             total_epochs: 300,
         };
-        let line = lines(&Event::Sweep(Box::new(status.clone()))).concat();
+        let line = lines(&Event::Sweep(Box::new(status))).concat();
         assert!(
             line.starts_with(r#"{"v":1,"kind":"sweep","sweep":"abababababababababababababababab","name":"quickstart","state":"active","points":4,"repetitions":3,"trials":{"pending":5,"#),
             "{line}"
         );
         assert!(!line.contains("77"));
-        assert_eq!(
-            sweep_text(&status),
-            "quickstart active: 7 of 12 trials over, 1 diverged; 160 of 300 epochs"
-        );
     }
 
     #[test]
