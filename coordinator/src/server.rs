@@ -29,8 +29,8 @@ pub struct ServerConfig {
     pub store: String,
     /// The folder that results logs go to, as `RESULTS/<sweep>/aggregate.jsonl`.
     pub results: PathBuf,
-    /// How long a lease lives without a heartbeat.
-    pub lease_term: Duration,
+    /// How long leases live, and how failures are answered.
+    pub settings: Settings,
 }
 
 /// Why a server cannot start or had to stop.
@@ -82,14 +82,7 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let readers = Readers::open(store.as_ref())?;
-        let term = config.lease_term.as_millis() as u64;
-        let turn = turn::start(
-            store,
-            Settings {
-                lease_term: term,
-                ..Settings::default()
-            },
-        )?;
+        let turn = turn::start(store, config.settings)?;
         let (stop, shutdown) = shutdown::channel();
         let service = Service {
             turn: turn.handle(),

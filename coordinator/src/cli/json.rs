@@ -92,30 +92,6 @@ pub(crate) fn attempt(attempt: &v1::Attempt) -> Value {
     object("attempt", fields)
 }
 
-pub(crate) fn epochs(progress: &v1::TrialProgress, cursor: u64) -> Vec<Value> {
-    let Some(block) = &progress.block else { return Vec::new() };
-    let line = |epoch: u32| {
-        let metrics: Map<String, Value> = progress
-            .metrics
-            .iter()
-            .enumerate()
-            .filter_map(|(metric, name)| {
-                let value = block.columns.get(metric * block.epochs as usize + epoch as usize)?;
-                Some((name.clone(), json!(value)))
-            })
-            .collect();
-        let fields = json!({
-            "cursor": cursor,
-            "trial": format::key(progress.trial),
-            "attempt": progress.attempt,
-            "epoch": block.first + epoch,
-            "metrics": metrics,
-        });
-        object("trial-epoch", fields)
-    };
-    (0..block.epochs).map(line).collect()
-}
-
 pub(crate) fn worker(worker: &v1::Worker) -> Value {
     let fields = json!({
         "id": format::hex(&worker.worker),

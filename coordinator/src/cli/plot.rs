@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tenfold::report::figure::{self, Options};
+use tenfold::report::figure::{CurvesOptions, curves_figure, png};
 use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
 
@@ -38,11 +38,15 @@ impl Plot {
         let shown = client.control.clone().show(v1::ShowRequest { selector: self.selector }).await;
         let status = client.answer(shown)?.status.unwrap_or_default();
         let groups = results::groups(&client, &format::hex(&status.sweep), self.by).await?;
-        let options = Options { title: self.title.unwrap_or(status.name), metric };
+        let title = self.title.unwrap_or(status.name);
+        let options = CurvesOptions { title, metrics: metric.into_iter().collect() };
         write_file(&self.output, &kind.draw(&groups, &options)?)?;
         format::print(&format!("wrote {}\n", self.output.display()))
     }
 }
+
+/// Pixels across a PNG: sharp on paper at the width of a page.
+const PNG_WIDTH: u32 = 2000;
 
 /// What a figure is written as.
 #[derive(Clone, Copy)]
@@ -60,12 +64,11 @@ impl Kind {
         }
     }
 
-    pub(crate) fn draw(self, groups: &[GroupResult], options: &Options) -> Result<Vec<u8>, Failure> {
-        let refused = |error: figure::FigureError| Failure::Refused(error.to_string());
-        let svg = figure::curves(groups, options).map_err(refused)?.svg();
+    pub(crate) fn draw(self, groups: &[GroupResult], options: &CurvesOptions) -> Result<Vec<u8>, Failure> {
+        let svg = curves_figure(groups, options).svg();
         match self {
             Self::Svg => Ok(svg.into_bytes()),
-            Self::Png => figure::png(&svg).map_err(refused),
+            Self::Png => png(&svg, PNG_WIDTH).map_err(|error| Failure::Refused(error.to_string())),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `tenfold results`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tenfold::report::export::{self, TrialCurveRow};
-use tenfold::report::table;
+use tenfold::report::raw::{self, Provenance, TrialCurveRow};
+use tenfold::report::{export, table};
 use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
 use tenfold_types::{Curve, TrialKey};
@@ -49,26 +50,28 @@ impl Results {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let wanted = if common.json { Format::Jsonl } else { self.format };
         let client = common.client().await?;
-        let text = if self.raw {
+        let mut text = Vec::new();
+        if self.raw {
             let curves = curves(&client, &self.selector, self.provenance).await?;
             match wanted {
                 Format::Table if self.output.is_none() => {
                     return Err(Failure::Usage("single curves come as --format csv or jsonl".to_owned()));
                 }
-                Format::Table | Format::Csv => export::curves_csv(&curves, self.provenance),
-                Format::Jsonl => export::curves_jsonl(&curves, self.provenance),
+                Format::Table | Format::Csv => raw::csv(&curves, &mut text),
+                Format::Jsonl => raw::jsonl(&curves, &mut text),
             }
         } else {
             let groups = groups(&client, &self.selector, self.by).await?;
             match wanted {
-                Format::Table => table::final_table(&groups),
-                Format::Csv => export::csv(&groups),
-                Format::Jsonl => export::jsonl(&groups),
+                Format::Table => text.write_all(table::final_table(&groups).as_bytes()),
+                Format::Csv => export::csv(&groups, &mut text),
+                Format::Jsonl => export::jsonl(&groups, &mut text),
             }
-        };
+        }
+        .map_err(|error| Failure::Refused(error.to_string()))?;
         match self.output {
-            Some(path) => write_file(&path, text.as_bytes()),
-            None => format::print(&text),
+            Some(path) => write_file(&path, &text),
+            None => format::print_bytes(&text),
         }
     }
 }
@@ -93,14 +96,17 @@ pub(crate) async fn curves(
 
 fn row(curve: v1::TrialCurve) -> Result<TrialCurveRow, Failure> {
     let state = format::trial_state(curve.state());
+    let key = curve.trial.map_or(TrialKey::FIRST, TrialKey::from);
     let epochs = curve.epochs as usize;
     let columns = curve.columns.chunks(epochs.max(1)).map(<[f32]>::to_vec).collect();
     Ok(TrialCurveRow {
-        key: curve.trial.map_or(TrialKey::FIRST, TrialKey::from),
+        key,
         values: wire::assignments(curve.point)?,
-        state,
+        state: state.to_owned(),
         curve: Curve { metrics: wire::metrics(&curve.metrics)?, columns },
-        seconds: curve.seconds,
-        attempt: curve.attempt,
+        provenance: match curve.attempt {
+            Some(attempt) => Some(Provenance { attempt: wire::attempt(attempt, key)?, seconds: curve.seconds }),
+            None => None,
+        },
     })
 }

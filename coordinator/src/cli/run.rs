@@ -7,11 +7,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tenfold::report::export;
-use tenfold::report::figure::Options;
-use tenfold::report::table;
+use tenfold::report::figure::CurvesOptions;
+use tenfold::report::{export, raw, table};
 use tenfold::results::{LOG, sweep_folder};
 use tenfold::server::{Server, ServerConfig};
+use tenfold_core::Settings;
 use tenfold_proto::v1;
 use tokio::process::{Child, Command};
 
@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A worker that died so often within this run is not started again.
 const DEATHS: u32 = 5;
 /// A lost local worker shows soon: its machine is this one.
-const LEASE_TERM: Duration = Duration::from_secs(5);
+const LEASE_TERM: u64 = 5_000;
 /// Lines of a worker's log that are shown when it cannot go on.
 const LOG_LINES: usize = 12;
 
@@ -67,7 +67,7 @@ impl Run {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             store: self.store.clone().unwrap_or_else(|| format!("sqlite:{}/tenfold.sqlite", self.results.display())),
             results: self.results.clone(),
-            lease_term: LEASE_TERM,
+            settings: Settings { lease_term: LEASE_TERM, ..Settings::default() },
         };
         let mut server = Server::start(config).await?;
         let address = format!("http://{}", server.address());
@@ -175,11 +175,14 @@ impl Run {
     ) -> Result<(), Failure> {
         let groups = results::groups(client, selector, Vec::new()).await?;
         let curves = results::curves(client, selector, false).await?;
-        write_file(&folder.join("results.csv"), export::csv(&groups).as_bytes())?;
-        write_file(&folder.join("curves.csv"), export::curves_csv(&curves, false).as_bytes())?;
+        let (mut aggregated, mut single) = (Vec::new(), Vec::new());
+        let written = export::csv(&groups, &mut aggregated).and_then(|()| raw::csv(&curves, &mut single));
+        written.map_err(|error| Failure::Refused(error.to_string()))?;
+        write_file(&folder.join("results.csv"), &aggregated)?;
+        write_file(&folder.join("curves.csv"), &single)?;
         write_file(&folder.join("table.txt"), table::final_table(&groups).as_bytes())?;
         if !self.no_plot && groups.iter().any(|group| !group.epochs.is_empty()) {
-            let options = Options { title: status.name.clone(), metric: None };
+            let options = CurvesOptions { title: status.name.clone(), metrics: Vec::new() };
             let svg = Kind::Svg.draw(&groups, &options)?;
             write_file(&folder.join("figure.svg"), &svg)?;
             write_file(&folder.join("figure.png"), &Kind::Png.draw(&groups, &options)?)?;
@@ -263,8 +266,8 @@ async fn seconds_since(client: &Client, selector: &str, began: Instant) -> Resul
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let since = now.saturating_sub(began.elapsed()).as_millis() as u64;
     let curves = results::curves(client, selector, true).await?;
-    let ours = curves.iter().filter(|curve| curve.attempt.as_ref().is_some_and(|attempt| attempt.started_at_ms >= since));
-    Ok(ours.flat_map(|curve| &curve.seconds).map(|&seconds| f64::from(seconds)).sum())
+    let ours = curves.iter().filter_map(|curve| curve.provenance.as_ref()).filter(|p| p.attempt.started_at >= since);
+    Ok(ours.flat_map(|provenance| &provenance.seconds).map(|&seconds| f64::from(seconds)).sum())
 }
 
 /// The worker of this machine, started again when it dies.

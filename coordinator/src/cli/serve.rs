@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use tenfold::server::{Server, ServerConfig};
+use tenfold_core::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Failure;
@@ -25,6 +25,9 @@ pub(crate) struct Serve {
     /// A worker not heard of for so many seconds loses its trials
     #[arg(long, default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     lease_term: u64,
+    /// A trial that failed waits so many seconds, doubled with each further failure
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=360))]
+    backoff: u64,
 }
 
 impl Serve {
@@ -33,7 +36,11 @@ impl Serve {
             listen: self.listen,
             store: self.store,
             results: self.results,
-            lease_term: Duration::from_secs(self.lease_term),
+            settings: Settings {
+                lease_term: self.lease_term * 1000,
+                backoff_base: self.backoff * 1000,
+                ..Settings::default()
+            },
         };
         let mut server = Server::start(config).await?;
         format::print(&format!("serving on http://{}\n", server.address()))?;

@@ -92,7 +92,7 @@ async fn read(
         if closes {
             let mut text = String::new();
             for event in pass.drain(..) {
-                text.push_str(&lines(event, as_json, message.cursor)?);
+                text.push_str(&lines(event, as_json, message.cursor, status)?);
             }
             format::print(&text)?;
             request.since = message.cursor;
@@ -101,7 +101,12 @@ async fn read(
     Ok(())
 }
 
-fn lines(event: watch_response::Event, as_json: bool, cursor: u64) -> Result<String, Failure> {
+fn lines(
+    event: watch_response::Event,
+    as_json: bool,
+    cursor: u64,
+    status: &v1::SweepStatus,
+) -> Result<String, Failure> {
     use watch_response::Event as Wire;
     let event = match event {
         Wire::Progress(progress) => {
@@ -115,14 +120,10 @@ fn lines(event: watch_response::Event, as_json: bool, cursor: u64) -> Result<Str
         }
         Wire::Complete(result) => Event::Complete(wire::group_result(result)?),
         Wire::Sweep(status) => Event::Sweep(Box::new(status)),
-        Wire::Epochs(progress) if as_json => {
-            return Ok(json::epochs(&progress, cursor).iter().map(json::line).collect());
-        }
+        Wire::Epochs(progress) if as_json => return json_epochs(progress, cursor),
         Wire::Epochs(progress) => return Ok(epochs(&progress)),
         Wire::Trial(trial) if as_json => {
-            let mut object = json::trial(&trial);
-            object["cursor"] = cursor.into();
-            return Ok(json::line(&object));
+            return Ok(json::with_cursor(&json::trial(&trial).to_string(), cursor));
         }
         Wire::Trial(trial) => {
             let error = trial.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
@@ -133,7 +134,24 @@ fn lines(event: watch_response::Event, as_json: bool, cursor: u64) -> Result<Str
     if as_json {
         return Ok(log::lines(&event).iter().map(|line| json::with_cursor(line, cursor)).collect());
     }
-    Ok(log::text(&event).map_or_else(String::new, |line| format!("{line}\n")))
+    let line = match &event {
+        Event::Progress(progress) => {
+            let trials = status.points * u64::from(status.repetitions);
+            let epochs = u32::try_from(status.total_epochs / trials.max(1)).unwrap_or(u32::MAX);
+            log::progress_text(&progress.group, progress.epoch, epochs, &progress.metrics, &progress.statistics)
+        }
+        Event::Complete(result) => log::complete_text(result),
+        Event::Sweep(status) => log::sweep_text(status),
+        Event::Epochs(_) | Event::Trial(_) => return Ok(String::new()),
+    };
+    Ok(format!("{line}\n"))
+}
+
+fn json_epochs(progress: v1::TrialProgress, cursor: u64) -> Result<String, Failure> {
+    let metrics = wire::metrics(&progress.metrics)?;
+    let (Some(key), Some(block)) = (progress.trial, progress.block) else { return Ok(String::new()) };
+    let lines = log::trial_epochs(key.into(), progress.attempt, &metrics, &block.into());
+    Ok(lines.iter().map(|line| json::with_cursor(line, cursor)).collect())
 }
 
 /// A line an epoch: `0.12.3  epoch 7  train_error 0.12  …`.

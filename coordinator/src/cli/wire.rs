@@ -1,8 +1,9 @@
 //! Messages of the coordinator, as what the reports are made of.
 
 use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
+use tenfold_core::record::AttemptRow;
 use tenfold_proto::{convert, v1};
-use tenfold_types::{Metric, Setting, SweepId, Value};
+use tenfold_types::{Fence, Metric, Setting, SweepId, TrialId, TrialKey, Value};
 
 use super::exit::Failure;
 
@@ -10,9 +11,6 @@ fn odd(what: impl std::fmt::Display) -> Failure {
     Failure::Refused(format!("the coordinator said something that this version does not understand: {what}"))
 }
 
-pub(crate) fn sweep_id(bytes: &[u8]) -> Result<SweepId, Failure> {
-    convert::sweep_id(bytes).map_err(odd)
-}
 
 pub(crate) fn assignments(assignments: Vec<v1::Assignment>) -> Result<Vec<(Setting, Value)>, Failure> {
     let assignment = |assignment| {
@@ -71,4 +69,24 @@ pub(crate) fn group_result(result: v1::GroupResult) -> Result<GroupResult, Failu
     }
     let epochs = all.chunks(metrics.len().max(1)).map(<[Statistics]>::to_vec).collect();
     Ok(GroupResult { group: group(result.group)?, metrics, epochs })
+}
+
+/// The message does not say of which sweep it is, and nothing that is made of it does.
+pub(crate) fn attempt(attempt: v1::Attempt, key: TrialKey) -> Result<AttemptRow, Failure> {
+    Ok(AttemptRow {
+        trial: TrialId { sweep: SweepId([0; 16]), key },
+        number: attempt.number,
+        fence: Fence(attempt.fence),
+        worker: convert::worker_id(&attempt.worker).map_err(odd)?,
+        host: attempt.host,
+        device: attempt.device,
+        threads: attempt.threads,
+        version: attempt.version,
+        libtorch: attempt.libtorch,
+        started_at: attempt.started_at_ms,
+        ended_at: attempt.ended_at_ms,
+        ended: attempt.ended,
+        error: attempt.error,
+        stderr: attempt.stderr,
+    })
 }

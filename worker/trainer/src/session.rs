@@ -100,6 +100,7 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
             let (device, of_record) = device::start(wanted, threads).map_err(|error| error.to_string())?;
             Ok((mnist, device, of_record))
         });
+    shared.outstanding.fetch_sub(1, Ordering::SeqCst);
     let (mnist, device, of_record) = match ready {
         Ok(ready) => ready,
         Err(error) => {
@@ -108,7 +109,6 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
         }
     };
     tracing::debug!("ready on {of_record:?}");
-    shared.outstanding.fetch_sub(1, Ordering::SeqCst);
     shared.send(&FromTrainer::Hello {
         protocol: PROTOCOL,
         device: of_record,
@@ -172,7 +172,7 @@ fn train_pack(pack: &Pack, mnist: &Mnist, device: tch::Device, shared: &Shared) 
         if shared.is_cancelled(pack.number, trial) {
             continue;
         }
-        let mut reporter = Reporter::new(shared, pack.number, trial, spec.metrics().len());
+        let mut reporter = Reporter::new(shared, pack.number, trial);
         let end = catch_unwind(AssertUnwindSafe(|| train(spec, mnist, device, &mut reporter)));
         if let Some(error) = reporter.error.take() {
             return Err(error);
@@ -211,6 +211,7 @@ struct Reporter<'a> {
     shared: &'a Shared,
     pack: u64,
     trial: u32,
+    /// Values of an epoch.
     metrics: usize,
     handed_over: u32,
     handed_over_at: Instant,
@@ -221,12 +222,12 @@ struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    fn new(shared: &'a Shared, pack: u64, trial: u32, metrics: usize) -> Self {
+    fn new(shared: &'a Shared, pack: u64, trial: u32) -> Self {
         Self {
             shared,
             pack,
             trial,
-            metrics,
+            metrics: 0,
             handed_over: 0,
             handed_over_at: Instant::now(),
             rows: Vec::new(),
@@ -268,6 +269,7 @@ impl Follower for Reporter<'_> {
     }
 
     fn epoch(&mut self, values: &[f32], seconds: f32) -> bool {
+        self.metrics = values.len();
         self.rows.extend_from_slice(values);
         self.seconds.push(seconds);
         if self.handed_over_at.elapsed() >= BLOCK_TIME {

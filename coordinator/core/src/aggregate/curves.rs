@@ -1,0 +1,124 @@
+//! Aggregated curves: statistics at each epoch over the curves of a group.
+
+use tenfold_types::{Curve, Metric};
+
+use super::Statistics;
+
+/// The metrics that all curves have, and for each epoch, 1 first, the statistics of each of them.
+///
+/// Curves come in the order of points and repetitions. All of them count at every epoch: should one be shorter, which
+/// no curve of a succeeded trial is, the result ends with it. Nothing of no curves.
+pub fn aggregate(curves: &[&Curve]) -> (Vec<Metric>, Vec<Vec<Statistics>>) {
+    let metrics = common(curves);
+    let columns = columns(curves, &metrics);
+    let epochs = curves.iter().map(|curve| curve.epochs()).min().unwrap_or(0);
+    let epochs = (1..=epochs).map(|epoch| at(&columns, epoch)).collect();
+    (metrics, epochs)
+}
+
+/// The newest epoch that every begun curve has reached, the metrics that they all have, and the statistics of each there.
+///
+/// So a line of progress speaks of all trials that have begun. Those without an epoch yet are left aside; nothing before
+/// the first epoch of any.
+pub fn newest(curves: &[&Curve]) -> Option<(u32, Vec<Metric>, Vec<Statistics>)> {
+    let begun: Vec<&Curve> = curves
+        .iter()
+        .copied()
+        .filter(|curve| curve.epochs() > 0)
+        .collect();
+    let epoch = begun.iter().map(|curve| curve.epochs()).min()?;
+    let metrics = common(&begun);
+    let statistics = at(&columns(&begun, &metrics), epoch);
+    Some((epoch, metrics, statistics))
+}
+
+/// The metrics that all curves have, in the order of the first.
+fn common(curves: &[&Curve]) -> Vec<Metric> {
+    let Some((first, others)) = curves.split_first() else {
+        return Vec::new();
+    };
+    let everywhere = |metric: &Metric| others.iter().all(|curve| curve.column(*metric).is_some());
+    first.metrics.iter().copied().filter(everywhere).collect()
+}
+
+/// For each metric the columns of all curves.
+fn columns<'a>(curves: &[&'a Curve], metrics: &[Metric]) -> Vec<Vec<&'a [f32]>> {
+    let of = |metric: &Metric| curves.iter().filter_map(|curve| curve.column(*metric)).collect();
+    metrics.iter().map(of).collect()
+}
+
+/// For each metric the statistics over the columns that reach the epoch, which at least one does.
+fn at(columns: &[Vec<&[f32]>], epoch: u32) -> Vec<Statistics> {
+    let value = |column: &&[f32]| column.get(epoch as usize - 1).map(|&value| f64::from(value));
+    let statistics = |columns: &Vec<&[f32]>| {
+        let values: Vec<f64> = columns.iter().filter_map(value).collect();
+        Statistics::of(&values)
+    };
+    columns.iter().filter_map(statistics).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METRICS: [Metric; 2] = [Metric::TrainError, Metric::TestError];
+
+    fn curve(train: &[f32], test: &[f32]) -> Curve {
+        Curve {
+            metrics: METRICS.to_vec(),
+            columns: vec![train.to_vec(), test.to_vec()],
+        }
+    }
+
+    #[test]
+    fn every_epoch_has_the_statistics_of_every_metric() {
+        let (a, b) = (
+            curve(&[0.5, 0.25], &[0.5, 0.5]),
+            curve(&[0.5, 0.75], &[0.25, 0.0]),
+        );
+        let (metrics, epochs) = aggregate(&[&a, &b]);
+        assert_eq!(metrics, METRICS);
+        let means: Vec<Vec<f64>> = epochs
+            .iter()
+            .map(|row| row.iter().map(|statistics| statistics.mean).collect())
+            .collect();
+        assert_eq!(means, [[0.5, 0.375], [0.5, 0.25]]);
+        assert!(epochs.iter().flatten().all(|statistics| statistics.n == 2));
+        assert_eq!(epochs[0][0].standard_deviation, Some(0.0));
+    }
+
+    #[test]
+    fn only_metrics_of_all_curves_are_aggregated() {
+        let a = curve(&[0.5], &[0.25]);
+        let b = Curve {
+            metrics: vec![Metric::TestLoss, Metric::TestError],
+            columns: vec![vec![1.0], vec![0.75]],
+        };
+        let (metrics, epochs) = aggregate(&[&a, &b]);
+        assert_eq!(metrics, [Metric::TestError]);
+        assert_eq!(epochs[0][0].mean, 0.5);
+    }
+
+    #[test]
+    fn no_curves_give_nothing() {
+        assert_eq!(aggregate(&[]), (vec![], vec![]));
+        assert_eq!(newest(&[]), None);
+        let empty = Curve::new(METRICS.to_vec());
+        assert_eq!(aggregate(&[&empty]).1.len(), 0);
+        assert_eq!(newest(&[&empty]), None);
+    }
+
+    #[test]
+    fn the_newest_epoch_is_one_that_all_begun_have_reached() {
+        let long = curve(&[1.0, 0.25, 0.125], &[0.0; 3]);
+        let short = curve(&[0.5, 0.75], &[0.0; 2]);
+        let empty = Curve::new(METRICS.to_vec());
+        let look = |curves: &[&Curve]| {
+            let (epoch, metrics, statistics) = newest(curves).unwrap();
+            assert_eq!(metrics, METRICS);
+            (epoch, statistics[0].n, statistics[0].mean)
+        };
+        assert_eq!(look(&[&long, &empty]), (3, 1, 0.125));
+        assert_eq!(look(&[&long, &empty, &short]), (2, 2, 0.5));
+    }
+}

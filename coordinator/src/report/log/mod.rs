@@ -1,0 +1,453 @@
+//! Lines about a sweep as it runs: JSON for the results log and for `tail --json`, plain text for terminals.
+//!
+//! Each JSON object has `v` and `kind`. `progress`: a group that is not complete, at its newest epoch, over running
+//! trials too: provisional. `epoch`: one epoch of a complete group. `sweep`: where the sweep stands. `trial_epoch` and
+//! `trial`: single trials, for those who ask for them. Numbers have at most seven significant digits.
+
+mod text;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics, significant};
+use tenfold_proto::v1;
+use tenfold_types::{Block, Metric, SweepId, TrialKey};
+
+use super::JSON_VERSION;
+use super::export::Axes;
+use crate::watch::Event;
+
+pub use text::{complete_text, progress_text, sweep_text};
+
+/// The lines of the results log for an event: one for progress and for a sweep, one for each epoch of a complete group.
+/// Events about single trials have none.
+pub fn lines(event: &Event) -> Vec<String> {
+    match event {
+        Event::Progress(seen) => vec![progress(&seen.group, seen.epoch, &seen.metrics, &seen.statistics)],
+        Event::Complete(result) => complete(result),
+        Event::Sweep(status) => vec![sweep(status)],
+        Event::Epochs(_) | Event::Trial(_) => Vec::new(),
+    }
+}
+
+/// A group's newest epoch as JSON, with the statistics of each metric.
+pub fn progress(group: &Group, epoch: u32, metrics: &[Metric], statistics: &[Statistics]) -> String {
+    json(&GroupLine::new(
+        "progress",
+        group,
+        Some(epoch),
+        metrics,
+        statistics,
+    ))
+}
+
+/// A complete group as JSON, a line for each epoch. A group without a succeeded trial has one line without epoch.
+pub fn complete(result: &GroupResult) -> Vec<String> {
+    let line = |epoch, statistics: &[Statistics]| {
+        json(&GroupLine::new(
+            "epoch",
+            &result.group,
+            epoch,
+            &result.metrics,
+            statistics,
+        ))
+    };
+    if result.epochs.is_empty() {
+        return vec![line(None, &[])];
+    }
+    (1..)
+        .zip(&result.epochs)
+        .map(|(epoch, row)| line(Some(epoch), row))
+        .collect()
+}
+
+/// Where a sweep stands, as JSON; without times, which are no result.
+pub fn sweep(status: &v1::SweepStatus) -> String {
+    let trials = status.trials.unwrap_or_default();
+    json(&SweepLine {
+        v: JSON_VERSION,
+        kind: "sweep",
+        sweep: SweepId::from_bytes(&status.sweep).map_or(String::new(), |id| id.to_string()),
+        name: &status.name,
+        state: state_name(status.state),
+        points: status.points,
+        repetitions: status.repetitions,
+        trials: TrialsLine::of(&trials),
+        epochs: status.epochs,
+        total_epochs: status.total_epochs,
+    })
+}
+
+/// Epochs of one trial as JSON, a line for each.
+pub fn trial_epochs(key: TrialKey, attempt: u32, metrics: &[Metric], block: &Block) -> Vec<String> {
+    if !block.is_well_formed(metrics.len()) {
+        return Vec::new();
+    }
+    let line = |epoch| {
+        json(&TrialEpochLine {
+            v: JSON_VERSION,
+            kind: "trial_epoch",
+            stage: key.stage,
+            point: key.index,
+            repetition: key.repetition,
+            attempt,
+            epoch,
+            metrics: Values {
+                metrics,
+                block,
+                epoch,
+            },
+        })
+    };
+    (block.first..=block.last()).map(line).collect()
+}
+
+/// A trial's change of state as JSON.
+pub fn trial(key: TrialKey, state: &str, attempts: u32, epochs: u32, error: Option<&str>) -> String {
+    json(&TrialLine {
+        v: JSON_VERSION,
+        kind: "trial",
+        stage: key.stage,
+        point: key.index,
+        repetition: key.repetition,
+        state,
+        attempts,
+        epochs,
+        error,
+    })
+}
+
+/// The name of a sweep's state on the wire, such as `active`.
+pub fn state_name(state: i32) -> &'static str {
+    match v1::SweepState::try_from(state) {
+        Ok(v1::SweepState::Active) => "active",
+        Ok(v1::SweepState::Paused) => "paused",
+        Ok(v1::SweepState::Stopping) => "stopping",
+        Ok(v1::SweepState::Complete) => "complete",
+        Ok(v1::SweepState::Failed) => "failed",
+        Ok(v1::SweepState::Cancelled) => "cancelled",
+        Ok(v1::SweepState::Unspecified) | Err(_) => "unknown",
+    }
+}
+
+/// What is written here holds only text, numbers and maps with text for keys, none of which JSON refuses.
+fn json(line: &impl Serialize) -> String {
+    serde_json::to_string(line).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct GroupLine<'a> {
+    v: u32,
+    kind: &'static str,
+    stage: u32,
+    point: u64,
+    axes: Axes<'a>,
+    epoch: Option<u32>,
+    n: u32,
+    repetitions: u64,
+    missing: Missing<'a>,
+    metrics: ByMetric<'a>,
+}
+
+impl<'a> GroupLine<'a> {
+    fn new(
+        kind: &'static str,
+        group: &'a Group,
+        epoch: Option<u32>,
+        metrics: &'a [Metric],
+        statistics: &'a [Statistics],
+    ) -> Self {
+        Self {
+            v: JSON_VERSION,
+            kind,
+            stage: group.stage,
+            point: group.index,
+            axes: Axes(&group.values),
+            epoch,
+            n: statistics.first().map_or(0, |statistics| statistics.n),
+            repetitions: group.counts.total(),
+            missing: Missing(&group.counts),
+            metrics: ByMetric(metrics, statistics),
+        }
+    }
+}
+
+/// How many trials are in which state; those that succeeded, and states without trials, are left out.
+struct Missing<'a>(&'a Counts);
+
+impl Serialize for Missing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let states = [
+            ("pending", self.0.pending),
+            ("leased", self.0.leased),
+            ("running", self.0.running),
+            ("backoff", self.0.backoff),
+            ("suspect", self.0.suspect),
+            ("diverged", self.0.diverged),
+            ("failed", self.0.failed),
+            ("cancelled", self.0.cancelled),
+        ];
+        serializer.collect_map(states.iter().filter(|(_, count)| *count > 0).copied())
+    }
+}
+
+struct ByMetric<'a>(&'a [Metric], &'a [Statistics]);
+
+impl Serialize for ByMetric<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (metric, statistics) in self.0.iter().zip(self.1) {
+            map.serialize_entry(&metric.to_string(), &StatisticsLine::of(statistics))?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct StatisticsLine {
+    mean: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standard_deviation: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standard_error: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ci95: Option<[f64; 2]>,
+    min: f64,
+    median: f64,
+    max: f64,
+}
+
+impl StatisticsLine {
+    fn of(statistics: &Statistics) -> Self {
+        Self {
+            mean: significant(statistics.mean),
+            standard_deviation: statistics.standard_deviation.map(significant),
+            standard_error: statistics.standard_error.map(significant),
+            ci95: statistics.ci95.map(|(low, high)| [low, high].map(significant)),
+            min: significant(statistics.min),
+            median: significant(statistics.median),
+            max: significant(statistics.max),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SweepLine<'a> {
+    v: u32,
+    kind: &'static str,
+    sweep: String,
+    name: &'a str,
+    state: &'static str,
+    points: u64,
+    repetitions: u32,
+    trials: TrialsLine,
+    epochs: u64,
+    total_epochs: u64,
+}
+
+#[derive(Serialize)]
+struct TrialsLine {
+    pending: u64,
+    leased: u64,
+    running: u64,
+    backoff: u64,
+    suspect: u64,
+    succeeded: u64,
+    diverged: u64,
+    failed: u64,
+    cancelled: u64,
+}
+
+impl TrialsLine {
+    fn of(trials: &v1::TrialCounts) -> Self {
+        let v1::TrialCounts {
+            pending,
+            leased,
+            running,
+            backoff,
+            suspect,
+            succeeded,
+            diverged,
+            failed,
+            cancelled,
+        } = *trials;
+        Self {
+            pending,
+            leased,
+            running,
+            backoff,
+            suspect,
+            succeeded,
+            diverged,
+            failed,
+            cancelled,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TrialEpochLine<'a> {
+    v: u32,
+    kind: &'static str,
+    stage: u32,
+    point: u64,
+    repetition: u32,
+    attempt: u32,
+    epoch: u32,
+    metrics: Values<'a>,
+}
+
+/// The values of one epoch of a block, float32 all the way to the text.
+struct Values<'a> {
+    metrics: &'a [Metric],
+    block: &'a Block,
+    epoch: u32,
+}
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = |(at, metric): (usize, &Metric)| (metric.to_string(), self.block.value(at, self.epoch));
+        serializer.collect_map(self.metrics.iter().enumerate().map(value))
+    }
+}
+
+#[derive(Serialize)]
+struct TrialLine<'a> {
+    v: u32,
+    kind: &'static str,
+    stage: u32,
+    point: u64,
+    repetition: u32,
+    state: &'a str,
+    attempts: u32,
+    epochs: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use tenfold_types::{Setting, Value};
+
+    use super::*;
+    use crate::report::samples::{curve, group, result};
+
+    fn values() -> Vec<(Setting, Value)> {
+        vec![
+            (Setting::Architecture, Value::Text("perceptron-100".to_owned())),
+            (Setting::WeightSharing, Value::Bool(true)),
+            (Setting::AuxiliaryLoss, Value::Bool(false)),
+        ]
+    }
+
+    fn sample() -> GroupResult {
+        let curves = [0.13, 0.14, 0.15].map(|end| curve(&[0.25, 0.125], &[0.25, end]));
+        result(group(2, values(), 3), &curves)
+    }
+
+    #[test]
+    fn a_complete_group_is_a_line_an_epoch() {
+        let lines = lines(&Event::Complete(sample()));
+        assert_eq!(lines.len(), 2);
+        assert_eq!(
+            lines[0],
+            concat!(
+                r#"{"v":1,"kind":"epoch","stage":0,"point":2,"#,
+                r#""axes":{"architecture":"perceptron-100","weight_sharing":true,"auxiliary_loss":false},"#,
+                r#""epoch":1,"n":3,"repetitions":3,"missing":{},"metrics":{"#,
+                r#""train_error":{"mean":0.25,"standard_deviation":0.0,"standard_error":0.0,"ci95":[0.25,0.25],"min":0.25,"median":0.25,"max":0.25},"#,
+                r#""test_error":{"mean":0.25,"standard_deviation":0.0,"standard_error":0.0,"ci95":[0.25,0.25],"min":0.25,"median":0.25,"max":0.25}}}"#,
+            )
+        );
+        assert!(
+            lines[1].contains(r#""test_error":{"mean":0.14,"standard_deviation":0.01000001,"#),
+            "{}",
+            lines[1]
+        );
+    }
+
+    #[test]
+    fn a_group_without_a_result_is_not_dropped() {
+        let mut none = group(2, values(), 0);
+        none.counts = Counts {
+            diverged: 2,
+            failed: 1,
+            ..Counts::default()
+        };
+        let none = result(none, &[]);
+        let lines = complete(&none);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].ends_with(
+            r#""epoch":null,"n":0,"repetitions":3,"missing":{"diverged":2,"failed":1},"metrics":{}}"#
+        ));
+    }
+
+    #[test]
+    fn progress_says_what_is_missing() {
+        let mut sample = sample();
+        sample.group.counts.running = 1;
+        sample.group.counts.pending = 6;
+        let line = progress(&sample.group, 1, &sample.metrics, &sample.epochs[0]);
+        assert!(
+            line.starts_with(r#"{"v":1,"kind":"progress","stage":0,"point":2,"axes":{"#),
+            "{line}"
+        );
+        assert!(
+            line.contains(r#""epoch":1,"n":3,"repetitions":10,"missing":{"pending":6,"running":1},"#),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_sweep_is_a_line_without_times() {
+        let status = v1::SweepStatus {
+            sweep: vec![0xab; 16],
+            name: "quickstart".to_owned(),
+            state: v1::SweepState::Active.into(),
+            trials: Some(v1::TrialCounts {
+                succeeded: 6,
+                diverged: 1,
+                pending: 5,
+                ..Default::default()
+            }),
+            points: 4,
+            repetitions: 3,
+            submitted_at_ms: 77,
+            finished_at_ms: None,
+            epochs: 160,
+            total_epochs: 300,
+        };
+        let line = lines(&Event::Sweep(Box::new(status))).concat();
+        assert!(
+            line.starts_with(r#"{"v":1,"kind":"sweep","sweep":"abababababababababababababababab","name":"quickstart","state":"active","points":4,"repetitions":3,"trials":{"pending":5,"#),
+            "{line}"
+        );
+        assert!(!line.contains("77"));
+    }
+
+    #[test]
+    fn single_trials_keep_float32() {
+        let key = TrialKey {
+            stage: 0,
+            repetition: 1,
+            index: 4,
+        };
+        let block = Block {
+            first: 3,
+            epochs: 2,
+            columns: vec![0.123, 0.1, 0.5, 0.25],
+            seconds: vec![0.1, 0.1],
+        };
+        assert_eq!(
+            trial_epochs(key, 2, &[Metric::TrainError, Metric::TestError], &block),
+            [
+                r#"{"v":1,"kind":"trial_epoch","stage":0,"point":4,"repetition":1,"attempt":2,"epoch":3,"metrics":{"train_error":0.123,"test_error":0.5}}"#,
+                r#"{"v":1,"kind":"trial_epoch","stage":0,"point":4,"repetition":1,"attempt":2,"epoch":4,"metrics":{"train_error":0.1,"test_error":0.25}}"#,
+            ]
+        );
+        assert!(trial_epochs(key, 2, &[Metric::TrainError], &block).is_empty());
+        assert_eq!(
+            trial(key, "failed", 3, 0, Some("no such device")),
+            r#"{"v":1,"kind":"trial","stage":0,"point":4,"repetition":1,"state":"failed","attempts":3,"epochs":0,"error":"no such device"}"#
+        );
+    }
+}

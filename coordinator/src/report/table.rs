@@ -1,0 +1,186 @@
+//! The table that a sweep ends with, for terminals.
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use tenfold_core::aggregate::{GroupResult, Statistics};
+use tenfold_types::Metric;
+
+use super::words::{self, Labels};
+
+/// One row per group, at its last epoch: the axes that vary, repetitions that count of all, test and train error and,
+/// where there is any, the digit errors, each as mean ± half the width of the 95 % t interval; and what became of the
+/// repetitions that do not count, if any. A caption says what the numbers are.
+pub fn final_table(results: &[GroupResult]) -> String {
+    if results.is_empty() {
+        return "There are no groups.\n".to_owned();
+    }
+    let labels = Labels::of(results.iter().map(|result| &result.group));
+    let metrics = metrics(results);
+    let missing = results
+        .iter()
+        .any(|result| !words::missing(&result.group.counts).is_empty());
+
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    let mut header: Vec<String> = labels
+        .varying
+        .iter()
+        .map(|&setting| words::setting(setting).to_owned())
+        .collect();
+    let texts = header.len();
+    header.push("n".to_owned());
+    header.extend(metrics.iter().map(|&metric| words::metric(metric)));
+    if missing {
+        header.push("missing".to_owned());
+    }
+    let right = |at: usize| (texts..texts + 1 + metrics.len()).contains(&at);
+    let cell = |(at, text): (usize, String)| {
+        Cell::new(text).set_alignment(if right(at) {
+            CellAlignment::Right
+        } else {
+            CellAlignment::Left
+        })
+    };
+    table.set_header(header.into_iter().enumerate().map(cell));
+    for (result, cells) in results.iter().zip(&labels.cells) {
+        let counts = &result.group.counts;
+        let mut row = cells.clone();
+        row.push(format!("{}/{}", counts.succeeded, counts.total()));
+        row.extend(metrics.iter().map(|&metric| last(result, metric)));
+        if missing {
+            row.push(words::missing(counts));
+        }
+        table.add_row(row.into_iter().enumerate().map(cell));
+    }
+    format!("{}\n{}\n", table.trim_fmt(), caption(results, &labels))
+}
+
+/// Errors first by what people look for; digit errors only where some group has them.
+fn metrics(results: &[GroupResult]) -> Vec<Metric> {
+    let mut metrics = vec![Metric::TestError, Metric::TrainError];
+    for &metric in results.iter().flat_map(|result| &result.metrics) {
+        if matches!(metric, Metric::TestDigitError(_)) && !metrics.contains(&metric) {
+            metrics.push(metric);
+        }
+    }
+    metrics[2..].sort_unstable();
+    metrics
+}
+
+fn last(result: &GroupResult, metric: Metric) -> String {
+    let statistics = || -> Option<&Statistics> {
+        let column = result.metrics.iter().position(|&m| m == metric)?;
+        result.epochs.last()?.get(column)
+    };
+    statistics().map_or("–".to_owned(), |s| {
+        words::mean_and_half_width(s, words::unit(metric), 2)
+    })
+}
+
+fn caption(results: &[GroupResult], labels: &Labels) -> String {
+    let lengths = || {
+        results
+            .iter()
+            .map(|result| result.epochs.len())
+            .filter(|&length| length > 0)
+    };
+    let when = match (lengths().min(), lengths().max()) {
+        (Some(least), Some(most)) if least == most => format!("After epoch {most}."),
+        (Some(_), Some(_)) => "After the last epoch of each group.".to_owned(),
+        _ => "No repetition has succeeded.".to_owned(),
+    };
+    let most = results
+        .iter()
+        .filter_map(|result| result.epochs.first()?.first())
+        .map(|s| s.n)
+        .max();
+    let what = match most {
+        None => "",
+        Some(1) => " One repetition each, so no interval.",
+        Some(_) => " Means over n repetitions; ± is half the width of the 95 % t interval.",
+    };
+    let common = match labels.common.as_str() {
+        "" => String::new(),
+        common => format!("Everywhere: {common}.\n"),
+    };
+    common + &when + what
+}
+
+#[cfg(test)]
+mod tests {
+    use tenfold_types::{Setting, Value};
+
+    use super::super::samples::{curve, group, result};
+    use super::*;
+
+    fn values(sharing: bool) -> Vec<(Setting, Value)> {
+        vec![
+            (Setting::Architecture, Value::Text("perceptron-100".to_owned())),
+            (Setting::WeightSharing, Value::Bool(sharing)),
+        ]
+    }
+
+    #[test]
+    fn a_row_a_group_with_the_axes_that_vary() {
+        let curves = [
+            curve(&[0.3, 0.01], &[0.3, 0.14]),
+            curve(&[0.3, 0.02], &[0.3, 0.16]),
+        ];
+        let results = [
+            result(group(0, values(false), 2), &curves),
+            result(group(1, values(true), 2), &curves),
+        ];
+        assert_eq!(
+            final_table(&results),
+            "\
+┌────────────────────────────────────────────────────────┐
+│ weight sharing     n        test error     train error │
+╞════════════════════════════════════════════════════════╡
+│ off              2/2   15.00 % ± 12.71   1.50 % ± 6.35 │
+│ on               2/2   15.00 % ± 12.71   1.50 % ± 6.35 │
+└────────────────────────────────────────────────────────┘
+Everywhere: perceptron-100.
+After epoch 2. Means over n repetitions; ± is half the width of the 95 % t interval.
+"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_has_a_column() {
+        let mut some = group(0, values(false), 1);
+        some.counts.diverged = 2;
+        let mut none = group(1, values(true), 0);
+        none.counts.failed = 1;
+        none.counts.pending = 2;
+        let table = final_table(&[result(some, &[curve(&[0.01], &[0.14])]), result(none, &[])]);
+        for text in [
+            "missing",
+            "1/3",
+            "14.00 %",
+            "2 diverged",
+            "0/3",
+            "–",
+            "1 failed, 2 unfinished",
+            "so no interval",
+        ] {
+            assert!(table.contains(text), "{text} in\n{table}");
+        }
+    }
+
+    #[test]
+    fn digit_errors_come_last_and_only_if_any() {
+        let mut with = curve(&[0.01], &[0.14]);
+        for sub_network in [0, 1] {
+            with.metrics.push(Metric::TestDigitError(sub_network));
+            with.columns.push(vec![0.08]);
+        }
+        let results = [
+            result(group(0, values(false), 1), &[curve(&[0.01], &[0.14])]),
+            result(group(1, values(true), 1), &[with]),
+        ];
+        let table = final_table(&results);
+        let at = |text| table.find(text).unwrap();
+        assert!(at("train error") < at("digit error 0") && at("digit error 0") < at("digit error 1"));
+        assert!(!final_table(&results[..1]).contains("digit"));
+        assert_eq!(final_table(&[]), "There are no groups.\n");
+    }
+}

@@ -1,0 +1,337 @@
+//! What people call settings, values, metrics and the fates of trials.
+
+use std::collections::HashSet;
+
+use tenfold_core::aggregate::{Counts, Group, Statistics};
+use tenfold_types::{Metric, Setting, Value};
+
+/// What a metric is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Shares, shown in percent.
+    Percent,
+    /// Plain numbers.
+    Plain,
+}
+
+/// What a metric is measured in.
+pub fn unit(metric: Metric) -> Unit {
+    match metric {
+        Metric::TrainError | Metric::TestError | Metric::TestDigitError(_) => Unit::Percent,
+        Metric::TrainLoss | Metric::TestLoss => Unit::Plain,
+    }
+}
+
+/// A metric in words, such as `test error`.
+pub fn metric(metric: Metric) -> String {
+    match metric {
+        Metric::TrainError => "train error".to_owned(),
+        Metric::TestError => "test error".to_owned(),
+        Metric::TrainLoss => "train loss".to_owned(),
+        Metric::TestLoss => "test loss".to_owned(),
+        Metric::TestDigitError(sub_network) => format!("digit error {sub_network}"),
+    }
+}
+
+/// A setting in words, such as `learning rate`.
+pub fn setting(setting: Setting) -> &'static str {
+    match setting {
+        Setting::Architecture => "architecture",
+        Setting::WeightSharing => "weight sharing",
+        Setting::AuxiliaryLoss => "auxiliary loss",
+        Setting::AuxWeight => "auxiliary weight",
+        Setting::Join => "join",
+        Setting::LearningRate => "learning rate",
+        Setting::BatchSize => "batch size",
+        Setting::Optimizer => "optimizer",
+        Setting::Loss => "loss",
+        Setting::Dropout => "dropout",
+    }
+}
+
+/// A setting in one short word, for lines of a log.
+fn short(setting: Setting) -> &'static str {
+    match setting {
+        Setting::Architecture => "architecture",
+        Setting::WeightSharing => "sharing",
+        Setting::AuxiliaryLoss => "aux",
+        Setting::AuxWeight => "aux-weight",
+        Setting::Join => "join",
+        Setting::LearningRate => "lr",
+        Setting::BatchSize => "batch",
+        Setting::Optimizer => "optimizer",
+        Setting::Loss => "loss",
+        Setting::Dropout => "dropout",
+    }
+}
+
+/// How exactly numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Digits {
+    /// Three significant ones.
+    Few,
+    /// All.
+    All,
+}
+
+fn value(setting: Setting, value: &Value, digits: Digits) -> String {
+    match value {
+        Value::Bool(true) => "on".to_owned(),
+        Value::Bool(false) => "off".to_owned(),
+        Value::Float(number) => {
+            let few = format!("{number:.2e}").parse().unwrap_or(*number);
+            let number = if digits == Digits::Few { few } else { *number };
+            // Rates are thought of in powers of ten.
+            if setting == Setting::LearningRate && number.abs() < 1.0 {
+                format!("{number:e}")
+            } else {
+                Value::Float(number).to_string()
+            }
+        }
+        Value::Int(_) | Value::Text(_) => value.to_string(),
+    }
+}
+
+/// A setting with its value, as a legend has it: `sharing on`, `learning rate 1e-3`, `perceptron-600`.
+fn phrase(of: Setting, to: &Value, digits: Digits) -> String {
+    let text = value(of, to, digits);
+    match of {
+        Setting::Architecture => text,
+        Setting::WeightSharing => format!("sharing {text}"),
+        _ => format!("{} {text}", setting(of)),
+    }
+}
+
+/// The values of a group in a line of a log: `perceptron-100 sharing=on lr=1e-3`.
+pub fn terse(values: &[(Setting, Value)]) -> String {
+    let word = |(setting, to): &(Setting, Value)| match setting {
+        Setting::Architecture => value(*setting, to, Digits::Few),
+        _ => format!("{}={}", short(*setting), value(*setting, to, Digits::Few)),
+    };
+    let words: Vec<String> = values.iter().map(word).collect();
+    if words.is_empty() {
+        "all trials".to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+/// What tells some groups apart, and what they have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labels {
+    /// The settings whose values differ between groups, in the order of the axes.
+    pub varying: Vec<Setting>,
+    /// For each group, the values of those settings as text; empty where a group has none.
+    pub cells: Vec<Vec<String>>,
+    /// For each group a label of its own, such as `sharing on · auxiliary loss off`.
+    pub labels: Vec<String>,
+    /// What all groups have in common, such as `perceptron-600 · batch size 100`; empty when there is nothing.
+    pub common: String,
+}
+
+impl Labels {
+    /// Labels of these groups. A single group is told by all its values.
+    pub fn of<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Self {
+        let groups: Vec<&Group> = groups.into_iter().collect();
+        let mut settings: Vec<Setting> = Vec::new();
+        for (setting, _) in groups.iter().flat_map(|group| &group.values) {
+            if !settings.contains(setting) {
+                settings.push(*setting);
+            }
+        }
+        let of = |group: &'a Group, setting| group.values.iter().find(|(s, _)| *s == setting).map(|(_, v)| v);
+        let differs = |setting: &Setting| {
+            let first = groups.first().and_then(|&group| of(group, *setting));
+            groups.len() == 1 || groups.iter().any(|&group| of(group, *setting) != first)
+        };
+        let (varying, common): (Vec<Setting>, Vec<Setting>) = settings.into_iter().partition(differs);
+
+        let table = |digits, write: fn(Setting, &Value, Digits) -> String| -> Vec<Vec<String>> {
+            let cell =
+                |group, setting| of(group, setting).map_or(String::new(), |v| write(setting, v, digits));
+            let row = |group: &&'a Group| varying.iter().map(|&setting| cell(*group, setting)).collect();
+            groups.iter().map(row).collect()
+        };
+        // Rounding must not make two groups look like one.
+        let digits = if unique(&table(Digits::Few, phrase)) {
+            Digits::Few
+        } else {
+            Digits::All
+        };
+        let mut labels: Vec<String> = table(digits, phrase).iter().map(|row| join(row)).collect();
+        if !unique(&labels) || labels.iter().any(String::is_empty) {
+            for (label, group) in labels.iter_mut().zip(&groups) {
+                let point = format!("stage {} · point {}", group.stage, group.index);
+                *label = match (label.is_empty(), groups.len()) {
+                    (true, 1) => "all trials".to_owned(),
+                    (true, _) => point,
+                    (false, _) => format!("{label} · {point}"),
+                };
+            }
+        }
+        let cells = table(digits, value);
+        let phrases = |&setting: &Setting| {
+            let value = groups.first().and_then(|&group| of(group, setting));
+            value.map(|value| phrase(setting, value, Digits::Few))
+        };
+        let common: Vec<String> = common.iter().filter_map(phrases).collect();
+        Self {
+            varying,
+            cells,
+            labels,
+            common: join(&common),
+        }
+    }
+}
+
+fn unique<T: std::hash::Hash + Eq>(items: &[T]) -> bool {
+    let mut seen = HashSet::new();
+    items.iter().all(|item| seen.insert(item))
+}
+
+fn join(words: &[String]) -> String {
+    let words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" · ")
+}
+
+/// What became of the trials that did not succeed, such as `2 diverged, 1 failed`; empty when all did.
+pub fn missing(counts: &Counts) -> String {
+    let fates = [
+        (counts.diverged, "diverged"),
+        (counts.failed, "failed"),
+        (counts.cancelled, "cancelled"),
+        (counts.open(), "unfinished"),
+    ];
+    let fates = fates.iter().filter(|(count, _)| *count > 0);
+    fates
+        .map(|(count, fate)| format!("{count} {fate}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The same beside the number of all, such as `2 of 10 diverged, 1 failed`; none when all succeeded.
+pub fn missing_of_all(counts: &Counts) -> Option<String> {
+    let missing = missing(counts);
+    let (first, rest) = missing.split_once(' ')?;
+    Some(format!("{first} of {} {rest}", counts.total()))
+}
+
+/// A value with its unit, to so many decimals: `14.2 %`, `0.412`.
+pub fn quantity(value: f64, unit: Unit, decimals: usize) -> String {
+    match unit {
+        Unit::Percent => format!("{:.decimals$} %", 100.0 * value),
+        Unit::Plain => format!("{value:.*}", decimals + 2),
+    }
+}
+
+/// A mean with half the width of its interval: `14.2 % ± 0.8`; without ± for a single value.
+pub fn mean_and_half_width(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
+    let mean = quantity(statistics.mean, unit, decimals);
+    match statistics.half_width() {
+        Some(half) => {
+            let half = quantity(half, unit, decimals);
+            format!("{mean} ± {}", half.trim_end_matches(" %"))
+        }
+        None => mean,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::group;
+    use super::*;
+
+    #[test]
+    fn labels_tell_what_differs_and_the_rest_is_common() {
+        let values = |sharing, aux| {
+            vec![
+                (Setting::Architecture, Value::Text("perceptron-100".to_owned())),
+                (Setting::WeightSharing, Value::Bool(sharing)),
+                (Setting::AuxiliaryLoss, Value::Bool(aux)),
+            ]
+        };
+        let groups = [
+            group(0, values(true, false), 3),
+            group(1, values(false, false), 3),
+            group(2, values(true, true), 3),
+        ];
+        let labels = Labels::of(&groups);
+        assert_eq!(labels.varying, [Setting::WeightSharing, Setting::AuxiliaryLoss]);
+        assert_eq!(
+            labels.labels,
+            [
+                "sharing on · auxiliary loss off",
+                "sharing off · auxiliary loss off",
+                "sharing on · auxiliary loss on"
+            ]
+        );
+        assert_eq!(labels.cells[2], ["on", "on"]);
+        assert_eq!(labels.common, "perceptron-100");
+        assert_eq!(terse(&groups[0].values), "perceptron-100 sharing=on aux=off");
+    }
+
+    #[test]
+    fn rounding_never_makes_two_groups_one() {
+        let rate = |index, rate| group(index, vec![(Setting::LearningRate, Value::Float(rate))], 1);
+        let labels = |groups: &[Group]| Labels::of(groups).labels;
+        assert_eq!(
+            labels(&[rate(0, 0.001), rate(1, 10f64.powf(-3.5))]),
+            ["learning rate 1e-3", "learning rate 3.16e-4"]
+        );
+        assert_eq!(
+            labels(&[rate(0, 0.001), rate(1, 0.0010001)]),
+            ["learning rate 1e-3", "learning rate 1.0001e-3"]
+        );
+        assert_eq!(
+            labels(&[rate(0, 1.0), rate(1, 2.5)]),
+            ["learning rate 1", "learning rate 2.5"]
+        );
+    }
+
+    #[test]
+    fn groups_without_axes_have_labels_too() {
+        assert_eq!(Labels::of(&[group(0, vec![], 1)]).labels, ["all trials"]);
+        assert_eq!(
+            Labels::of(&[group(0, vec![], 1), group(4, vec![], 1)]).labels,
+            ["stage 0 · point 0", "stage 0 · point 4"]
+        );
+        assert!(Labels::of(&[]).labels.is_empty());
+        assert_eq!(terse(&[]), "all trials");
+    }
+
+    #[test]
+    fn fates_are_counted() {
+        let counts = Counts {
+            succeeded: 6,
+            diverged: 2,
+            failed: 1,
+            pending: 1,
+            ..Counts::default()
+        };
+        assert_eq!(missing(&counts), "2 diverged, 1 failed, 1 unfinished");
+        assert_eq!(
+            missing_of_all(&counts).as_deref(),
+            Some("2 of 10 diverged, 1 failed, 1 unfinished")
+        );
+        assert_eq!(
+            missing_of_all(&Counts {
+                succeeded: 3,
+                ..Counts::default()
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn means_come_with_their_interval() {
+        let three = Statistics::of(&[0.14, 0.142, 0.144]).unwrap();
+        assert_eq!(mean_and_half_width(&three, Unit::Percent, 1), "14.2 % ± 0.5");
+        assert_eq!(mean_and_half_width(&three, Unit::Plain, 1), "0.142 ± 0.005");
+        let one = Statistics::of(&[0.142]).unwrap();
+        assert_eq!(mean_and_half_width(&one, Unit::Percent, 2), "14.20 %");
+    }
+}

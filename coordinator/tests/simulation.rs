@@ -1,0 +1,296 @@
+//! The very turn of production, with fake workers and a network that drops, repeats and delays, a store that fails,
+//! and restarts. One thread, a seeded clock: a seed that fails is printed and replays.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tenfold::store::{MemoryStore, Store, StoreError};
+use tenfold::turn::{Turn, TurnError};
+use tenfold_core::record::{Slot, WorkerRow};
+use tenfold_core::sweep::Sweep;
+use tenfold_core::{Answer, Finish, Grant, Input, Refusal, Settings, State, TrialEpochs};
+use tenfold_types::{Block, DeviceKind, Fence, Outcome, RequestId, TrialKey, WorkerId};
+
+const SWEEP: &str = r#"
+repetitions = 3
+epochs = 4
+[settings]
+architecture = "perceptron-5"
+[axes]
+learning_rate = [0.1, 0.01, 0.001]
+"#;
+const EPOCHS: u32 = 4;
+/// One trial of the sweep diverges in this epoch, whoever trains it.
+const DIVERGES: (TrialKey, u32) = (TrialKey { stage: 0, repetition: 1, index: 2 }, 3);
+
+/// The curve of a trial is a function of its key alone.
+fn block(key: TrialKey, epoch: u32) -> Block {
+    let value = |metric: u32| (key.index * 1000 + u64::from(key.repetition * 100 + epoch * 10 + metric)) as f32;
+    Block { first: epoch, epochs: 1, columns: (0..4).map(value).collect(), seconds: vec![1.0] }
+}
+
+struct Training {
+    grant: Grant,
+    key: TrialKey,
+    attempt: u32,
+    trained: u32,
+    acknowledged: u32,
+}
+
+struct FakeWorker {
+    id: WorkerId,
+    request: RequestId,
+    training: Option<Training>,
+}
+
+struct World {
+    random: StdRng,
+    now: u64,
+    store: MemoryStore,
+    turn: Turn,
+    workers: Vec<FakeWorker>,
+    /// Messages under way: they may come late, twice, or out of order.
+    mail: Vec<(usize, Input)>,
+    fences: Vec<Fence>,
+    acknowledged: BTreeMap<(TrialKey, Fence), u32>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let store = MemoryStore::default();
+        let settings = Settings { lease_term: 50, backoff_base: 20, failure_limit: 1000, ..Settings::default() };
+        let turn = Turn::open(Box::new(store.clone()), settings, 0).unwrap();
+        let mut random = StdRng::seed_from_u64(seed);
+        let workers = (0..3).map(|_| FakeWorker { id: WorkerId(random.random()), request: RequestId(random.random()), training: None });
+        let workers = workers.collect();
+        Self { random, now: 0, store, turn, workers, mail: Vec::new(), fences: Vec::new(), acknowledged: BTreeMap::new() }
+    }
+
+    fn decide(&mut self, input: Input) -> Result<Answer, TurnError> {
+        let mut outcome = self.turn.step(vec![input], self.now);
+        self.check();
+        let answer = outcome.answers.remove(0);
+        // The same request may find the same lease again; a new lease has a fence above all before.
+        if let Ok(Answer::Leased(grant)) = &answer
+            && !self.fences.contains(&grant.fence)
+        {
+            assert!(self.fences.iter().all(|old| *old < grant.fence), "fences only grow");
+            self.fences.push(grant.fence);
+        }
+        answer
+    }
+
+    fn state(&self) -> &State {
+        self.turn.state()
+    }
+
+    /// After every step: the state's own invariants, and that the store would give the same state again.
+    fn check(&mut self) {
+        self.state().check_invariants();
+        let mut loaded = State::new(*self.state().settings());
+        self.store.load(&mut |record| loaded.evolve(&record)).unwrap();
+        assert!(loaded.same_durable(self.state()), "the store holds another state than the turn");
+        for sweep in self.state().newest_sweeps() {
+            for trial in sweep.trials() {
+                // No acknowledged epoch of an attempt that still counts is ever lost.
+                let key = trial.id.key;
+                let holder = trial.state.holder().map(|(fence, _)| fence).or(trial.state.accepted());
+                let have = sweep.live(key).map_or_else(|| trial.state.accepted_epochs(), tenfold_types::Curve::epochs);
+                if let Some(promised) = holder.and_then(|fence| self.acknowledged.get(&(key, fence))) {
+                    assert!(have >= *promised, "{key}: {promised} epochs were acknowledged, {have} are there");
+                }
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        let settings = *self.state().settings();
+        self.turn = Turn::open(Box::new(self.store.clone()), settings, self.now).unwrap();
+        self.check();
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_range(0..100) < percent
+    }
+
+    /// What a worker wants to say next.
+    fn next_message(&mut self, number: usize) -> Input {
+        let worker = &self.workers[number];
+        let id = worker.id;
+        if self.state().worker(id).is_none() {
+            let slots = vec![Slot { kind: DeviceKind::Cpu, device: "fake".to_owned(), threads: 1 }];
+            let text = String::new;
+            return Input::Register(WorkerRow { id, host: text(), process: 1, version: text(), libtorch: text(), slots });
+        }
+        let crash = self.random.random_range(0..40) == 0;
+        let released = self.random.random_range(0..40) == 0;
+        let heartbeat = self.random.random_range(0..4) == 0;
+        let worker = &mut self.workers[number];
+        let Some(training) = &mut worker.training else {
+            return Input::Acquire { worker: id, request: worker.request, slot: 0, max_trials: 1 };
+        };
+        let (fence, sweep, key, attempt) = (training.grant.fence, training.grant.sweep, training.key, training.attempt);
+        if heartbeat {
+            return Input::Heartbeat { worker: id, fences: vec![fence] };
+        }
+        let last = if key == DIVERGES.0 { DIVERGES.1 - 1 } else { EPOCHS };
+        let finish = |outcome, epochs| {
+            let stderr = String::new();
+            Input::Finish(Finish { worker: id, sweep, fence, key, attempt, epochs, outcome, stderr })
+        };
+        if crash {
+            return finish(Outcome::Failed { error: "crashed".to_owned() }, training.trained);
+        }
+        if released {
+            return finish(Outcome::Released, training.trained);
+        }
+        if training.trained < last && training.trained <= training.acknowledged + 1 {
+            training.trained += 1;
+        }
+        if training.acknowledged < training.trained {
+            let blocks = (training.acknowledged + 1..=training.trained).map(|epoch| block(key, epoch)).collect();
+            return Input::Append { worker: id, sweep, fence, trials: vec![TrialEpochs { key, attempt, blocks }] };
+        }
+        let outcome = if key == DIVERGES.0 { Outcome::Diverged { epoch: DIVERGES.1 } } else { Outcome::Succeeded };
+        finish(outcome, last)
+    }
+
+    fn hear(&mut self, number: usize, sent: &Input, answer: Result<Answer, TurnError>) {
+        let mut random_request = RequestId([0; 16]);
+        self.random.fill(&mut random_request.0);
+        match (sent, answer) {
+            (Input::Acquire { request, .. }, Ok(Answer::Leased(grant))) => {
+                let worker = &mut self.workers[number];
+                if worker.training.is_some() || *request != worker.request {
+                    return;
+                }
+                let (key, attempt, _) = grant.trials[0].clone();
+                worker.training = Some(Training { grant, key, attempt, trained: 0, acknowledged: 0 });
+            }
+            (Input::Append { fence, trials, .. }, Ok(Answer::Acknowledged(acknowledgements))) => {
+                let promised = self.acknowledged.entry((trials[0].key, *fence)).or_default();
+                *promised = (*promised).max(acknowledgements[0].epochs);
+                if let Some(training) = self.of_fence(number, *fence) {
+                    training.acknowledged = training.acknowledged.max(acknowledgements[0].epochs);
+                }
+            }
+            (Input::Finish(finish), Ok(Answer::Finished))
+            | (Input::Finish(finish), Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
+                if self.of_fence(number, finish.fence).is_some() {
+                    self.workers[number].training = None;
+                    self.workers[number].request = random_request;
+                }
+            }
+            (Input::Append { fence, .. }, Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
+                if self.of_fence(number, *fence).is_some() {
+                    self.workers[number].training = None;
+                    self.workers[number].request = random_request;
+                }
+            }
+            (Input::Heartbeat { .. }, Ok(Answer::Heard { stale, .. })) => {
+                for fence in stale {
+                    if self.of_fence(number, fence).is_some() {
+                        self.workers[number].training = None;
+                        self.workers[number].request = random_request;
+                    }
+                }
+            }
+            (_, Err(TurnError::Refused(Refusal::Differs { .. } | Refusal::Malformed { .. }))) => {
+                panic!("a worker that tells the truth is called a liar: {sent:?}")
+            }
+            _ => {}
+        }
+    }
+
+    fn of_fence(&mut self, number: usize, fence: Fence) -> Option<&mut Training> {
+        self.workers[number].training.as_mut().filter(|training| training.grant.fence == fence)
+    }
+
+    fn step(&mut self, trouble: bool) {
+        self.now += self.random.random_range(0..10);
+        if trouble {
+            if self.chance(3) {
+                self.store.fail_next(StoreError::Unknown("the disk is having a bad day".to_owned()));
+            }
+            if self.chance(2) {
+                self.restart();
+            }
+            if self.chance(2) {
+                // The machine sleeps: leases expire.
+                self.now += 200;
+            }
+            if self.chance(1) {
+                // A worker loses its mind: another begins in its place.
+                let number = self.random.random_range(0..self.workers.len());
+                let (id, request) = (WorkerId(self.random.random()), RequestId(self.random.random()));
+                self.workers[number] = FakeWorker { id, request, training: None };
+            }
+        }
+        let number = self.random.random_range(0..self.workers.len());
+        let message = self.next_message(number);
+        self.mail.push((number, message));
+        while !self.mail.is_empty() && (self.mail.len() > 6 || self.chance(60)) {
+            let at = if trouble { self.random.random_range(0..self.mail.len()) } else { 0 };
+            let (number, message) = self.mail.remove(at);
+            if trouble && self.chance(10) {
+                continue; // lost on the way there
+            }
+            if trouble && self.chance(10) {
+                self.mail.push((number, message.clone())); // comes again, later
+            }
+            let answer = self.decide(message.clone());
+            if trouble && self.chance(10) {
+                continue; // lost on the way back
+            }
+            self.hear(number, &message, answer);
+        }
+    }
+}
+
+fn simulate(seed: u64, trouble: bool) -> BTreeMap<TrialKey, Vec<Block>> {
+    let mut world = World::new(seed);
+    let sweep = Sweep::parse(SWEEP, "sweep.toml", &[], None).unwrap();
+    let id = sweep.id();
+    world.decide(Input::Submit(sweep.clone())).unwrap();
+    assert_eq!(
+        world.decide(Input::Submit(sweep)).unwrap(),
+        Answer::Submitted { sweep: id, existing: true },
+        "the same text finds the same sweep"
+    );
+    let mut steps = 0;
+    while world.state().sweep(id).unwrap().row().finished_at.is_none() {
+        steps += 1;
+        assert!(steps < 20_000, "the sweep does not end");
+        world.step(trouble);
+    }
+    let state = world.state().sweep(id).unwrap();
+    let counts = state.counts();
+    assert_eq!((counts.succeeded, counts.diverged, counts.total()), (8, 1, 9));
+    let mut reader = world.store.reader().unwrap();
+    let mut curves = BTreeMap::new();
+    for index in 0..3 {
+        for trial in reader.point(id, 0, index).unwrap() {
+            let mut whole = trial.blocks[0].clone();
+            trial.blocks[1..].iter().for_each(|block| assert!(whole.join(block)));
+            curves.insert(trial.row.id.key, vec![whole]);
+        }
+    }
+    curves
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 60, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn trouble_changes_nothing_that_is_exported(seed in any::<u64>()) {
+        let undisturbed = simulate(0, false);
+        prop_assert_eq!(undisturbed.len(), 9);
+        let disturbed = simulate(seed, true);
+        if disturbed != undisturbed {
+            return Err(TestCaseError::fail("the curves differ"));
+        }
+    }
+}
