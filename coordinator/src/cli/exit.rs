@@ -56,10 +56,13 @@ impl Failure {
         let message = status.message().to_owned();
         match status.code() {
             Code::InvalidArgument | Code::OutOfRange => Self::Usage(message),
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
-                Self::Unreachable { address: address.to_owned(), why: message }
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::Unreachable {
+                address: address.to_owned(),
+                why: message,
+            },
+            Code::Unimplemented => {
+                Self::Refused(format!("the coordinator does not know this command: {message}"))
             }
-            Code::Unimplemented => Self::Refused(format!("the coordinator does not know this command: {message}")),
             Code::Unknown | Code::Internal if message.is_empty() => Self::Refused(status.to_string()),
             _ => Self::Refused(message),
         }

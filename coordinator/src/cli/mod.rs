@@ -125,10 +125,14 @@ pub(crate) struct Source {
 impl Source {
     /// The file's text and the changes, as they are submitted.
     fn read(&self) -> Result<v1::SweepSource, Failure> {
-        let length = std::fs::metadata(&self.file).map_err(|error| exit::of_file(&self.file, &error))?.len();
+        let length = std::fs::metadata(&self.file)
+            .map_err(|error| exit::of_file(&self.file, &error))?
+            .len();
         if length > MAX_TEXT as u64 {
             let file = self.file.display();
-            return Err(Failure::Usage(format!("{file}: the file has {length} bytes; a sweep file has at most {MAX_TEXT}")));
+            return Err(Failure::Usage(format!(
+                "{file}: the file has {length} bytes; a sweep file has at most {MAX_TEXT}"
+            )));
         }
         let text = std::fs::read_to_string(&self.file).map_err(|error| exit::of_file(&self.file, &error))?;
         Ok(v1::SweepSource {
@@ -144,10 +148,19 @@ impl Source {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     // The coordinator's own log: everything for `serve`, what went wrong for `run`, whose output is for the user.
-    let default = if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" };
+    let default = if matches!(cli.command, Command::Serve(_)) {
+        "info"
+    } else {
+        "error"
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
