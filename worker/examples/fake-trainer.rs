@@ -95,7 +95,10 @@ struct Trainer {
 
 impl Trainer {
     fn send(&self, message: &FromTrainer) -> std::io::Result<()> {
-        frame::write(&mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner), message)
+        frame::write(
+            &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner),
+            message,
+        )
     }
 
     fn send_alive(&self) -> std::io::Result<()> {
@@ -170,5 +173,7 @@ fn curve(spec: &TrialSpec, epoch: u32) -> std::io::Result<Vec<f32>> {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         });
     let level = |metric: usize| ((hash >> (8 * (metric % 8))) & 0xff) as f32 / 512.0;
-    Ok((0..spec.metrics().len()).map(|metric| level(metric) / epoch as f32).collect())
+    Ok((0..spec.metrics().len())
+        .map(|metric| level(metric) / epoch as f32)
+        .collect())
 }
