@@ -20,7 +20,11 @@ fn metadata(arguments: &[&str]) -> Value {
         .current_dir(workspace())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -28,16 +32,26 @@ fn metadata(arguments: &[&str]) -> Value {
 fn reaches(metadata: &Value, package: &str) -> BTreeSet<String> {
     let name_of = |id: &str| {
         let packages = metadata["packages"].as_array().unwrap();
-        packages.iter().find(|p| p["id"] == id).unwrap()["name"].as_str().unwrap().to_owned()
+        packages.iter().find(|p| p["id"] == id).unwrap()["name"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
     let node = |id: &str| nodes.iter().find(|node| node["id"] == id).unwrap();
-    let first = nodes.iter().find(|node| name_of(node["id"].as_str().unwrap()) == package).unwrap();
+    let first = nodes
+        .iter()
+        .find(|node| name_of(node["id"].as_str().unwrap()) == package)
+        .unwrap();
     let mut open = vec![first["id"].as_str().unwrap().to_owned()];
     let mut seen = BTreeSet::new();
     while let Some(id) = open.pop() {
         for dependency in node(&id)["deps"].as_array().unwrap() {
-            let normal = dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
+            let normal = dependency["dep_kinds"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|kind| kind["kind"].is_null());
             let id = dependency["pkg"].as_str().unwrap();
             if normal && seen.insert(id.to_owned()) {
                 open.push(id.to_owned());
@@ -50,7 +64,14 @@ fn reaches(metadata: &Value, package: &str) -> BTreeSet<String> {
 #[test]
 fn packages_know_only_what_they_may() {
     let metadata = metadata(&[]);
-    let ours = ["tenfold", "tenfold-types", "tenfold-proto", "tenfold-core", "tenfold-worker", "tenfold-trainer"];
+    let ours = [
+        "tenfold",
+        "tenfold-types",
+        "tenfold-proto",
+        "tenfold-core",
+        "tenfold-worker",
+        "tenfold-trainer",
+    ];
     for (package, allowed) in [
         ("tenfold-types", &[][..]),
         ("tenfold-proto", &["tenfold-types"]),
@@ -70,7 +91,10 @@ fn packages_know_only_what_they_may() {
         assert_eq!(links, package == "tenfold-trainer", "libtorch in {package}");
         if matches!(package, "tenfold-types" | "tenfold-core") {
             for library in ["tokio", "tonic", "prost", "rusqlite"] {
-                assert!(!reached.contains(library), "{package} must not depend on {library}");
+                assert!(
+                    !reached.contains(library),
+                    "{package} must not depend on {library}"
+                );
             }
         }
     }
@@ -89,7 +113,15 @@ fn core_has_no_clock_no_files_and_no_network() {
             }
             files += 1;
             let text = fs::read_to_string(&path).unwrap();
-            for banned in ["std::time", "std::fs", "std::net", "std::env", "std::process", "std::thread", "rand::"] {
+            for banned in [
+                "std::time",
+                "std::fs",
+                "std::net",
+                "std::env",
+                "std::process",
+                "std::thread",
+                "rand::",
+            ] {
                 assert!(!text.contains(banned), "{} uses {banned}", path.display());
             }
         }
