@@ -132,7 +132,11 @@ pub async fn watch(
         let mut changed = false;
         loop {
             tokio::select! {
-                () = shutdown.wait() => return Err(WatchError::Stopped),
+                () = shutdown.wait() => {
+                    // What was committed up to now is told before the end: a results log ends whole.
+                    watcher.pass().await?;
+                    return Err(WatchError::Stopped);
+                }
                 () = watcher.out.closed() => return Ok(()),
                 () = tokio::time::sleep_until(next), if changed => break,
                 commit = commits.changed() => {

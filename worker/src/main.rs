@@ -188,8 +188,8 @@ async fn work(node: Node) -> ExitCode {
     };
     let data = node::data(node.data.as_deref());
     let threads = node.threads_per_slot.map(usize::from);
-    // Only what is left to choose needs a look at the node first: it costs a load of libtorch.
-    let probe = if matches!(node.device.as_str(), "auto" | "cuda") {
+    // A look at the node costs a load of libtorch: only when there is something to choose.
+    let probe = if node.device == "cuda" || node.device == "auto" && node::may_have_gpu() {
         match node::probe(&trainer, "cpu", &data).await {
             Ok(probe) => probe,
             Err(error) => return end(5, &error.to_string()),

@@ -124,6 +124,14 @@ pub async fn probe(program: &Path, device: &str, data: &Path) -> Result<Probe, N
     Ok(Probe(lines))
 }
 
+/// Whether a GPU can be here at all: without a driver's device file there is none, and no need to load libtorch to ask.
+pub fn may_have_gpu() -> bool {
+    // The last one is the GPU of Windows' Linux subsystem.
+    ["/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"]
+        .iter()
+        .any(|file| Path::new(file).exists())
+}
+
 /// The device of each slot, and the CPU threads of each: what was asked for, made definite.
 ///
 /// `auto` takes every GPU if there is one, else the CPU. On the CPU there is a slot a core, of one thread each; on

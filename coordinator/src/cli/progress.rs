@@ -11,7 +11,7 @@ use super::exit::Failure;
 use super::format;
 
 /// How often the coordinator is asked.
-const ASK: Duration = Duration::from_millis(200);
+const ASK: Duration = Duration::from_millis(100);
 /// How often a plain line is printed.
 const LINE: Duration = Duration::from_secs(5);
 

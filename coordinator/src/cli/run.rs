@@ -141,15 +141,13 @@ impl Run {
                 () = asked_to_stop() => Err(Failure::Interrupted),
             };
             bar.clear();
-            let trained = started.elapsed();
-            let slots = slots(&client).await;
+            let waited_for = started.elapsed();
             local.stop().await;
             last = waited?;
-            let seconds = seconds_since(&client, &selector, began).await?;
+            let trained = trained_since(&client, &selector, began).await?;
             training = Some(Training {
-                seconds,
-                slots,
-                waited: trained,
+                trained,
+                waited: waited_for,
             });
         }
         self.export(&client, &selector, &last, folder).await?;
@@ -259,62 +257,55 @@ impl Run {
     }
 }
 
-/// What training cost in this run.
+/// What training took of this run.
 struct Training {
-    /// Seconds that trainers spent in epochs, all together.
-    seconds: f64,
-    slots: u32,
+    /// The time in which at least one trainer was in an epoch.
+    trained: Duration,
     /// From the start of the workers to the end of the sweep.
     waited: Duration,
 }
 
 impl Training {
-    /// Training is the epochs' own seconds, spread over the slots; all other time is everything else.
     fn said(&self, wall: Duration) -> String {
-        let training = self.seconds / f64::from(self.slots.max(1));
-        let rest = (wall.as_secs_f64() - training).max(0.0);
+        let rest = wall.saturating_sub(self.trained);
         format!(
-            "{} in all: training {} on {} slots (the epochs' own seconds, divided by the slots), everything else {} \
-             ({:.0} %; {} of it outside the workers' time)\n",
+            "{} in all: {} of training (some trainer was in an epoch), {} of everything else ({:.0} %): {} around the \
+             epochs, {} before and after\n",
             format::duration(wall.as_secs_f64()),
-            format::duration(training),
-            self.slots,
-            format::duration(rest),
-            100.0 * rest / wall.as_secs_f64(),
-            format::duration((wall.saturating_sub(self.waited)).as_secs_f64()),
+            format::duration(self.trained.as_secs_f64()),
+            format::duration(rest.as_secs_f64()),
+            100.0 * rest.as_secs_f64() / wall.as_secs_f64(),
+            format::duration(self.waited.saturating_sub(self.trained).as_secs_f64()),
+            format::duration(wall.saturating_sub(self.waited).as_secs_f64()),
         )
     }
 }
 
-/// Slots of all workers.
-async fn slots(client: &Client) -> u32 {
-    let answer = client.control.clone().workers(v1::WorkersRequest {}).await;
-    answer.map_or(1, |answer| {
-        answer
-            .into_inner()
-            .workers
-            .iter()
-            .filter(|worker| worker.connected)
-            .map(|w| w.slots)
-            .sum()
-    })
-}
-
-/// The seconds of all epochs whose attempts began in this run.
-async fn seconds_since(client: &Client, selector: &str, began: Instant) -> Result<f64, Failure> {
+/// How long, in this run, at least one trainer was in an epoch: the union of the stretches that trials trained in,
+/// each of which ends with its attempt and is as long as its epochs took.
+async fn trained_since(client: &Client, selector: &str, began: Instant) -> Result<Duration, Failure> {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
-    let since = now.saturating_sub(began.elapsed()).as_millis() as u64;
+    let since = now.saturating_sub(began.elapsed()).as_secs_f64();
     let curves = results::curves(client, selector, true).await?;
-    let ours = curves
+    let mut stretches: Vec<(f64, f64)> = curves
         .iter()
         .filter_map(|curve| curve.provenance.as_ref())
-        .filter(|p| p.attempt.started_at >= since);
-    Ok(ours
-        .flat_map(|provenance| &provenance.seconds)
-        .map(|&seconds| f64::from(seconds))
-        .sum())
+        .filter_map(|provenance| {
+            let end = provenance.attempt.ended_at? as f64 / 1000.0;
+            let seconds: f64 = provenance.seconds.iter().map(|&seconds| f64::from(seconds)).sum();
+            Some(((end - seconds).max(since), end))
+        })
+        .filter(|(start, end)| start < end)
+        .collect();
+    stretches.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut trained, mut until) = (0.0, f64::MIN);
+    for (start, end) in stretches {
+        trained += (end - start.max(until)).max(0.0);
+        until = until.max(end);
+    }
+    Ok(Duration::from_secs_f64(trained))
 }
 
 /// The worker of this machine, started again when it dies.
