@@ -95,7 +95,12 @@ pub async fn run(
                 how: format!("made no progress for {seconds} s and was killed"),
                 stderr: end_of_life.1,
             },
-            End::Gone => Event::Died {
+            // One that ends by itself before it has greeted would do so again; one that was killed was unlucky.
+            End::Stillborn if end_of_life.0.is_some_and(|status| status.code().is_some()) => Event::Unfit {
+                slot: number,
+                error: format!("the trainer {}: {}", in_words(end_of_life.0), end_of_life.1),
+            },
+            End::Gone | End::Stillborn => Event::Died {
                 slot: number,
                 how: in_words(end_of_life.0),
                 stderr: end_of_life.1,
@@ -141,6 +146,8 @@ enum End {
     Hung(u64),
     /// It is gone by itself.
     Gone,
+    /// It is gone before it ever greeted: it cannot start here.
+    Stillborn,
 }
 
 struct Life {
@@ -243,7 +250,9 @@ impl Life {
                     progressed = Instant::now();
                 }
                 frame = frames.recv(), if !is_paused => {
-                    let Some(frame) = frame else { return End::Gone };
+                    let Some(frame) = frame else {
+                        return if greeted { End::Gone } else { End::Stillborn };
+                    };
                     let event = match frame {
                         FromTrainer::Hello { protocol, device } => {
                             if protocol != PROTOCOL {

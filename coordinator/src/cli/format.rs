@@ -28,7 +28,7 @@ pub(crate) fn print_bytes(text: &[u8]) -> Result<(), Failure> {
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_preset(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.to_vec());
     table
