@@ -20,6 +20,8 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 1024;
 /// How long a turn collects further inputs once it has one.
 const COLLECT: Duration = Duration::from_millis(2);
+/// How soon a store that has failed is tried again, in milliseconds.
+const MEND: Millis = 1_000;
 
 /// Why an input got no answer of its own.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -42,7 +44,7 @@ pub enum TurnError {
 }
 
 /// A look at the state and the time.
-type Look = Box<dyn FnOnce(&State, Millis) + Send>;
+type Look = Box<dyn FnOnce(Result<&State, TurnError>, Millis) + Send>;
 
 /// What waits for the thread.
 enum Job {
@@ -78,8 +80,10 @@ pub struct Turn {
     store: Box<dyn Store>,
     settings: Settings,
     cursor: Cursor,
-    /// The store failed and the state has not been rebuilt yet.
-    broken: bool,
+    /// The store failed with this, and the state has not been rebuilt yet: it is ahead of what is durable.
+    broken: Option<TurnError>,
+    /// The store failed lately: nothing that time alone asks for is begun before.
+    mending: Millis,
 }
 
 /// What a turn let out.
@@ -104,13 +108,17 @@ impl Turn {
             store,
             settings,
             cursor,
-            broken: false,
+            broken: None,
+            mending: 0,
         })
     }
 
-    /// The state, as of the last turn.
-    pub fn state(&self) -> &State {
-        &self.state
+    /// The state, as of the last turn; everything in it is durable.
+    ///
+    /// # Errors
+    /// The store's, as long as the state could not be rebuilt from it.
+    pub fn state(&self) -> Result<&State, TurnError> {
+        self.broken.clone().map_or(Ok(&self.state), Err)
     }
 
     /// The number of the last commit.
@@ -118,9 +126,14 @@ impl Turn {
         self.cursor
     }
 
-    /// Whether something has to happen by itself by now.
-    fn is_due(&self, now: Millis) -> bool {
-        self.state.next_deadline().is_some_and(|at| at <= now)
+    /// When the next turn is due if nothing comes in before.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let deadline = if self.broken.is_some() {
+            Some(0)
+        } else {
+            self.state.next_deadline()
+        };
+        deadline.map(|at| at.max(self.mending))
     }
 
     /// One turn. The first thing decided is what time alone has brought about.
@@ -130,14 +143,15 @@ impl Turn {
             work_available: false,
             fatal: None,
         };
-        if self.broken
-            && let Err(error) = self.rebuild(now)
-        {
-            outcome.answers = inputs.iter().map(|_| Err(answer_for(&error))).collect();
+        if let Some(error) = self.mend(now) {
+            outcome.answers = inputs.iter().map(|_| Err(error.clone())).collect();
             return outcome;
         }
         let mut records = Vec::new();
-        let due = self.is_due(now).then_some(Input::Tick);
+        let due = self
+            .next_deadline()
+            .is_some_and(|at| at <= now)
+            .then_some(Input::Tick);
         for input in due.into_iter().chain(inputs) {
             let transition = decide(&self.state, input, now);
             for record in &transition.records {
@@ -160,7 +174,10 @@ impl Turn {
             return outcome;
         }
         match self.store.commit(&records) {
-            Ok(cursor) => self.cursor = cursor,
+            Ok(cursor) => {
+                self.cursor = cursor;
+                self.mending = 0;
+            }
             Err(error) => {
                 tracing::error!(%error, records = records.len(), "a commit failed; nothing of it is answered");
                 outcome
@@ -168,21 +185,38 @@ impl Turn {
                     .iter_mut()
                     .for_each(|answer| *answer = Err(answer_for(&error)));
                 outcome.work_available = false;
-                self.broken = true;
+                self.broken = Some(answer_for(&error));
                 if error.is_fatal() {
                     outcome.fatal = Some(error);
-                } else if let Err(error) = self.rebuild(now) {
-                    tracing::error!(%error, "the state could not be rebuilt yet");
+                } else {
+                    self.rebuild(now);
                 }
+                self.mending = now + MEND;
             }
         }
         outcome
     }
 
-    fn rebuild(&mut self, now: Millis) -> Result<(), StoreError> {
-        (self.state, self.cursor) = load(self.store.as_mut(), self.settings, now)?;
-        self.broken = false;
-        Ok(())
+    /// Rebuilds the state if that is needed and not just tried; what is still wrong then.
+    fn mend(&mut self, now: Millis) -> Option<TurnError> {
+        if self.broken.is_some() && now >= self.mending {
+            self.rebuild(now);
+        }
+        self.broken.clone()
+    }
+
+    fn rebuild(&mut self, now: Millis) {
+        match load(self.store.as_mut(), self.settings, now) {
+            Ok(loaded) => {
+                (self.state, self.cursor) = loaded;
+                self.broken = None;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the state could not be rebuilt yet");
+                self.broken = Some(answer_for(&error));
+                self.mending = now + MEND;
+            }
+        }
     }
 }
 
@@ -226,16 +260,16 @@ impl Handle {
     /// Looks at the state, in which everything is durable, and at the time.
     ///
     /// # Errors
-    /// [`TurnError::Busy`] and [`TurnError::Stopped`].
+    /// [`TurnError::Busy`], [`TurnError::Stopped`], and the store's while it has failed.
     pub async fn read<R: Send + 'static>(
         &self,
         look: impl FnOnce(&State, Millis) -> R + Send + 'static,
     ) -> Result<R, TurnError> {
         let (sender, answer) = oneshot::channel();
         self.enqueue(Job::Read(Box::new(move |state, now| {
-            _ = sender.send(look(state, now))
+            _ = sender.send(state.map(|state| look(state, now)));
         })))?;
-        answer.await.map_err(|_| TurnError::Stopped)
+        answer.await.unwrap_or(Err(TurnError::Stopped))
     }
 
     /// The number of the last commit, as it changes.
@@ -367,7 +401,7 @@ impl Thread {
 
     /// Waits for a job or the next deadline, then collects what else is there.
     fn wait(&self) -> Result<Vec<Job>, RecvTimeoutError> {
-        let deadline = self.turn.state().next_deadline();
+        let deadline = self.turn.next_deadline();
         let patience = deadline.map_or(3_600_000, |at| {
             at.saturating_sub(self.clock.now()).clamp(1, 3_600_000)
         });

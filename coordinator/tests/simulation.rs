@@ -4,17 +4,18 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tenfold::store::{MemoryStore, Store, StoreError};
+use tenfold::store::{Cursor, MemoryStore, Reader, Store, StoreError};
 use tenfold::turn::{Turn, TurnError};
-use tenfold_core::record::{Slot, WorkerRow};
+use tenfold_core::record::{Record, Slot, WorkerRow};
 use tenfold_core::sweep::Sweep;
-use tenfold_core::{Answer, Finish, Grant, Input, Refusal, Settings, State, TrialEpochs};
-use tenfold_types::{Block, DeviceKind, Fence, Outcome, RequestId, TrialKey, WorkerId};
+use tenfold_core::{Answer, Finish, Grant, Input, Order, Refusal, Settings, State, SweepState, TrialEpochs};
+use tenfold_types::{Block, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialKey, WorkerId};
 
 const SWEEP: &str = r#"
 repetitions = 3
@@ -47,6 +48,44 @@ fn block(key: TrialKey, epoch: u32) -> Block {
     }
 }
 
+/// What goes wrong next with a store.
+#[derive(Default)]
+struct BadLuck {
+    /// A commit is written, and its caller told that this is not known.
+    unknown: bool,
+    /// So many attempts to load fail.
+    unreadable: u32,
+}
+
+/// A store that has bad luck.
+struct Unlucky {
+    store: MemoryStore,
+    luck: Arc<Mutex<BadLuck>>,
+}
+
+impl Store for Unlucky {
+    fn load(&mut self, visit: &mut dyn FnMut(Record)) -> Result<Cursor, StoreError> {
+        let mut luck = self.luck.lock().unwrap();
+        if luck.unreadable > 0 {
+            luck.unreadable -= 1;
+            return Err(StoreError::Unknown("the disk does not answer".to_owned()));
+        }
+        self.store.load(visit)
+    }
+
+    fn commit(&mut self, records: &[Record]) -> Result<Cursor, StoreError> {
+        let cursor = self.store.commit(records)?;
+        if std::mem::take(&mut self.luck.lock().unwrap().unknown) {
+            return Err(StoreError::Unknown("the disk did not say".to_owned()));
+        }
+        Ok(cursor)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        self.store.reader()
+    }
+}
+
 struct Training {
     grant: Grant,
     key: TrialKey,
@@ -61,28 +100,38 @@ struct FakeWorker {
     training: Option<Training>,
 }
 
+fn settings() -> Settings {
+    Settings {
+        lease_term: 50,
+        backoff_base: 20,
+        failure_limit: 1000,
+        ..Settings::default()
+    }
+}
+
 struct World {
     random: StdRng,
     now: u64,
     store: MemoryStore,
+    luck: Arc<Mutex<BadLuck>>,
     turn: Turn,
     workers: Vec<FakeWorker>,
     /// Messages under way: they may come late, twice, or out of order.
     mail: Vec<(usize, Input)>,
-    fences: Vec<Fence>,
+    fences: BTreeMap<Fence, ((WorkerId, RequestId), TrialKey, u32)>,
     acknowledged: BTreeMap<(TrialKey, Fence), u32>,
+    sweep: SweepId,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let store = MemoryStore::default();
-        let settings = Settings {
-            lease_term: 50,
-            backoff_base: 20,
-            failure_limit: 1000,
-            ..Settings::default()
+        let luck = Arc::new(Mutex::new(BadLuck::default()));
+        let unlucky = Unlucky {
+            store: store.clone(),
+            luck: Arc::clone(&luck),
         };
-        let turn = Turn::open(Box::new(store.clone()), settings, 0).unwrap();
+        let turn = Turn::open(Box::new(unlucky), settings(), 0).unwrap();
         let mut random = StdRng::seed_from_u64(seed);
         let workers = (0..3).map(|_| FakeWorker {
             id: WorkerId(random.random()),
@@ -94,37 +143,58 @@ impl World {
             random,
             now: 0,
             store,
+            luck,
             turn,
             workers,
             mail: Vec::new(),
-            fences: Vec::new(),
+            fences: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            sweep: SweepId([0; 16]),
         }
     }
 
     fn decide(&mut self, input: Input) -> Result<Answer, TurnError> {
+        let asked = match &input {
+            Input::Acquire { worker, request, .. } => Some((*worker, *request)),
+            _ => None,
+        };
         let mut outcome = self.turn.step(vec![input], self.now);
         self.check();
         let answer = outcome.answers.remove(0);
-        // The same request may find the same lease again; a new lease has a fence above all before.
-        if let Ok(Answer::Leased(grant)) = &answer
-            && !self.fences.contains(&grant.fence)
-        {
-            assert!(
-                self.fences.iter().all(|old| *old < grant.fence),
-                "fences only grow"
-            );
-            self.fences.push(grant.fence);
+        if let (Some(asked), Ok(Answer::Leased(grant))) = (asked, &answer) {
+            self.granted(asked, grant);
         }
         answer
     }
 
+    /// A fence is one lease of one request, whenever its answer comes; of two attempts the later has the higher one.
+    fn granted(&mut self, asked: (WorkerId, RequestId), grant: &Grant) {
+        let (key, attempt, _) = grant.trials[0];
+        for (fence, (_, other, number)) in &self.fences {
+            let in_order = (*fence < grant.fence) == (*number < attempt);
+            assert!(
+                *other != key || *fence == grant.fence || in_order,
+                "fences of {key} do not grow"
+            );
+        }
+        let lease = (asked, key, attempt);
+        let known = *self.fences.entry(grant.fence).or_insert(lease);
+        assert_eq!(known, lease, "fence {} is given out twice", grant.fence);
+    }
+
     fn state(&self) -> &State {
-        self.turn.state()
+        self.turn.state().unwrap()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.turn.state().is_err()
     }
 
     /// After every step: the state's own invariants, and that the store would give the same state again.
     fn check(&mut self) {
+        if self.is_broken() {
+            return; // nobody can look at it either
+        }
         self.state().check_invariants();
         let mut loaded = State::new(*self.state().settings());
         self.store.load(&mut |record| loaded.evolve(&record)).unwrap();
@@ -154,9 +224,23 @@ impl World {
         }
     }
 
+    fn has_all_results(&self) -> bool {
+        let counts = self
+            .turn
+            .state()
+            .ok()
+            .and_then(|state| state.sweep(self.sweep))
+            .map(SweepState::counts);
+        counts.is_some_and(|counts| counts.succeeded + counts.diverged == counts.total())
+    }
+
     fn restart(&mut self) {
-        let settings = *self.state().settings();
-        self.turn = Turn::open(Box::new(self.store.clone()), settings, self.now).unwrap();
+        self.luck.lock().unwrap().unreadable = 0;
+        let unlucky = Unlucky {
+            store: self.store.clone(),
+            luck: Arc::clone(&self.luck),
+        };
+        self.turn = Turn::open(Box::new(unlucky), settings(), self.now).unwrap();
         self.check();
     }
 
@@ -168,7 +252,7 @@ impl World {
     fn next_message(&mut self, number: usize) -> Input {
         let worker = &self.workers[number];
         let id = worker.id;
-        if self.state().worker(id).is_none() {
+        if self.turn.state().is_ok_and(|state| state.worker(id).is_none()) {
             let slots = vec![Slot {
                 kind: DeviceKind::Cpu,
                 device: "fake".to_owned(),
@@ -321,8 +405,26 @@ impl World {
                 self.store
                     .fail_next(StoreError::Unknown("the disk is having a bad day".to_owned()));
             }
+            if self.chance(3) {
+                self.luck.lock().unwrap().unknown = true;
+            }
+            if self.chance(1) {
+                self.luck.lock().unwrap().unreadable = self.random.random_range(0..3);
+            }
             if self.chance(2) {
                 self.restart();
+            }
+            if self.chance(1) {
+                let orders = [Order::Pause, Order::Stop, Order::Cancel];
+                let order = orders[self.random.random_range(0..orders.len())];
+                _ = self.decide(Input::Order {
+                    sweep: self.sweep,
+                    order,
+                });
+            }
+            if self.chance(5) {
+                let (sweep, order) = (self.sweep, Order::Resume);
+                _ = self.decide(Input::Order { sweep, order });
             }
             if self.chance(2) {
                 // The machine sleeps: leases expire.
@@ -368,6 +470,7 @@ fn simulate(seed: u64, trouble: bool) -> BTreeMap<TrialKey, Vec<Block>> {
     let mut world = World::new(seed);
     let sweep = Sweep::parse(SWEEP, "sweep.toml", &[], None).unwrap();
     let id = sweep.id();
+    world.sweep = id;
     world.decide(Input::Submit(sweep.clone())).unwrap();
     assert_eq!(
         world.decide(Input::Submit(sweep)).unwrap(),
@@ -378,7 +481,7 @@ fn simulate(seed: u64, trouble: bool) -> BTreeMap<TrialKey, Vec<Block>> {
         "the same text finds the same sweep"
     );
     let mut steps = 0;
-    while world.state().sweep(id).unwrap().row().finished_at.is_none() {
+    while !world.has_all_results() {
         steps += 1;
         assert!(steps < 20_000, "the sweep does not end");
         world.step(trouble);
@@ -400,8 +503,64 @@ fn simulate(seed: u64, trouble: bool) -> BTreeMap<TrialKey, Vec<Block>> {
     curves
 }
 
+#[test]
+fn while_the_store_cannot_be_read_nothing_is_shown_and_nothing_decided() {
+    let mut world = World::new(1);
+    let register = world.next_message(0);
+    world
+        .store
+        .fail_next(StoreError::Unknown("the disk did not say".to_owned()));
+    world.luck.lock().unwrap().unreadable = 2;
+    assert!(matches!(world.decide(register.clone()), Err(TurnError::Store(_))));
+    assert!(world.is_broken(), "the state has a worker that is nowhere else");
+    assert_eq!(
+        world.turn.next_deadline(),
+        Some(1_000),
+        "it is tried again, but not without pause"
+    );
+    assert!(matches!(world.decide(register.clone()), Err(TurnError::Store(_))));
+    world.now = 1_000;
+    assert!(world.turn.step(Vec::new(), world.now).answers.is_empty());
+    assert!(world.is_broken());
+    world.now = 2_000;
+    assert!(world.turn.step(Vec::new(), world.now).answers.is_empty());
+    assert_eq!(world.state().workers().count(), 0);
+    assert_eq!(world.decide(register).unwrap(), Answer::Registered);
+    assert_eq!(world.turn.next_deadline(), None);
+}
+
+#[test]
+fn a_store_that_stays_full_is_not_hammered_and_can_still_be_looked_at() {
+    let mut world = World::new(1);
+    let sweep = Sweep::parse(SWEEP, "sweep.toml", &[], None).unwrap();
+    world.decide(Input::Submit(sweep)).unwrap();
+    for _ in 0..2 {
+        let message = world.next_message(0);
+        world.decide(message).unwrap();
+    }
+    let leases = |world: &World| world.state().leases().count();
+    world.now = 50;
+    for _ in 0..3 {
+        assert!(
+            world.turn.next_deadline().is_some_and(|at| at <= world.now),
+            "a lease is to expire"
+        );
+        world.store.fail_next(StoreError::Full("not a byte".to_owned()));
+        world.turn.step(Vec::new(), world.now);
+        assert_eq!(
+            leases(&world),
+            1,
+            "it has not expired, as that could not be written"
+        );
+        assert_eq!(world.turn.next_deadline(), Some(world.now + 1_000));
+        world.now += 1_000;
+    }
+    world.turn.step(Vec::new(), world.now);
+    assert_eq!(leases(&world), 0);
+}
+
 proptest! {
-    #![proptest_config(Config { cases: 60, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 24, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn trouble_changes_nothing_that_is_exported(seed in any::<u64>()) {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt;
 use tenfold_proto::convert;
 use tenfold_proto::v1::fleet_client::FleetClient;
 use tenfold_proto::{PROTOCOL, v1};
@@ -47,8 +46,7 @@ pub fn endpoint(endpoint: Endpoint) -> Endpoint {
 
 /// Runs until it is stopped, and says why it ended.
 pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Exit {
-    let mut random = rand::rng();
-    let worker = WorkerId(random.random());
+    let worker = WorkerId(rand::random());
     let began = Instant::now();
     let (events, mut inbox) = mpsc::channel::<(usize, Event)>(256);
     let (pause, paused) = watch::channel(false);
@@ -68,7 +66,7 @@ pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Exit {
             sender
         })
         .collect();
-    let mut session = Session::new(slots.len(), config.session, random.random());
+    let mut session = Session::new(slots.len(), config.session, rand::random());
     let caller = Arc::new(Caller::new(config.coordinator, worker, config.host));
     let (answers, mut answered) = mpsc::channel::<Event>(256);
     let mut stops = 0;

@@ -335,29 +335,37 @@ impl Session {
         bytes > self.options.outbox_bytes
     }
 
-    /// When to step next if nothing happens before.
+    /// When to step next if nothing happens before. Never a time at which [`Session::step`] would do nothing.
     pub fn next_wake(&self) -> Option<Millis> {
         let mut wakes: Vec<Millis> = Vec::new();
-        if !self.registered {
-            wakes.extend(self.register.wake());
-        } else {
+        if self.registered {
             wakes.extend(self.heartbeat.wake());
-            wakes.extend(
-                self.slots
-                    .iter()
-                    .filter(|slot| slot.is_idle())
-                    .filter_map(|slot| slot.acquire.wake()),
-            );
-        }
-        for held in self.leases.values() {
-            wakes.extend(held.kill_at);
-            if held.trials.iter().any(Trial::has_something_to_say) {
-                wakes.extend(held.lane.wake().map(|at| at.max(held.next_append())));
+            for held in self.leases.values() {
+                if held.trials.iter().any(Trial::has_something_to_say) {
+                    wakes.extend(held.lane.wake().map(|at| at.max(held.next_append())));
+                }
             }
+            if self.wants_work() {
+                let idle = self.slots.iter().filter(|slot| slot.is_idle());
+                wakes.extend(idle.filter_map(|slot| slot.acquire.wake()));
+            }
+        } else if self.all_have_spoken() {
+            wakes.extend(self.register.wake());
         }
+        wakes.extend(self.leases.values().filter_map(|held| held.kill_at));
         wakes.extend(self.stopping.map(|since| since + STOP_PATIENCE));
         wakes.extend(self.options.stop_after.map(|after| self.last_contact + after));
         wakes.into_iter().min()
+    }
+
+    /// Slots are named to the coordinator with their devices, so all trainers must have spoken before.
+    fn all_have_spoken(&self) -> bool {
+        let spoken = |slot: &Slot| slot.device.is_some() || slot.unfit.is_some();
+        self.slots.iter().all(spoken)
+    }
+
+    fn wants_work(&self) -> bool {
+        self.stopping.is_none() && !self.is_paused()
     }
 
     /// One step.
@@ -449,6 +457,7 @@ impl Session {
                     let error = "the trainer sent epochs out of order".to_owned();
                     trial.end = Some((Outcome::Failed { error }, String::new()));
                     trial.outbox.clear();
+                    self.slots[slot].ready = false;
                     actions.push(Action::Kill { slot });
                 }
             }
@@ -663,7 +672,8 @@ impl Session {
         }
     }
 
-    /// The coordinator will not take what was sent, ever: the attempts are given up, with the reason.
+    /// The coordinator will not take what was sent, ever: the attempts are given up as failed, with the reason. Where
+    /// that is refused too, the lease is left to run out by itself.
     fn refused(&mut self, fence: Fence, key: Option<TrialKey>, why: &str, actions: &mut Vec<Action>) {
         let Some(held) = self.leases.get_mut(&fence) else {
             return;
@@ -675,12 +685,13 @@ impl Session {
             .filter(|trial| !trial.done && key.is_none_or(|key| key == trial.key))
         {
             trial.outbox.clear();
-            if key.is_some() {
-                // Even the end was refused; the lease runs out by itself.
-                trial.done = true;
-            } else {
-                let error = format!("the coordinator refused its epochs: {why}");
-                trial.end = Some((Outcome::Failed { error }, String::new()));
+            match &trial.end {
+                Some((Outcome::Failed { .. } | Outcome::Released, _)) if key.is_some() => trial.done = true,
+                _ => {
+                    let what = if key.is_some() { "end" } else { "epochs" };
+                    let error = format!("the coordinator refused its {what}: {why}");
+                    trial.end = Some((Outcome::Failed { error }, String::new()));
+                }
             }
         }
         let slot = held.slot;
@@ -731,13 +742,8 @@ impl Session {
                 actions.push(Action::Kill { slot: held.slot });
             }
         }
-        // Slots are named to the coordinator with their devices, so all trainers must have spoken first.
-        let known = self
-            .slots
-            .iter()
-            .all(|slot| slot.device.is_some() || slot.unfit.is_some());
         if !self.registered {
-            if known && self.register.is_free(now) {
+            if self.all_have_spoken() && self.register.is_free(now) {
                 self.register.under_way = true;
                 let first = self.slots.iter().find_map(|slot| slot.device.clone());
                 let devices = self
@@ -760,7 +766,7 @@ impl Session {
                 actions.push(action);
             }
         }
-        if self.stopping.is_some() || self.is_paused() {
+        if !self.wants_work() {
             return;
         }
         for (number, slot) in self.slots.iter_mut().enumerate() {

@@ -81,7 +81,7 @@ pub async fn run(
         let end = life
             .live(number, &launch, &mut orders, &events, paused.clone())
             .await;
-        let end_of_life = life.end().await;
+        let end_of_life = life.end(matches!(end, End::Killed | End::Hung(_))).await;
         let event = match end {
             End::Closed => return,
             End::Unfit(error) => Event::Unfit { slot: number, error },
@@ -232,6 +232,8 @@ impl Life {
                 biased;
                 order = orders.recv() => match order {
                     None => return End::Closed,
+                    // Meant for the trainer before this one, whose death was not known yet.
+                    Some(_) if !greeted => {}
                     Some(Order::Kill) => return End::Killed,
                     Some(Order::Tell(frame)) => {
                         busy |= matches!(frame, ToTrainer::Train { .. });
@@ -289,8 +291,12 @@ impl Life {
         }
     }
 
-    /// Kills it if it still lives; how it ended, and the end of its standard error.
-    async fn end(mut self) -> (Option<ExitStatus>, String) {
+    /// Kills it if it still lives, `at_once` or when it does not end by itself; how it ended, and the end of its
+    /// standard error.
+    async fn end(mut self, at_once: bool) -> (Option<ExitStatus>, String) {
+        if at_once {
+            _ = self.child.start_kill();
+        }
         // One that has closed its socket is about to exit by itself; its own status says more than our signal.
         let status = match timeout(Duration::from_millis(200), self.child.wait()).await {
             Ok(status) => status.ok(),

@@ -1,0 +1,220 @@
+//! Whatever comes in whatever order: the world's own checks hold, and so do a few promises.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tenfold_core::trial::TrialState;
+use tenfold_core::{Answer, Order};
+use tenfold_types::{Fence, Outcome, SweepId, TrialKey};
+
+use crate::World;
+use crate::world::Held;
+
+const EPOCHS: u32 = 3;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Acquire {
+        worker: u8,
+        request: u8,
+    },
+    /// By a lease once held, living or not.
+    Append {
+        held: usize,
+        first: u32,
+        last: u32,
+    },
+    Finish {
+        held: usize,
+        epochs: u32,
+        outcome: Outcome,
+    },
+    Heartbeat {
+        worker: u8,
+        held: Vec<usize>,
+    },
+    Order {
+        sweep: usize,
+        order: Order,
+    },
+    Pass(u64),
+    Restart,
+}
+
+fn outcome() -> impl Strategy<Value = (u32, Outcome)> {
+    prop_oneof![
+        4 => Just((EPOCHS, Outcome::Succeeded)),
+        1 => (0..=EPOCHS + 1).prop_map(|epoch| (epoch.saturating_sub(1), Outcome::Diverged { epoch })),
+        1 => (0..=EPOCHS).prop_map(|epochs| (epochs, Outcome::Failed { error: "it burst".to_owned() })),
+        1 => Just((0, Outcome::Released)),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let held = 0..40_usize;
+    let order = prop_oneof![
+        2 => Just(Order::Pause),
+        4 => Just(Order::Resume),
+        1 => Just(Order::Stop),
+        1 => Just(Order::Cancel),
+        2 => any::<(bool, bool)>().prop_map(|(failed, cancelled)| Order::Retry { failed, cancelled }),
+    ];
+    prop_oneof![
+        8 => (0..2_u8, 0..12_u8).prop_map(|(worker, request)| Step::Acquire { worker, request }),
+        12 => (held.clone(), 1..=2_u32, 1..=EPOCHS + 1)
+            .prop_map(|(held, first, last)| Step::Append { held, first, last: last.max(first) }),
+        6 => (held.clone(), outcome())
+            .prop_map(|(held, (epochs, outcome))| Step::Finish { held, epochs, outcome }),
+        3 => (0..2_u8, prop::collection::vec(held, 0..4))
+            .prop_map(|(worker, held)| Step::Heartbeat { worker, held }),
+        2 => (0..2_usize, order).prop_map(|(sweep, order)| Step::Order { sweep, order }),
+        3 => (0..60_u64).prop_map(Step::Pass),
+        1 => Just(Step::Restart),
+    ]
+}
+
+struct Watch {
+    world: World,
+    sweeps: Vec<SweepId>,
+    /// The latest leases, the newest first.
+    held: Vec<Held>,
+    results: BTreeMap<(SweepId, TrialKey), TrialState>,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let mut world = World::new();
+        let sweeps = vec![
+            world.sweep_with("seed = 1", 2, 2, EPOCHS),
+            world.sweep_with("seed = 2", 1, 2, EPOCHS),
+        ];
+        world.worker(0, 1);
+        world.worker(1, 1);
+        Self {
+            world,
+            sweeps,
+            held: Vec::new(),
+            results: BTreeMap::new(),
+        }
+    }
+
+    fn one(&self, number: usize) -> Option<Held> {
+        (!self.held.is_empty()).then(|| self.held[number % self.held.len()].clone())
+    }
+
+    fn take(&mut self, step: Step) {
+        let id = |worker: u8| tenfold_types::WorkerId([worker; 8]);
+        match step {
+            Step::Acquire { worker, request } => {
+                if let Ok(Answer::Leased(grant)) = self.world.acquire(id(worker), request) {
+                    let worker = id(worker);
+                    let new = Held { worker, grant };
+                    let known = self.held.iter().find(|held| held.fence() == new.fence());
+                    match known {
+                        Some(known) => assert_eq!(*known, new, "the same fence is the same lease"),
+                        None => self.held.insert(0, new),
+                    }
+                    self.held.truncate(6);
+                }
+            }
+            Step::Append { held, first, last } => {
+                if let Some(held) = self.one(held) {
+                    _ = self.world.append(&held, vec![held.block(first..=last)]);
+                }
+            }
+            Step::Finish {
+                held,
+                epochs,
+                outcome,
+            } => {
+                if let Some(held) = self.one(held) {
+                    _ = self.world.finish(&held, epochs, outcome);
+                }
+            }
+            Step::Heartbeat { worker, held } => {
+                let fences = held
+                    .into_iter()
+                    .filter_map(|held| self.one(held))
+                    .map(|held| held.fence());
+                let fences: Vec<Fence> = fences.collect();
+                for fence in self.world.heartbeat(id(worker), fences) {
+                    let lease = self.world.state.lease(fence);
+                    assert!(lease.is_none_or(|lease| lease.row.worker != id(worker)));
+                }
+            }
+            Step::Order { sweep, order } => _ = self.world.order(self.sweeps[sweep], order),
+            Step::Pass(time) => self.world.pass(time),
+            Step::Restart => self.world.restart(),
+        }
+        _ = self.world.woken();
+        self.check();
+    }
+
+    fn check(&mut self) {
+        for &sweep in &self.sweeps {
+            let state = self.world.state.sweep(sweep).unwrap();
+            assert_eq!(state.counts().total(), state.sweep().trials());
+            for trial in state.trials() {
+                let key = trial.id.key;
+                if let Some(fence) = trial.state.accepted() {
+                    let first = self
+                        .results
+                        .entry((sweep, key))
+                        .or_insert_with(|| trial.state.clone());
+                    assert_eq!(*first, trial.state, "a result never changes");
+                    let epochs = trial.state.accepted_epochs();
+                    let stored = self.world.stored(sweep, key);
+                    let whole = if epochs == 0 {
+                        vec![]
+                    } else {
+                        vec![(fence, epochs)]
+                    };
+                    assert_eq!(stored, whole, "a result is one attempt's whole curve");
+                } else if trial.state.holder().is_none() {
+                    assert_eq!(self.world.stored(sweep, key), [], "epochs that belong to nobody");
+                }
+            }
+        }
+    }
+
+    /// People and workers come to their senses.
+    fn complete(&mut self) {
+        for sweep in self.sweeps.clone() {
+            self.world.obey(sweep, Order::Resume);
+            self.world.obey(
+                sweep,
+                Order::Retry {
+                    failed: true,
+                    cancelled: true,
+                },
+            );
+        }
+        self.world.pass(1_000);
+        let worker = tenfold_types::WorkerId([0; 8]);
+        let mut request = 100;
+        while let Ok(Answer::Leased(grant)) = self.world.acquire(worker, request) {
+            request += 1;
+            self.world.complete(&Held { worker, grant });
+            self.check();
+        }
+        _ = self.world.woken();
+        for &sweep in &self.sweeps {
+            let [pending, held, resting, succeeded, diverged, failed, cancelled] = self.world.counts(sweep);
+            assert_eq!([pending, held, resting, failed, cancelled], [0; 5]);
+            assert!(succeeded + diverged > 0 && self.world.is_over(sweep));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_breaks_the_promises(steps in prop::collection::vec(step(), 0..120)) {
+        let mut watch = Watch::new();
+        for step in steps {
+            watch.take(step);
+        }
+        watch.complete();
+    }
+}

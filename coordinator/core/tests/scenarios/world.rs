@@ -1,0 +1,430 @@
+//! The world of a scenario: a state, the rows that a store would hold, a clock.
+
+use std::collections::BTreeMap;
+
+use tenfold_core::record::{
+    AttemptRow, Counters, EpochsRow, LeaseRow, Record, Slot, SweepRow, TrialRow, WorkerRow,
+};
+use tenfold_core::sweep::Sweep;
+use tenfold_core::trial::TrialState;
+use tenfold_core::{
+    Acknowledgement, Answer, Effect, Finish, Grant, Input, Order, Refusal, Settings, State, TrialEpochs,
+    decide,
+};
+use tenfold_types::{Block, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialId, TrialKey, WorkerId};
+
+/// Short and round, so that scenarios can be read.
+pub(crate) const SETTINGS: Settings = Settings {
+    lease_term: 100,
+    failure_limit: 3,
+    backoff_base: 10,
+    backoff_cap: 15,
+};
+
+/// What a store keeps, in the plainest form.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    counters: Counters,
+    sweeps: BTreeMap<SweepId, SweepRow>,
+    workers: BTreeMap<WorkerId, WorkerRow>,
+    leases: BTreeMap<Fence, LeaseRow>,
+    trials: BTreeMap<TrialId, TrialRow>,
+    attempts: BTreeMap<(TrialId, u32), AttemptRow>,
+    epochs: BTreeMap<(TrialId, Fence), Vec<EpochsRow>>,
+}
+
+impl Rows {
+    fn write(&mut self, record: &Record) {
+        match record.clone() {
+            Record::Counters(counters) => self.counters = counters,
+            Record::Sweep(row) => _ = self.sweeps.insert(row.id, row),
+            Record::Worker(row) => _ = self.workers.insert(row.id, row),
+            Record::Trial(row) => _ = self.trials.insert(row.id, row),
+            Record::Attempt(row) => _ = self.attempts.insert((row.trial, row.number), row),
+            Record::Epochs(row) => self.epochs.entry((row.trial, row.fence)).or_default().push(row),
+            Record::EpochsDropped { trial, fence } => _ = self.epochs.remove(&(trial, fence)),
+            Record::Lease(row) => _ = self.leases.insert(row.fence, row),
+            Record::LeaseClosed(fence) => _ = self.leases.remove(&fence),
+            Record::Renewed { .. } | Record::Seen { .. } => assert!(!record.is_durable()),
+        }
+    }
+
+    fn load(&self, settings: Settings) -> State {
+        let mut state = State::new(settings);
+        state.evolve(&Record::Counters(self.counters));
+        for row in self.sweeps.values() {
+            state.evolve(&Record::Sweep(row.clone()));
+        }
+        for row in self.workers.values() {
+            state.evolve(&Record::Worker(row.clone()));
+        }
+        for row in self.leases.values() {
+            state.evolve(&Record::Lease(row.clone()));
+        }
+        for row in self.trials.values() {
+            state.evolve(&Record::Trial(row.clone()));
+        }
+        for rows in self.epochs.values() {
+            for row in rows {
+                if self.trials[&row.trial].state.holder().is_some() {
+                    state.evolve(&Record::Epochs(row.clone()));
+                }
+            }
+        }
+        state
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) now: u64,
+    pub(crate) rows: Rows,
+    /// Times that those who wait for work were woken, and no scenario has claimed.
+    woken: u32,
+    /// The durable records of the last input.
+    pub(crate) wrote: usize,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(
+                self.woken, 0,
+                "work became available and the scenario did not expect it"
+            );
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::new(SETTINGS),
+            now: 1_000,
+            rows: Rows::default(),
+            woken: 0,
+            wrote: 0,
+        }
+    }
+
+    fn apply(&mut self, input: Input) -> Option<Result<Answer, Refusal>> {
+        let is_tick = matches!(input, Input::Tick);
+        let transition = decide(&self.state, input, self.now);
+        let mut answers = Vec::new();
+        for effect in transition.effects {
+            match effect {
+                Effect::Answer(answer) => answers.push(answer),
+                Effect::WorkAvailable => self.woken += 1,
+            }
+        }
+        assert_eq!(
+            answers.len(),
+            usize::from(!is_tick),
+            "an input has one answer, a tick has none"
+        );
+        if let Some(Err(refusal)) = answers.first() {
+            assert!(
+                transition.records.is_empty(),
+                "refused and written all the same: {refusal}"
+            );
+        }
+        self.wrote = transition
+            .records
+            .iter()
+            .filter(|record| record.is_durable())
+            .count();
+        for record in &transition.records {
+            if let Record::Trial(row) = record
+                && let Some(old) = self.rows.trials.get(&row.id)
+            {
+                let legal = old.state.may_become(&row.state);
+                assert!(
+                    legal,
+                    "{} moves from {:?} to {:?}",
+                    row.id.key, old.state, row.state
+                );
+                assert!(old.attempts <= row.attempts, "{} loses attempts", row.id.key);
+            }
+            self.state.evolve(record);
+            self.rows.write(record);
+        }
+        self.state.check_invariants();
+        let loaded = self.rows.load(*self.state.settings());
+        assert!(loaded.same_durable(&self.state), "the rows give another state");
+        answers.pop()
+    }
+
+    /// Has an input decided, as the turn does: what time has brought about comes first.
+    pub(crate) fn ask(&mut self, input: Input) -> Result<Answer, Refusal> {
+        self.tick();
+        self.apply(input).unwrap()
+    }
+
+    pub(crate) fn tick(&mut self) {
+        if self.state.next_deadline().is_some_and(|at| at <= self.now) {
+            self.apply(Input::Tick);
+            assert!(
+                self.state.next_deadline().is_none_or(|at| at > self.now),
+                "a tick leaves nothing that is due"
+            );
+        }
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, milliseconds: u64) {
+        self.now += milliseconds;
+        self.tick();
+    }
+
+    /// Another process takes over what the store holds.
+    pub(crate) fn restart(&mut self) {
+        self.state = self.rows.load(*self.state.settings());
+        self.state.fresh_terms(self.now);
+        self.state.check_invariants();
+    }
+
+    /// Whether those who wait for work have been woken since this was last asked.
+    pub(crate) fn woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken) > 0
+    }
+
+    pub(crate) fn try_submit(&mut self, text: &str) -> (SweepId, bool) {
+        let sweep = Sweep::parse(text, "scenario.toml", &[], None).unwrap();
+        match self.ask(Input::Submit(sweep)).unwrap() {
+            Answer::Submitted { sweep, existing } => (sweep, existing),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A sweep of the smallest network with so many points, repetitions and epochs.
+    pub(crate) fn sweep(&mut self, points: usize, repetitions: u32, epochs: u32) -> SweepId {
+        self.sweep_with("seed = 1", points, repetitions, epochs)
+    }
+
+    pub(crate) fn sweep_with(&mut self, keys: &str, points: usize, repetitions: u32, epochs: u32) -> SweepId {
+        let rates: Vec<String> = (1..=points).map(|point| format!("{point}e-3")).collect();
+        let text = format!(
+            "{keys}\nrepetitions = {repetitions}\nepochs = {epochs}\n[settings]\narchitecture = \"perceptron-5\"\n\
+             [axes]\nlearning_rate = [{}]\n",
+            rates.join(", ")
+        );
+        let (sweep, existing) = self.try_submit(&text);
+        assert!(!existing && self.woken());
+        sweep
+    }
+
+    /// A worker with this many CPU slots.
+    pub(crate) fn worker(&mut self, number: u8, slots: usize) -> WorkerId {
+        let slot = Slot {
+            kind: DeviceKind::Cpu,
+            device: "abacus".to_owned(),
+            threads: 1,
+        };
+        self.register(number, vec![slot; slots])
+    }
+
+    pub(crate) fn register(&mut self, number: u8, slots: Vec<Slot>) -> WorkerId {
+        let row = WorkerRow {
+            id: WorkerId([number; 8]),
+            host: format!("node-{number}"),
+            process: number.into(),
+            version: "0.1.0".to_owned(),
+            libtorch: "2.11.0".to_owned(),
+            slots,
+        };
+        let id = row.id;
+        assert_eq!(self.ask(Input::Register(row)), Ok(Answer::Registered));
+        id
+    }
+
+    pub(crate) fn acquire(&mut self, worker: WorkerId, request: u8) -> Result<Answer, Refusal> {
+        self.ask(Input::Acquire {
+            worker,
+            request: RequestId([request; 16]),
+            slot: 0,
+            max_trials: 1,
+        })
+    }
+
+    /// The lease that there must be.
+    pub(crate) fn lease(&mut self, worker: WorkerId, request: u8) -> Held {
+        match self.acquire(worker, request) {
+            Ok(Answer::Leased(grant)) => Held { worker, grant },
+            other => panic!("no lease but {other:?}"),
+        }
+    }
+
+    pub(crate) fn is_idle(&mut self, worker: WorkerId, request: u8) -> bool {
+        self.acquire(worker, request) == Ok(Answer::Idle)
+    }
+
+    pub(crate) fn append(&mut self, held: &Held, blocks: Vec<Block>) -> Result<Acknowledgement, Refusal> {
+        let trials = vec![TrialEpochs {
+            key: held.key(),
+            attempt: held.attempt(),
+            blocks,
+        }];
+        let answer = self.ask(Input::Append {
+            worker: held.worker,
+            sweep: held.grant.sweep,
+            fence: held.grant.fence,
+            trials,
+        })?;
+        match answer {
+            Answer::Acknowledged(all) => Ok(all[0]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Hands over epochs up to this one, which must go well.
+    pub(crate) fn train(&mut self, held: &Held, epochs: std::ops::RangeInclusive<u32>) {
+        let last = *epochs.end();
+        let acknowledged = self.append(held, vec![held.block(epochs)]);
+        assert_eq!(
+            acknowledged,
+            Ok(Acknowledgement {
+                epochs: last,
+                cancelled: false
+            })
+        );
+    }
+
+    pub(crate) fn finish(&mut self, held: &Held, epochs: u32, outcome: Outcome) -> Result<Answer, Refusal> {
+        self.ask(Input::Finish(Finish {
+            worker: held.worker,
+            sweep: held.grant.sweep,
+            fence: held.grant.fence,
+            key: held.key(),
+            attempt: held.attempt(),
+            epochs,
+            outcome,
+            stderr: "its last words".to_owned(),
+        }))
+    }
+
+    /// Trains a trial to its end.
+    pub(crate) fn complete(&mut self, held: &Held) {
+        let epochs = held.grant.trials[0].2.epochs;
+        self.train(held, 1..=epochs);
+        assert_eq!(
+            self.finish(held, epochs, Outcome::Succeeded),
+            Ok(Answer::Finished)
+        );
+    }
+
+    /// The trainer crashes on the trial.
+    pub(crate) fn fail(&mut self, held: &Held) {
+        let error = "it burst".to_owned();
+        assert_eq!(
+            self.finish(held, 0, Outcome::Failed { error }),
+            Ok(Answer::Finished)
+        );
+    }
+
+    pub(crate) fn heartbeat(&mut self, worker: WorkerId, fences: Vec<Fence>) -> Vec<Fence> {
+        match self.ask(Input::Heartbeat { worker, fences }) {
+            Ok(Answer::Heard { stale, cancelled }) => {
+                assert_eq!(cancelled, []);
+                stale
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn order(&mut self, sweep: SweepId, order: Order) -> Result<Answer, Refusal> {
+        self.ask(Input::Order { sweep, order })
+    }
+
+    /// An order that must be obeyed; the number of trials retried.
+    pub(crate) fn obey(&mut self, sweep: SweepId, order: Order) -> u64 {
+        match self.order(sweep, order) {
+            Ok(Answer::Ordered { retried }) => retried,
+            other => panic!("{order:?}: {other:?}"),
+        }
+    }
+
+    pub(crate) fn trial(&self, sweep: SweepId, key: TrialKey) -> TrialRow {
+        self.state.sweep(sweep).unwrap().row_of(key)
+    }
+
+    pub(crate) fn trial_state(&self, held: &Held) -> TrialState {
+        self.trial(held.grant.sweep, held.key()).state
+    }
+
+    pub(crate) fn attempts(&self, sweep: SweepId, key: TrialKey) -> Vec<AttemptRow> {
+        let trial = TrialId { sweep, key };
+        self.rows
+            .attempts
+            .range((trial, 0)..=(trial, u32::MAX))
+            .map(|(_, row)| row.clone())
+            .collect()
+    }
+
+    /// Epochs stored of a trial, whatever the attempt, with their fences.
+    pub(crate) fn stored(&self, sweep: SweepId, key: TrialKey) -> Vec<(Fence, u32)> {
+        let trial = TrialId { sweep, key };
+        let of_trial = self
+            .rows
+            .epochs
+            .range((trial, Fence(0))..=(trial, Fence(u64::MAX)));
+        of_trial
+            .map(|((_, fence), rows)| (*fence, rows.iter().map(|row| row.block.epochs).sum()))
+            .collect()
+    }
+
+    pub(crate) fn is_over(&self, sweep: SweepId) -> bool {
+        self.state.sweep(sweep).unwrap().row().finished_at.is_some()
+    }
+
+    /// PENDING, held, in back-off, SUCCEEDED, DIVERGED, FAILED, CANCELLED.
+    pub(crate) fn counts(&self, sweep: SweepId) -> [u64; 7] {
+        let c = self.state.sweep(sweep).unwrap().counts();
+        [
+            c.pending,
+            c.leased + c.running,
+            c.backoff,
+            c.succeeded,
+            c.diverged,
+            c.failed,
+            c.cancelled,
+        ]
+    }
+}
+
+/// A lease of one trial, and who has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) worker: WorkerId,
+    pub(crate) grant: Grant,
+}
+
+impl Held {
+    pub(crate) fn key(&self) -> TrialKey {
+        self.grant.trials[0].0
+    }
+
+    pub(crate) fn attempt(&self) -> u32 {
+        self.grant.trials[0].1
+    }
+
+    pub(crate) fn fence(&self) -> Fence {
+        self.grant.fence
+    }
+
+    /// Epochs of its trial, the same whoever trains it.
+    pub(crate) fn block(&self, epochs: std::ops::RangeInclusive<u32>) -> Block {
+        let key = self.key();
+        let base = (key.index * 100 + u64::from(key.repetition) * 10) as f32;
+        let column = |metric: u32| {
+            epochs
+                .clone()
+                .map(move |epoch| base + (metric * 10_000 + epoch) as f32)
+        };
+        Block {
+            first: *epochs.start(),
+            epochs: epochs.end() + 1 - epochs.start(),
+            columns: (0..4).flat_map(column).collect(),
+            seconds: epochs.clone().map(|_| 0.5).collect(),
+        }
+    }
+}

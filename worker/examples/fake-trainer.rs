@@ -1,0 +1,179 @@
+//! A trainer without libtorch, for tests: speaks the frames, and makes up curves that depend on the trial alone.
+//!
+//! What it does is set by its environment, so that a worker under test can start it as it starts the real one:
+//!
+//! | variable | meaning |
+//! | --- | --- |
+//! | `FAKE_EPOCH_MS` | an epoch takes so long (0) |
+//! | `FAKE_CRASH_AT` | it writes to its standard error and kills itself in this epoch |
+//! | `FAKE_EXIT_AT` | it exits with code 7 in this epoch |
+//! | `FAKE_HANG_AT` | it makes no progress any more from this epoch on |
+//! | `FAKE_DIVERGE_AT` | the trial diverges in this epoch |
+//! | `FAKE_REFUSE` | it ends every trial as failed, with this text |
+//! | `FAKE_SHORT` | it ends every trial one epoch too early |
+//! | `FAKE_ONCE` | crash, exit and hang happen once: to whoever creates this file |
+//! | `FAKE_DEAF` | it obeys no cancellation |
+//! | `FAKE_UNFIT` | it says that it is unfit, with this text |
+//! | `FAKE_PROTOCOL` | it greets with this version of the frames |
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::os::fd::FromRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use tenfold_types::frame::{self, DESCRIPTOR, Device, FromTrainer, PROTOCOL, ToTrainer};
+use tenfold_types::{Block, DeviceKind, Outcome, TrialSpec};
+
+const ALIVE: Duration = Duration::from_millis(50);
+
+fn main() -> std::io::Result<()> {
+    if std::env::args().any(|argument| argument == "--probe") {
+        println!("libtorch=fake\ncuda_devices=0\nthreads=1\ndata=ok");
+        return Ok(());
+    }
+    #[expect(
+        unsafe_code,
+        reason = "there is no safe way to own a descriptor that is known by number alone"
+    )]
+    // SAFETY: it came with the process, and nothing has opened or taken any descriptor before.
+    let socket = unsafe { UnixStream::from_raw_fd(DESCRIPTOR) };
+    let trainer = Arc::new(Trainer {
+        writer: Mutex::new(socket.try_clone()?),
+        progress: AtomicU64::new(0),
+        hanging: AtomicBool::new(false),
+        cancelled: Mutex::default(),
+    });
+    if let Ok(error) = std::env::var("FAKE_UNFIT") {
+        return trainer.send(&FromTrainer::Unfit { error });
+    }
+    let device = Device {
+        kind: DeviceKind::Cpu,
+        name: "fake".to_owned(),
+        threads: 1,
+        libtorch: "fake".to_owned(),
+    };
+    let protocol = number("FAKE_PROTOCOL").unwrap_or(PROTOCOL);
+    trainer.send(&FromTrainer::Hello { protocol, device })?;
+    let (sender, packs) = mpsc::channel();
+    let listener = Arc::clone(&trainer);
+    thread::spawn(move || listener.listen(socket, &sender));
+    let pulse = Arc::clone(&trainer);
+    thread::spawn(move || {
+        while pulse.send_alive().is_ok() {
+            thread::sleep(ALIVE);
+        }
+    });
+    for (pack, trials) in packs {
+        for (trial, spec) in (0..).zip(&trials) {
+            trainer.train(pack, trial, spec)?;
+        }
+        trainer.send(&FromTrainer::PackEnded { pack })?;
+    }
+    Ok(())
+}
+
+fn number(variable: &str) -> Option<u32> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Whether trouble that is set for this epoch comes now.
+fn trouble(variable: &str, epoch: u32) -> bool {
+    number(variable) == Some(epoch)
+        && std::env::var("FAKE_ONCE").map_or(true, |path| File::create_new(path).is_ok())
+}
+
+struct Trainer {
+    writer: Mutex<UnixStream>,
+    progress: AtomicU64,
+    hanging: AtomicBool,
+    cancelled: Mutex<HashSet<(u64, u32)>>,
+}
+
+impl Trainer {
+    fn send(&self, message: &FromTrainer) -> std::io::Result<()> {
+        frame::write(
+            &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner),
+            message,
+        )
+    }
+
+    fn send_alive(&self) -> std::io::Result<()> {
+        let progress = self.progress.load(Ordering::Relaxed);
+        self.send(&FromTrainer::Alive { progress })
+    }
+
+    fn listen(&self, mut socket: UnixStream, packs: &mpsc::Sender<(u64, Vec<TrialSpec>)>) {
+        while let Ok(Some(message)) = frame::read(&mut socket) {
+            match message {
+                ToTrainer::Train { pack, trials } => _ = packs.send((pack, trials)),
+                ToTrainer::Cancel { pack, trial } => {
+                    let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+                    cancelled.insert((pack, trial));
+                }
+            }
+        }
+        std::process::exit(0);
+    }
+
+    fn is_cancelled(&self, pack: u64, trial: u32) -> bool {
+        let cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+        cancelled.contains(&(pack, trial)) && std::env::var_os("FAKE_DEAF").is_none()
+    }
+
+    fn train(&self, pack: u64, trial: u32, spec: &TrialSpec) -> std::io::Result<()> {
+        let ended = |outcome| FromTrainer::Ended { pack, trial, outcome };
+        if let Ok(error) = std::env::var("FAKE_REFUSE") {
+            return self.send(&ended(Outcome::Failed { error }));
+        }
+        let short = u32::from(std::env::var_os("FAKE_SHORT").is_some());
+        for epoch in 1..=spec.epochs - short {
+            if trouble("FAKE_CRASH_AT", epoch) {
+                eprintln!("the fake trainer crashes in epoch {epoch}");
+                _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            }
+            if trouble("FAKE_EXIT_AT", epoch) {
+                eprintln!("the fake trainer exits in epoch {epoch}");
+                std::process::exit(7);
+            }
+            if trouble("FAKE_HANG_AT", epoch) {
+                self.hanging.store(true, Ordering::Relaxed);
+            }
+            while self.hanging.load(Ordering::Relaxed) && !self.is_cancelled(pack, trial) {
+                thread::sleep(ALIVE);
+            }
+            if self.is_cancelled(pack, trial) {
+                return Ok(());
+            }
+            if number("FAKE_DIVERGE_AT") == Some(epoch) {
+                return self.send(&ended(Outcome::Diverged { epoch }));
+            }
+            thread::sleep(Duration::from_millis(number("FAKE_EPOCH_MS").unwrap_or(0).into()));
+            self.progress.fetch_add(1, Ordering::Relaxed);
+            let block = Block {
+                first: epoch,
+                epochs: 1,
+                columns: curve(spec, epoch)?,
+                seconds: vec![0.001],
+            };
+            self.send(&FromTrainer::Epochs { pack, trial, block })?;
+        }
+        self.send(&ended(Outcome::Succeeded))
+    }
+}
+
+/// A value for each metric that falls with the epochs, from a hash (FNV-1a) of all that the trial is.
+fn curve(spec: &TrialSpec, epoch: u32) -> std::io::Result<Vec<f32>> {
+    let hash = frame::encode(spec)?
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let level = |metric: usize| ((hash >> (8 * (metric % 8))) & 0xff) as f32 / 512.0;
+    Ok((0..spec.metrics().len())
+        .map(|metric| level(metric) / epoch as f32)
+        .collect())
+}

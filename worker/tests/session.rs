@@ -1,0 +1,870 @@
+//! The session, step by step: what comes in, what is done about it, and that nothing else is.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+use tenfold_types::frame::{Device, FromTrainer, ToTrainer};
+use tenfold_types::network::Architecture;
+use tenfold_types::{
+    Block, Data, DeviceKind, Fence, Join, Loss, Optimizer, Outcome, RequestId, SweepId, Target, TrialKey,
+    TrialSpec,
+};
+use tenfold_worker::session::{Action, Call, Event, Exit, Failure, Lease, Options, Session};
+
+const SWEEP: SweepId = SweepId([1; 16]);
+const HEARTBEAT: u64 = 1_000;
+
+fn spec() -> TrialSpec {
+    TrialSpec {
+        architecture: Architecture::named("perceptron-5").unwrap(),
+        weight_sharing: false,
+        auxiliary_loss: false,
+        aux_weight: 1.0,
+        join: Join::AsIs,
+        learning_rate: 0.1,
+        batch_size: 10,
+        optimizer: Optimizer::Adam,
+        loss: Loss::CrossEntropy,
+        dropout: 0.0,
+        epochs: 10,
+        data: Data {
+            train: 10,
+            test: 10,
+            target: Target::Less,
+        },
+        seed: 1,
+        repetition: 0,
+    }
+}
+
+fn block(first: u32, last: u32) -> Block {
+    let epochs = first..=last;
+    Block {
+        first,
+        epochs: last + 1 - first,
+        columns: (0..4)
+            .flat_map(|metric| epochs.clone().map(move |epoch| (metric * 100 + epoch) as f32))
+            .collect(),
+        seconds: epochs.clone().map(|_| 0.5).collect(),
+    }
+}
+
+fn key(index: u64) -> TrialKey {
+    TrialKey {
+        index,
+        ..TrialKey::FIRST
+    }
+}
+
+fn passing() -> Failure {
+    Failure::Passing("nobody is there".to_owned())
+}
+
+/// A session, its clock, and what it has asked for that the test has not looked at yet.
+struct Bench {
+    session: Session,
+    now: u64,
+    asked: Vec<Action>,
+    ended: bool,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.asked, [], "asked for, and the test did not expect it");
+        }
+    }
+}
+
+impl Bench {
+    fn with(slots: usize, options: Options) -> Self {
+        Self {
+            session: Session::new(slots, options, [7; 32]),
+            now: 0,
+            asked: Vec::new(),
+            ended: false,
+        }
+    }
+
+    fn new(slots: usize) -> Self {
+        let (outbox_bytes, stop_after) = (1 << 20, None);
+        Self::with(
+            slots,
+            Options {
+                outbox_bytes,
+                stop_after,
+            },
+        )
+    }
+
+    /// With trainers that are ready and a coordinator that knows it; each slot has asked for work.
+    fn running(slots: usize) -> Self {
+        let mut bench = Self::new(slots);
+        bench.start(slots);
+        bench
+    }
+
+    fn start(&mut self, slots: usize) -> Vec<RequestId> {
+        (0..slots).for_each(|slot| self.ready(slot));
+        assert_eq!(self.take(), [Action::Register(vec![device(); slots])]);
+        self.step(Event::Registered {
+            heartbeat_interval: HEARTBEAT,
+        });
+        assert_eq!(self.asked.remove(0), Action::Heartbeat(vec![]));
+        self.heard(&[]);
+        (0..slots).map(|slot| self.acquire(slot)).collect()
+    }
+
+    fn step(&mut self, event: Event) {
+        let actions = self.session.step(event, self.now);
+        assert!(!self.ended || actions.iter().all(|action| matches!(action, Action::Exit(_))));
+        self.ended |= actions.iter().any(|action| matches!(action, Action::Exit(_)));
+        self.asked.extend(actions);
+        let wake = self.session.next_wake();
+        assert!(
+            self.ended || wake.is_none_or(|at| at > self.now),
+            "it would spin: {wake:?} at {}",
+            self.now
+        );
+    }
+
+    /// Time passes, and the session is woken whenever it wants to be.
+    fn pass(&mut self, time: u64) {
+        let until = self.now + time;
+        while let Some(at) = self.session.next_wake().filter(|at| *at <= until && !self.ended) {
+            self.now = at;
+            self.step(Event::Tick);
+        }
+        self.now = until;
+    }
+
+    fn take(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.asked)
+    }
+
+    fn one(&mut self) -> Action {
+        let mut actions = self.take();
+        assert_eq!(actions.len(), 1, "{actions:?}");
+        actions.remove(0)
+    }
+
+    /// A call of this kind, which must be there; others stay.
+    fn find(&mut self, wanted: impl Fn(&Action) -> bool) -> Action {
+        let at = self.asked.iter().position(wanted);
+        self.asked
+            .remove(at.unwrap_or_else(|| panic!("not among {:?}", self.asked)))
+    }
+
+    fn acquire(&mut self, of: usize) -> RequestId {
+        match self.find(|action| matches!(action, Action::Acquire { slot, .. } if *slot == of)) {
+            Action::Acquire {
+                request,
+                max_trials: 1,
+                ..
+            } => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn append(&mut self) -> (Fence, Vec<Block>) {
+        match self.find(|action| matches!(action, Action::Append { .. })) {
+            Action::Append {
+                fence,
+                sweep: SWEEP,
+                mut trials,
+            } => {
+                assert_eq!(trials.len(), 1);
+                (fence, trials.remove(0).2)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn finish(&mut self) -> (Fence, u32, Outcome) {
+        match self.find(|action| matches!(action, Action::Finish { .. })) {
+            Action::Finish {
+                fence,
+                sweep: SWEEP,
+                epochs,
+                outcome,
+                ..
+            } => (fence, epochs, outcome),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn heartbeat(&mut self) -> Vec<Fence> {
+        match self.find(|action| matches!(action, Action::Heartbeat(_))) {
+            Action::Heartbeat(fences) => fences,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ready(&mut self, slot: usize) {
+        let device = device();
+        self.step(Event::Ready { slot, device });
+    }
+
+    fn died(&mut self, slot: usize) {
+        let (how, stderr) = ("was killed by signal 9".to_owned(), "its last words".to_owned());
+        self.step(Event::Died { slot, how, stderr });
+    }
+
+    fn heard(&mut self, stale: &[u64]) {
+        let stale = stale.iter().copied().map(Fence).collect();
+        self.step(Event::Heard {
+            stale,
+            cancelled: vec![],
+        });
+    }
+
+    /// The slot gets a lease of one trial, and passes it on.
+    fn lease(&mut self, slot: usize, fence: u64) {
+        self.leased(slot, fence, vec![(key(fence), 1, Ok(spec()))]);
+        let frame = ToTrainer::Train {
+            pack: fence,
+            trials: vec![spec()],
+        };
+        assert_eq!(
+            self.find(|action| matches!(action, Action::Tell { .. })),
+            Action::Tell { slot, frame }
+        );
+    }
+
+    fn leased(&mut self, slot: usize, fence: u64, trials: Vec<(TrialKey, u32, Result<TrialSpec, String>)>) {
+        let (fence, sweep) = (Fence(fence), SWEEP);
+        self.step(Event::Acquired {
+            slot,
+            lease: Ok(Lease { fence, sweep, trials }),
+        });
+    }
+
+    fn epochs(&mut self, slot: usize, fence: u64, first: u32, last: u32) {
+        let (pack, trial, block) = (fence, 0, block(first, last));
+        self.frame(slot, FromTrainer::Epochs { pack, trial, block });
+    }
+
+    fn ended(&mut self, slot: usize, fence: u64, outcome: Outcome) {
+        let (pack, trial) = (fence, 0);
+        self.frame(slot, FromTrainer::Ended { pack, trial, outcome });
+        self.frame(slot, FromTrainer::PackEnded { pack });
+    }
+
+    fn frame(&mut self, slot: usize, frame: FromTrainer) {
+        self.step(Event::Frame { slot, frame });
+    }
+
+    fn acknowledge(&mut self, fence: u64, epochs: u32) {
+        let acknowledgements = vec![(key(fence), epochs, false)];
+        self.step(Event::Appended {
+            fence: Fence(fence),
+            acknowledgements,
+        });
+    }
+
+    fn finished(&mut self, fence: u64) {
+        self.step(Event::Finished {
+            fence: Fence(fence),
+            key: key(fence),
+        });
+    }
+
+    fn fail(&mut self, call: Call, failure: Failure) {
+        self.step(Event::Failed { call, failure });
+    }
+}
+
+fn device() -> Device {
+    Device {
+        kind: DeviceKind::Cpu,
+        name: "abacus".to_owned(),
+        threads: 1,
+        libtorch: "2.11.0".to_owned(),
+    }
+}
+
+fn lease_call(fence: u64) -> Call {
+    Call::Lease(Fence(fence), None)
+}
+
+fn finish_call(fence: u64) -> Call {
+    Call::Lease(Fence(fence), Some(key(fence)))
+}
+
+#[test]
+fn a_trial_goes_through_and_the_next_is_asked_for_at_once() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    bench.epochs(0, 1, 1, 2);
+    bench.pass(99);
+    assert_eq!(bench.take(), [], "epochs are collected for a while");
+    bench.epochs(0, 1, 3, 3);
+    bench.pass(1);
+    assert_eq!(bench.append(), (Fence(1), vec![block(1, 3)]));
+    bench.epochs(0, 1, 4, 10);
+    bench.ended(0, 1, Outcome::Succeeded);
+    bench.acquire(0);
+    bench.pass(500);
+    assert_eq!(bench.take(), [], "one append of a lease at a time");
+    bench.acknowledge(1, 3);
+    assert_eq!(
+        bench.append(),
+        (Fence(1), vec![block(4, 10)]),
+        "the last epochs wait for nothing"
+    );
+    bench.acknowledge(1, 9);
+    assert_eq!(bench.append(), (Fence(1), vec![block(10, 10)]));
+    bench.acknowledge(1, 10);
+    assert_eq!(
+        bench.finish(),
+        (Fence(1), 10, Outcome::Succeeded),
+        "only when all epochs are durable"
+    );
+    bench.lease(0, 2);
+    bench.pass(400);
+    assert_eq!(
+        bench.heartbeat(),
+        [Fence(1), Fence(2)],
+        "a lease is held until its end is answered"
+    );
+    bench.heard(&[]);
+    bench.finished(1);
+    bench.pass(HEARTBEAT);
+    assert_eq!(bench.heartbeat(), [Fence(2)]);
+}
+
+#[test]
+fn nothing_is_asked_before_all_trainers_have_spoken() {
+    let mut bench = Bench::new(2);
+    bench.ready(0);
+    bench.pass(60_000);
+    assert_eq!(bench.take(), []);
+    let error = "no such device".to_owned();
+    bench.step(Event::Unfit { slot: 1, error });
+    assert_eq!(
+        bench.one(),
+        Action::Register(vec![device(); 2]),
+        "the other slot may yet work"
+    );
+    bench.step(Event::Registered {
+        heartbeat_interval: HEARTBEAT,
+    });
+    bench.heartbeat();
+    bench.acquire(0);
+    bench.ready(1);
+    bench.acquire(1);
+}
+
+#[test]
+fn a_node_where_no_trainer_can_work_is_unfit() {
+    let mut bench = Bench::new(2);
+    for slot in 0..2 {
+        let error = "no data".to_owned();
+        bench.step(Event::Unfit { slot, error });
+    }
+    assert_eq!(bench.one(), Action::Exit(Exit::Unfit("no data".to_owned())));
+}
+
+#[test]
+fn a_coordinator_that_speaks_otherwise_ends_the_agent() {
+    let mut bench = Bench::new(1);
+    bench.ready(0);
+    bench.one();
+    bench.fail(Call::Register, Failure::Refused("protocol 2".to_owned()));
+    assert_eq!(bench.one(), Action::Exit(Exit::Refused("protocol 2".to_owned())));
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again_by_the_same_request() {
+    let mut bench = Bench::new(1);
+    let first = bench.start(1)[0];
+    for _ in 0..3 {
+        bench.fail(Call::Acquire(0), passing());
+        bench.pass(5_000);
+        assert_eq!(bench.acquire(0), first);
+        while bench
+            .asked
+            .iter()
+            .any(|action| matches!(action, Action::Heartbeat(_)))
+        {
+            bench.heartbeat();
+            bench.heard(&[]);
+        }
+    }
+    bench.step(Event::Acquired {
+        slot: 0,
+        lease: Err(200),
+    });
+    bench.pass(99);
+    assert!(
+        bench
+            .asked
+            .iter()
+            .all(|action| !matches!(action, Action::Acquire { .. })),
+        "not before half the time"
+    );
+    bench.pass(201);
+    let second = bench.acquire(0);
+    assert_ne!(second, first, "an answer ends a request");
+    bench.lease(0, 1);
+    bench.take();
+}
+
+#[test]
+fn calls_that_fail_are_made_again_ever_more_slowly_and_with_jitter() {
+    let mut pauses = Vec::new();
+    let mut bench = Bench::new(1);
+    bench.ready(0);
+    bench.one();
+    for _ in 0..12 {
+        let failed_at = bench.now;
+        bench.fail(Call::Register, passing());
+        bench.now = bench.session.next_wake().unwrap();
+        bench.step(Event::Tick);
+        bench.one();
+        pauses.push(bench.now - failed_at);
+    }
+    for (failures, pause) in pauses.iter().enumerate() {
+        assert!(*pause <= (100 << failures).min(5_000) + 1, "{pauses:?}");
+    }
+    assert!(
+        pauses.iter().any(|pause| *pause > 1_000),
+        "it backs off: {pauses:?}"
+    );
+    assert!(
+        pauses[6..].windows(2).any(|pair| pair[0] != pair[1]),
+        "it jitters: {pauses:?}"
+    );
+    bench.step(Event::Registered {
+        heartbeat_interval: HEARTBEAT,
+    });
+    bench.heartbeat();
+    bench.acquire(0);
+}
+
+#[test]
+fn training_goes_on_while_the_coordinator_is_away_and_all_is_handed_over_in_order() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    for epoch in 1..=9 {
+        bench.epochs(0, 1, epoch, epoch);
+        bench.pass(700);
+        for action in bench.take() {
+            match action {
+                Action::Append { .. } => bench.fail(lease_call(1), passing()),
+                Action::Heartbeat(_) => bench.fail(Call::Heartbeat, passing()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    bench.epochs(0, 1, 10, 10);
+    bench.ended(0, 1, Outcome::Succeeded);
+    bench.pass(5_000);
+    let heartbeat = bench.heartbeat();
+    assert_eq!(heartbeat, [Fence(1)], "it shows its fences first of all");
+    assert!(!bench.asked.is_empty());
+    bench.heard(&[]);
+    let (fence, blocks) = bench.append();
+    let mut whole = blocks[0].clone();
+    assert!(blocks[1..].iter().all(|next| whole.join(next)));
+    assert_eq!((fence, whole), (Fence(1), block(1, 10)));
+    bench.acknowledge(1, 10);
+    assert_eq!(bench.finish().1, 10);
+    bench.fail(finish_call(1), passing());
+    bench.pass(200);
+    assert_eq!(
+        bench.finish().2,
+        Outcome::Succeeded,
+        "an end is said until it is answered"
+    );
+    bench.finished(1);
+    bench.take();
+}
+
+#[test]
+fn a_coordinator_that_forgot_the_worker_is_told_again_before_anything_else() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    bench.pass(HEARTBEAT);
+    bench.heartbeat();
+    bench.fail(Call::Heartbeat, Failure::Unknown);
+    assert_eq!(bench.one(), Action::Register(vec![device()]));
+    bench.epochs(0, 1, 1, 1);
+    bench.pass(500);
+    assert_eq!(bench.take(), [], "not even epochs");
+    bench.step(Event::Registered {
+        heartbeat_interval: HEARTBEAT,
+    });
+    assert_eq!(bench.append(), (Fence(1), vec![block(1, 1)]));
+    bench.pass(100);
+    assert_eq!(bench.heartbeat(), [Fence(1)]);
+}
+
+#[test]
+fn a_stale_fence_kills_its_trainer_within_the_step() {
+    type Tell = fn(&mut Bench);
+    let ways: [Tell; 3] = [
+        |bench| {
+            bench.pass(HEARTBEAT);
+            bench.take();
+            bench.heard(&[1]);
+        },
+        |bench| {
+            bench.pass(100);
+            bench.append();
+            bench.fail(lease_call(1), Failure::Stale);
+        },
+        |bench| {
+            let (pack, trial) = (1, 0);
+            let outcome = Outcome::Succeeded;
+            bench.frame(0, FromTrainer::Ended { pack, trial, outcome });
+            bench.append();
+            bench.acknowledge(1, 1);
+            bench.finish();
+            bench.fail(finish_call(1), Failure::Stale);
+        },
+    ];
+    for way in ways {
+        let mut bench = Bench::running(2);
+        bench.lease(0, 1);
+        bench.lease(1, 2);
+        bench.epochs(0, 1, 1, 1);
+        way(&mut bench);
+        assert_eq!(bench.one(), Action::Kill { slot: 0 });
+        bench.epochs(0, 1, 2, 2);
+        bench.ended(0, 1, Outcome::Succeeded);
+        bench.died(0);
+        bench.pass(5_000);
+        assert_eq!(bench.heartbeat(), [Fence(2)], "nothing more is said of it");
+        assert_eq!(bench.take(), [], "and nothing asked for a slot without a trainer");
+        bench.heard(&[]);
+        bench.ready(0);
+        bench.acquire(0);
+        bench.epochs(1, 2, 1, 1);
+        assert_eq!(
+            bench.append(),
+            (Fence(2), vec![block(1, 1)]),
+            "the neighbour goes on"
+        );
+    }
+}
+
+#[test]
+fn a_stale_fence_spares_a_trainer_that_works_on_another_lease_already() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    bench.epochs(0, 1, 1, 10);
+    bench.ended(0, 1, Outcome::Succeeded);
+    bench.append();
+    bench.acquire(0);
+    bench.lease(0, 2);
+    bench.fail(lease_call(1), Failure::Stale);
+    assert_eq!(bench.take(), []);
+    bench.pass(HEARTBEAT);
+    assert_eq!(bench.heartbeat(), [Fence(2)]);
+}
+
+#[test]
+fn a_cancelled_trial_is_told_to_stop_and_killed_if_it_does_not() {
+    for obeys in [true, false] {
+        let mut bench = Bench::running(1);
+        bench.lease(0, 1);
+        bench.epochs(0, 1, 1, 1);
+        bench.pass(100);
+        bench.append();
+        let acknowledgements = vec![(key(1), 0, true)];
+        bench.step(Event::Appended {
+            fence: Fence(1),
+            acknowledgements,
+        });
+        let frame = ToTrainer::Cancel { pack: 1, trial: 0 };
+        assert_eq!(bench.one(), Action::Tell { slot: 0, frame });
+        let cancelled = vec![(Fence(1), key(1))];
+        bench.step(Event::Heard {
+            stale: vec![],
+            cancelled,
+        });
+        assert_eq!(bench.take(), [], "it has been told");
+        bench.epochs(0, 1, 2, 2);
+        if obeys {
+            bench.frame(0, FromTrainer::PackEnded { pack: 1 });
+            bench.acquire(0);
+        }
+        bench.pass(1_999);
+        bench
+            .asked
+            .retain(|action| !matches!(action, Action::Heartbeat(_)));
+        assert_eq!(bench.take(), [], "neither epochs nor an end are sent");
+        bench.pass(1);
+        if !obeys {
+            assert_eq!(bench.one(), Action::Kill { slot: 0 });
+            bench.died(0);
+            bench.ready(0);
+            bench.acquire(0);
+        }
+        assert_eq!(bench.take(), []);
+    }
+}
+
+#[test]
+fn a_trainer_that_dies_on_one_trial_is_charged_to_it_with_its_last_words() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    bench.epochs(0, 1, 1, 3);
+    bench.died(0);
+    let error = "the trainer was killed by signal 9 in epoch 4".to_owned();
+    let Action::Finish {
+        outcome,
+        stderr,
+        attempt,
+        ..
+    } = bench.one()
+    else {
+        panic!("no end was said");
+    };
+    assert_eq!(
+        (outcome, stderr.as_str(), attempt),
+        (Outcome::Failed { error }, "its last words", 1)
+    );
+    bench.finished(1);
+    bench.ready(0);
+    bench.acquire(0);
+}
+
+#[test]
+fn a_trainer_that_dies_idle_or_after_the_end_is_charged_to_nobody() {
+    let mut bench = Bench::running(1);
+    bench.died(0);
+    bench.ready(0);
+    assert_eq!(bench.take(), [], "the request is still under way");
+    bench.lease(0, 1);
+    bench.epochs(0, 1, 1, 10);
+    let outcome = Outcome::Succeeded;
+    bench.frame(
+        0,
+        FromTrainer::Ended {
+            pack: 1,
+            trial: 0,
+            outcome,
+        },
+    );
+    bench.append();
+    bench.died(0);
+    bench.acknowledge(1, 10);
+    assert_eq!(bench.finish(), (Fence(1), 10, Outcome::Succeeded));
+}
+
+#[test]
+fn a_lease_that_comes_when_its_trainer_is_gone_is_given_back() {
+    let mut bench = Bench::running(1);
+    bench.died(0);
+    bench.leased(0, 1, vec![(key(1), 1, Ok(spec()))]);
+    assert_eq!(bench.finish(), (Fence(1), 0, Outcome::Released));
+    bench.finished(1);
+    bench.ready(0);
+    bench.acquire(0);
+}
+
+#[test]
+fn a_trial_that_cannot_be_understood_fails_with_the_reason() {
+    let mut bench = Bench::running(1);
+    bench.leased(0, 1, vec![(key(1), 1, Err("no such layer".to_owned()))]);
+    let error = "no such layer".to_owned();
+    assert_eq!(bench.finish().2, Outcome::Failed { error });
+    bench.acquire(0);
+    bench.finished(1);
+}
+
+#[test]
+fn what_the_trainer_says_of_a_trial_is_passed_on() {
+    for outcome in [
+        Outcome::Diverged { epoch: 1 },
+        Outcome::Failed {
+            error: "too big".to_owned(),
+        },
+    ] {
+        let mut bench = Bench::running(1);
+        bench.lease(0, 1);
+        bench.ended(0, 1, outcome.clone());
+        assert_eq!(bench.finish(), (Fence(1), 0, outcome));
+        bench.acquire(0);
+        bench.finished(1);
+    }
+}
+
+#[test]
+fn a_pack_that_ends_without_its_trials_ends_gives_them_back() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    bench.frame(0, FromTrainer::PackEnded { pack: 1 });
+    assert_eq!(bench.finish().2, Outcome::Released);
+    bench.acquire(0);
+}
+
+#[test]
+fn epochs_out_of_order_fail_the_trial_and_kill_the_trainer() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    bench.epochs(0, 1, 2, 2);
+    assert_eq!(bench.asked.remove(0), Action::Kill { slot: 0 });
+    assert!(matches!(bench.finish(), (Fence(1), 0, Outcome::Failed { .. })));
+    bench.ended(0, 1, Outcome::Succeeded);
+    assert_eq!(bench.take(), [], "one that is to be killed gets no more work");
+    bench.died(0);
+    bench.finished(1);
+    bench.ready(0);
+    bench.acquire(0);
+}
+
+#[test]
+fn frames_about_another_pack_are_ignored() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 2);
+    bench.epochs(0, 1, 1, 1);
+    bench.ended(0, 1, Outcome::Succeeded);
+    bench.pass(500);
+    assert_eq!(bench.take(), []);
+}
+
+#[test]
+fn epochs_that_are_refused_for_good_fail_the_trial() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    bench.epochs(0, 1, 1, 1);
+    bench.pass(100);
+    bench.append();
+    bench.fail(lease_call(1), Failure::Refused("a value is NaN".to_owned()));
+    assert_eq!(
+        bench.find(|action| matches!(action, Action::Kill { .. })),
+        Action::Kill { slot: 0 }
+    );
+    let error = "the coordinator refused its epochs: a value is NaN".to_owned();
+    assert_eq!(bench.finish().2, Outcome::Failed { error });
+    bench.finished(1);
+    bench.pass(HEARTBEAT);
+    assert_eq!(bench.heartbeat(), []);
+}
+
+#[test]
+fn an_end_that_is_refused_becomes_a_failure_and_is_not_said_for_ever() {
+    let mut bench = Bench::running(1);
+    bench.lease(0, 1);
+    bench.epochs(0, 1, 1, 9);
+    bench.ended(0, 1, Outcome::Succeeded);
+    bench.acquire(0);
+    bench.append();
+    bench.acknowledge(1, 9);
+    bench.finish();
+    bench.fail(finish_call(1), Failure::Refused("10 are wanted".to_owned()));
+    let error = "the coordinator refused its end: 10 are wanted".to_owned();
+    assert_eq!(bench.finish().2, Outcome::Failed { error });
+    bench.fail(finish_call(1), Failure::Refused("still not".to_owned()));
+    bench.pass(HEARTBEAT);
+    assert_eq!(bench.heartbeat(), [], "its lease runs out");
+}
+
+#[test]
+fn a_full_outbox_pauses_trainers_and_asks_for_nothing_until_it_drains() {
+    let (outbox_bytes, stop_after) = (100, None);
+    let mut bench = Bench::with(
+        2,
+        Options {
+            outbox_bytes,
+            stop_after,
+        },
+    );
+    bench.start(2);
+    bench.lease(0, 1);
+    bench.epochs(0, 1, 1, 1);
+    assert!(!bench.session.is_paused());
+    bench.epochs(0, 1, 2, 2);
+    bench.epochs(0, 1, 3, 3);
+    assert!(bench.session.is_paused());
+    bench.step(Event::Acquired {
+        slot: 1,
+        lease: Err(100),
+    });
+    bench.pass(99);
+    assert_eq!(bench.take(), []);
+    bench.pass(700);
+    let (_, blocks) = bench.append();
+    assert_eq!(blocks, [block(1, 3)]);
+    assert_eq!(bench.take(), [], "the idle slot does not ask");
+    bench.acknowledge(1, 2);
+    assert!(!bench.session.is_paused());
+    bench.acquire(1);
+    bench.append();
+}
+
+#[test]
+fn a_stopped_agent_gives_back_what_it_holds_and_goes() {
+    let mut bench = Bench::running(3);
+    bench.lease(0, 1);
+    bench.lease(1, 2);
+    bench.epochs(0, 1, 1, 4);
+    bench.step(Event::Stop);
+    for slot in 0..2 {
+        bench.find(|action| *action == Action::Kill { slot });
+    }
+    let released = [bench.finish(), bench.finish()].map(|(fence, _, outcome)| (fence.0, outcome));
+    assert_eq!(released, [(1, Outcome::Released), (2, Outcome::Released)]);
+    bench.leased(2, 3, vec![(key(3), 1, Ok(spec()))]);
+    assert_eq!(bench.finish().2, Outcome::Released, "also what comes now");
+    bench.died(0);
+    bench.ready(0);
+    assert_eq!(bench.take(), []);
+    bench.finished(1);
+    bench.finished(3);
+    assert_eq!(bench.take(), []);
+    bench.finished(2);
+    assert_eq!(bench.one(), Action::Exit(Exit::Asked));
+}
+
+#[test]
+fn a_stopped_agent_goes_after_a_while_whoever_answers_or_when_asked_twice() {
+    for twice in [true, false] {
+        let mut bench = Bench::running(1);
+        bench.lease(0, 1);
+        bench.step(Event::Stop);
+        bench.find(|action| matches!(action, Action::Kill { .. }));
+        bench.finish();
+        if twice {
+            bench.step(Event::Stop);
+        } else {
+            bench.pass(2_999);
+            bench
+                .asked
+                .retain(|action| !matches!(action, Action::Heartbeat(_)));
+            assert_eq!(bench.take(), []);
+            bench.pass(1);
+        }
+        assert_eq!(bench.one(), Action::Exit(Exit::Asked));
+    }
+    let mut bench = Bench::running(1);
+    bench.step(Event::Stop);
+    assert_eq!(
+        bench.one(),
+        Action::Exit(Exit::Asked),
+        "with nothing in hand it goes at once"
+    );
+}
+
+#[test]
+fn an_agent_that_may_not_train_alone_for_ever_gives_up() {
+    let (outbox_bytes, stop_after) = (1 << 20, Some(10_000));
+    let mut bench = Bench::with(
+        1,
+        Options {
+            outbox_bytes,
+            stop_after,
+        },
+    );
+    bench.start(1);
+    bench.pass(HEARTBEAT);
+    bench.heartbeat();
+    bench.heard(&[]);
+    bench.pass(9_999);
+    bench.take();
+    assert!(!bench.ended);
+    bench.pass(1);
+    assert_eq!(bench.one(), Action::Exit(Exit::ServerLost(10_000)));
+}
