@@ -41,10 +41,13 @@ pub enum TurnError {
     Stopped,
 }
 
+/// A look at the state and the time.
+type Look = Box<dyn FnOnce(&State, Millis) + Send>;
+
 /// What waits for the thread.
 enum Job {
     Decide(Input, oneshot::Sender<Result<Answer, TurnError>>),
-    Read(Box<dyn FnOnce(&State, Millis) + Send>),
+    Read(Look),
     Stop,
 }
 

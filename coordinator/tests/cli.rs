@@ -20,7 +20,11 @@ learning_rate = { log = [1e-4, 1e-2], points = 3 }
 
 /// What a command ends with: its exit code, and what it prints to either side.
 fn outcome(output: &Output) -> (i32, String, String) {
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
@@ -31,10 +35,28 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 fn help_is_as_it_was() {
     let mut all = String::new();
     for command in [
-        "", "run", "serve", "plan", "submit", "list", "show", "tail", "results", "plot", "pause", "resume", "stop",
-        "cancel", "retry", "workers", "completions",
+        "",
+        "run",
+        "serve",
+        "plan",
+        "submit",
+        "list",
+        "show",
+        "tail",
+        "results",
+        "plot",
+        "pause",
+        "resume",
+        "stop",
+        "cancel",
+        "retry",
+        "workers",
+        "completions",
     ] {
-        let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let arguments: Vec<&str> = [command, "--help"]
+            .into_iter()
+            .filter(|word| !word.is_empty())
+            .collect();
         let (code, said, complained) = run(&arguments);
         assert_eq!((code, complained.as_str()), (0, ""), "{command}");
         all += &format!("$ tenfold {}\n{said}\n", arguments.join(" "));
@@ -68,7 +90,11 @@ fn wrong_usage_ends_with_2() {
     ];
     for arguments in wrong {
         let (code, said, complained) = run(arguments);
-        assert_eq!((code, said.as_str()), (2, ""), "tenfold {arguments:?} said {complained}");
+        assert_eq!(
+            (code, said.as_str()),
+            (2, ""),
+            "tenfold {arguments:?} said {complained}"
+        );
         assert!(!complained.is_empty(), "tenfold {arguments:?} says why");
     }
 }
@@ -81,10 +107,22 @@ fn without_a_coordinator_it_ends_with_3_and_a_hint() {
     fs::write(&file, SWEEP).unwrap();
     let file = file.to_str().unwrap();
     let commands: &[&[&str]] = &[
-        &["list"], &["workers"], &["show", "last"], &["show", "last/0.0.0"], &["tail", "last"],
-        &["tail", "last", "--follow"], &["results", "last"], &["plot", "last", "-o", "x.svg"], &["pause", "last"],
-        &["resume", "last"], &["stop", "last"], &["cancel", "last"], &["retry", "last", "--failed"],
-        &["submit", file], &["submit", file, "--wait"], &["plan", file],
+        &["list"],
+        &["workers"],
+        &["show", "last"],
+        &["show", "last/0.0.0"],
+        &["tail", "last"],
+        &["tail", "last", "--follow"],
+        &["results", "last"],
+        &["plot", "last", "-o", "x.svg"],
+        &["pause", "last"],
+        &["resume", "last"],
+        &["stop", "last"],
+        &["cancel", "last"],
+        &["retry", "last", "--failed"],
+        &["submit", file],
+        &["submit", file, "--wait"],
+        &["plan", file],
     ];
     for arguments in commands {
         for by_environment in [false, true] {
@@ -95,9 +133,19 @@ fn without_a_coordinator_it_ends_with_3_and_a_hint() {
                 command.args(["--coordinator", &nowhere]);
             }
             let (code, said, complained) = outcome(&command.args(*arguments).output().unwrap());
-            assert_eq!((code, said.as_str()), (3, ""), "tenfold {arguments:?} said {complained}");
-            assert!(complained.starts_with("tenfold: ") && complained.contains(&nowhere), "{complained}");
-            assert!(complained.contains("tenfold serve") && complained.contains("--coordinator"), "{complained}");
+            assert_eq!(
+                (code, said.as_str()),
+                (3, ""),
+                "tenfold {arguments:?} said {complained}"
+            );
+            assert!(
+                complained.starts_with("tenfold: ") && complained.contains(&nowhere),
+                "{complained}"
+            );
+            assert!(
+                complained.contains("tenfold serve") && complained.contains("--coordinator"),
+                "{complained}"
+            );
         }
     }
 }
@@ -109,11 +157,17 @@ fn bad_files_end_with_2_whoever_reads_them() {
     write("large.toml", &vec![b'#'; 300 * 1024]);
     write("binary.toml", &[0xff, 0xfe, 0x00]);
     write("misspelt.toml", format!("epoks = 3\n{SWEEP}").as_bytes());
-    write("trillion.toml", SWEEP.replace("points = 3", "points = 1000000000000").as_bytes());
+    write(
+        "trillion.toml",
+        SWEEP.replace("points = 3", "points = 1000000000000").as_bytes(),
+    );
     let cases = [
         ("missing.toml", "missing.toml: "),
         (".", ".: "),
-        ("large.toml", "large.toml: the file has 307200 bytes; a sweep file has at most 262144"),
+        (
+            "large.toml",
+            "large.toml: the file has 307200 bytes; a sweep file has at most 262144",
+        ),
         // Its length is said to be 0, and it never ends.
         ("/dev/zero", "/dev/zero: "),
         ("binary.toml", "binary.toml: byte 0 begins no UTF-8 character"),
@@ -123,13 +177,30 @@ fn bad_files_end_with_2_whoever_reads_them() {
     for (file, says) in cases {
         // What is in a file is for the coordinator to judge when it is submitted.
         let readable = file == "misspelt.toml" || file == "trillion.toml";
-        for command in ["plan", "run", "submit"].into_iter().take(if readable { 2 } else { 3 }) {
-            let output = tenfold().current_dir(folder.path()).args([command, file]).output().unwrap();
+        for command in ["plan", "run", "submit"]
+            .into_iter()
+            .take(if readable { 2 } else { 3 })
+        {
+            let output = tenfold()
+                .current_dir(folder.path())
+                .args([command, file])
+                .output()
+                .unwrap();
             let (code, said, complained) = outcome(&output);
-            assert_eq!((code, said.as_str()), (2, ""), "tenfold {command} {file} said {complained}");
-            assert!(complained.starts_with(&format!("tenfold: {says}")), "tenfold {command} {file} said {complained}");
+            assert_eq!(
+                (code, said.as_str()),
+                (2, ""),
+                "tenfold {command} {file} said {complained}"
+            );
+            assert!(
+                complained.starts_with(&format!("tenfold: {says}")),
+                "tenfold {command} {file} said {complained}"
+            );
         }
-        assert!(!folder.path().join("runs").exists(), "a bad file leaves nothing behind");
+        assert!(
+            !folder.path().join("runs").exists(),
+            "a bad file leaves nothing behind"
+        );
     }
 }
 
@@ -143,12 +214,26 @@ fn a_plan_needs_no_coordinator() {
     assert_eq!((code, complained.as_str()), (0, ""));
     golden("plan.txt", &said);
 
-    let changed = ["plan", file, "--json", "--repetitions", "5", "--set", "learning_rate=log(1e-5,1e-2,4)"];
+    let changed = [
+        "plan",
+        file,
+        "--json",
+        "--repetitions",
+        "5",
+        "--set",
+        "learning_rate=log(1e-5,1e-2,4)",
+    ];
     let (code, said, _) = run(&changed);
     let plan: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(code, 0);
-    assert_eq!((&plan["v"], &plan["kind"], &plan["name"]), (&1.into(), &"plan".into(), &"small".into()));
-    assert_eq!((&plan["points"], &plan["repetitions"], &plan["trials"]), (&4.into(), &5.into(), &20.into()));
+    assert_eq!(
+        (&plan["v"], &plan["kind"], &plan["name"]),
+        (&1.into(), &"plan".into(), &"small".into())
+    );
+    assert_eq!(
+        (&plan["points"], &plan["repetitions"], &plan["trials"]),
+        (&4.into(), &5.into(), &20.into())
+    );
 
     let (code, _, complained) = run(&["plan", file, "--set", "learning_rat=1"]);
     assert_eq!(code, 2);
@@ -161,7 +246,11 @@ fn every_shell_is_completed() {
         let (code, script, complained) = run(&["completions", shell]);
         assert_eq!((code, complained.as_str()), (0, ""), "{shell}");
         for word in ["submit", "results", "retry", "--repetitions", "--coordinator"] {
-            let word = if shell == "fish" { word.trim_start_matches('-') } else { word };
+            let word = if shell == "fish" {
+                word.trim_start_matches('-')
+            } else {
+                word
+            };
             assert!(script.contains(word), "the completions for {shell} know {word}");
         }
     }
@@ -169,21 +258,46 @@ fn every_shell_is_completed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tenfold.bash");
     fs::write(&file, script).unwrap();
-    assert!(Command::new("bash").arg("-n").arg(&file).status().unwrap().success(), "bash reads it");
+    assert!(
+        Command::new("bash")
+            .arg("-n")
+            .arg(&file)
+            .status()
+            .unwrap()
+            .success(),
+        "bash reads it"
+    );
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
-    let output = tenfold().args(["completions", "bash"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    let output = tenfold()
+        .args(["completions", "bash"])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output.stderr).as_str()),
+        (Some(0), "")
+    );
 }
 
 #[test]
 fn a_full_disk_is_an_error() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = tenfold().args(["completions", "bash"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let output = tenfold()
+        .args(["completions", "bash"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(4));
-    assert!(text(&output.stderr).contains("cannot write the output"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("cannot write the output"),
+        "{}",
+        text(&output.stderr)
+    );
 }

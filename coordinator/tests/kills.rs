@@ -51,7 +51,11 @@ fn kills_leave_no_trace_in_the_results() {
     // The coordinator: workers train on, and hand over what they have when it is back.
     cluster.until("more is trained", || (cluster.epochs() > 60).then_some(()));
     cluster.coordinator.take().unwrap().kill();
-    assert_eq!(cluster.try_command(&["list"]).status.code(), Some(3), "nobody answers any more");
+    assert_eq!(
+        cluster.try_command(&["list"]).status.code(),
+        Some(3),
+        "nobody answers any more"
+    );
     cluster.serve();
 
     // A worker, for good: its trials are given to the others when its leases expire.
@@ -65,5 +69,8 @@ fn kills_leave_no_trace_in_the_results() {
 
     let sweep = cluster.until_over();
     assert_eq!(sweep["trials"]["succeeded"], 12, "{sweep}");
-    assert!(exports(&cluster) == reference, "the results differ from those of an undisturbed run");
+    assert!(
+        exports(&cluster) == reference,
+        "the results differ from those of an undisturbed run"
+    );
 }

@@ -1,6 +1,8 @@
 //! The very turn of production, with fake workers and a network that drops, repeats and delays, a store that fails,
 //! and restarts. One thread, a seeded clock: a seed that fails is printed and replays.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -24,12 +26,25 @@ learning_rate = [0.1, 0.01, 0.001]
 "#;
 const EPOCHS: u32 = 4;
 /// One trial of the sweep diverges in this epoch, whoever trains it.
-const DIVERGES: (TrialKey, u32) = (TrialKey { stage: 0, repetition: 1, index: 2 }, 3);
+const DIVERGES: (TrialKey, u32) = (
+    TrialKey {
+        stage: 0,
+        repetition: 1,
+        index: 2,
+    },
+    3,
+);
 
 /// The curve of a trial is a function of its key alone.
 fn block(key: TrialKey, epoch: u32) -> Block {
-    let value = |metric: u32| (key.index * 1000 + u64::from(key.repetition * 100 + epoch * 10 + metric)) as f32;
-    Block { first: epoch, epochs: 1, columns: (0..4).map(value).collect(), seconds: vec![1.0] }
+    let value =
+        |metric: u32| (key.index * 1000 + u64::from(key.repetition * 100 + epoch * 10 + metric)) as f32;
+    Block {
+        first: epoch,
+        epochs: 1,
+        columns: (0..4).map(value).collect(),
+        seconds: vec![1.0],
+    }
 }
 
 struct Training {
@@ -61,12 +76,30 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let store = MemoryStore::default();
-        let settings = Settings { lease_term: 50, backoff_base: 20, failure_limit: 1000, ..Settings::default() };
+        let settings = Settings {
+            lease_term: 50,
+            backoff_base: 20,
+            failure_limit: 1000,
+            ..Settings::default()
+        };
         let turn = Turn::open(Box::new(store.clone()), settings, 0).unwrap();
         let mut random = StdRng::seed_from_u64(seed);
-        let workers = (0..3).map(|_| FakeWorker { id: WorkerId(random.random()), request: RequestId(random.random()), training: None });
+        let workers = (0..3).map(|_| FakeWorker {
+            id: WorkerId(random.random()),
+            request: RequestId(random.random()),
+            training: None,
+        });
         let workers = workers.collect();
-        Self { random, now: 0, store, turn, workers, mail: Vec::new(), fences: Vec::new(), acknowledged: BTreeMap::new() }
+        Self {
+            random,
+            now: 0,
+            store,
+            turn,
+            workers,
+            mail: Vec::new(),
+            fences: Vec::new(),
+            acknowledged: BTreeMap::new(),
+        }
     }
 
     fn decide(&mut self, input: Input) -> Result<Answer, TurnError> {
@@ -77,7 +110,10 @@ impl World {
         if let Ok(Answer::Leased(grant)) = &answer
             && !self.fences.contains(&grant.fence)
         {
-            assert!(self.fences.iter().all(|old| *old < grant.fence), "fences only grow");
+            assert!(
+                self.fences.iter().all(|old| *old < grant.fence),
+                "fences only grow"
+            );
             self.fences.push(grant.fence);
         }
         answer
@@ -92,15 +128,27 @@ impl World {
         self.state().check_invariants();
         let mut loaded = State::new(*self.state().settings());
         self.store.load(&mut |record| loaded.evolve(&record)).unwrap();
-        assert!(loaded.same_durable(self.state()), "the store holds another state than the turn");
+        assert!(
+            loaded.same_durable(self.state()),
+            "the store holds another state than the turn"
+        );
         for sweep in self.state().newest_sweeps() {
             for trial in sweep.trials() {
                 // No acknowledged epoch of an attempt that still counts is ever lost.
                 let key = trial.id.key;
-                let holder = trial.state.holder().map(|(fence, _)| fence).or(trial.state.accepted());
-                let have = sweep.live(key).map_or_else(|| trial.state.accepted_epochs(), tenfold_types::Curve::epochs);
+                let holder = trial
+                    .state
+                    .holder()
+                    .map(|(fence, _)| fence)
+                    .or(trial.state.accepted());
+                let have = sweep
+                    .live(key)
+                    .map_or_else(|| trial.state.accepted_epochs(), tenfold_types::Curve::epochs);
                 if let Some(promised) = holder.and_then(|fence| self.acknowledged.get(&(key, fence))) {
-                    assert!(have >= *promised, "{key}: {promised} epochs were acknowledged, {have} are there");
+                    assert!(
+                        have >= *promised,
+                        "{key}: {promised} epochs were acknowledged, {have} are there"
+                    );
                 }
             }
         }
@@ -121,28 +169,66 @@ impl World {
         let worker = &self.workers[number];
         let id = worker.id;
         if self.state().worker(id).is_none() {
-            let slots = vec![Slot { kind: DeviceKind::Cpu, device: "fake".to_owned(), threads: 1 }];
+            let slots = vec![Slot {
+                kind: DeviceKind::Cpu,
+                device: "fake".to_owned(),
+                threads: 1,
+            }];
             let text = String::new;
-            return Input::Register(WorkerRow { id, host: text(), process: 1, version: text(), libtorch: text(), slots });
+            return Input::Register(WorkerRow {
+                id,
+                host: text(),
+                process: 1,
+                version: text(),
+                libtorch: text(),
+                slots,
+            });
         }
         let crash = self.random.random_range(0..40) == 0;
         let released = self.random.random_range(0..40) == 0;
         let heartbeat = self.random.random_range(0..4) == 0;
         let worker = &mut self.workers[number];
         let Some(training) = &mut worker.training else {
-            return Input::Acquire { worker: id, request: worker.request, slot: 0, max_trials: 1 };
+            return Input::Acquire {
+                worker: id,
+                request: worker.request,
+                slot: 0,
+                max_trials: 1,
+            };
         };
-        let (fence, sweep, key, attempt) = (training.grant.fence, training.grant.sweep, training.key, training.attempt);
+        let (fence, sweep, key, attempt) = (
+            training.grant.fence,
+            training.grant.sweep,
+            training.key,
+            training.attempt,
+        );
         if heartbeat {
-            return Input::Heartbeat { worker: id, fences: vec![fence] };
+            return Input::Heartbeat {
+                worker: id,
+                fences: vec![fence],
+            };
         }
         let last = if key == DIVERGES.0 { DIVERGES.1 - 1 } else { EPOCHS };
         let finish = |outcome, epochs| {
             let stderr = String::new();
-            Input::Finish(Finish { worker: id, sweep, fence, key, attempt, epochs, outcome, stderr })
+            Input::Finish(Finish {
+                worker: id,
+                sweep,
+                fence,
+                key,
+                attempt,
+                epochs,
+                outcome,
+                stderr,
+            })
         };
         if crash {
-            return finish(Outcome::Failed { error: "crashed".to_owned() }, training.trained);
+            return finish(
+                Outcome::Failed {
+                    error: "crashed".to_owned(),
+                },
+                training.trained,
+            );
         }
         if released {
             return finish(Outcome::Released, training.trained);
@@ -151,10 +237,21 @@ impl World {
             training.trained += 1;
         }
         if training.acknowledged < training.trained {
-            let blocks = (training.acknowledged + 1..=training.trained).map(|epoch| block(key, epoch)).collect();
-            return Input::Append { worker: id, sweep, fence, trials: vec![TrialEpochs { key, attempt, blocks }] };
+            let blocks = (training.acknowledged + 1..=training.trained)
+                .map(|epoch| block(key, epoch))
+                .collect();
+            return Input::Append {
+                worker: id,
+                sweep,
+                fence,
+                trials: vec![TrialEpochs { key, attempt, blocks }],
+            };
         }
-        let outcome = if key == DIVERGES.0 { Outcome::Diverged { epoch: DIVERGES.1 } } else { Outcome::Succeeded };
+        let outcome = if key == DIVERGES.0 {
+            Outcome::Diverged { epoch: DIVERGES.1 }
+        } else {
+            Outcome::Succeeded
+        };
         finish(outcome, last)
     }
 
@@ -168,7 +265,13 @@ impl World {
                     return;
                 }
                 let (key, attempt, _) = grant.trials[0].clone();
-                worker.training = Some(Training { grant, key, attempt, trained: 0, acknowledged: 0 });
+                worker.training = Some(Training {
+                    grant,
+                    key,
+                    attempt,
+                    trained: 0,
+                    acknowledged: 0,
+                });
             }
             (Input::Append { fence, trials, .. }, Ok(Answer::Acknowledged(acknowledgements))) => {
                 let promised = self.acknowledged.entry((trials[0].key, *fence)).or_default();
@@ -179,23 +282,14 @@ impl World {
             }
             (Input::Finish(finish), Ok(Answer::Finished))
             | (Input::Finish(finish), Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
-                if self.of_fence(number, finish.fence).is_some() {
-                    self.workers[number].training = None;
-                    self.workers[number].request = random_request;
-                }
+                self.let_go(number, finish.fence, random_request);
             }
             (Input::Append { fence, .. }, Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
-                if self.of_fence(number, *fence).is_some() {
-                    self.workers[number].training = None;
-                    self.workers[number].request = random_request;
-                }
+                self.let_go(number, *fence, random_request);
             }
             (Input::Heartbeat { .. }, Ok(Answer::Heard { stale, .. })) => {
                 for fence in stale {
-                    if self.of_fence(number, fence).is_some() {
-                        self.workers[number].training = None;
-                        self.workers[number].request = random_request;
-                    }
+                    self.let_go(number, fence, random_request);
                 }
             }
             (_, Err(TurnError::Refused(Refusal::Differs { .. } | Refusal::Malformed { .. }))) => {
@@ -205,15 +299,27 @@ impl World {
         }
     }
 
+    /// The lease is over for this worker: its next request is another.
+    fn let_go(&mut self, number: usize, fence: Fence, next: RequestId) {
+        if self.of_fence(number, fence).is_some() {
+            self.workers[number].training = None;
+            self.workers[number].request = next;
+        }
+    }
+
     fn of_fence(&mut self, number: usize, fence: Fence) -> Option<&mut Training> {
-        self.workers[number].training.as_mut().filter(|training| training.grant.fence == fence)
+        self.workers[number]
+            .training
+            .as_mut()
+            .filter(|training| training.grant.fence == fence)
     }
 
     fn step(&mut self, trouble: bool) {
         self.now += self.random.random_range(0..10);
         if trouble {
             if self.chance(3) {
-                self.store.fail_next(StoreError::Unknown("the disk is having a bad day".to_owned()));
+                self.store
+                    .fail_next(StoreError::Unknown("the disk is having a bad day".to_owned()));
             }
             if self.chance(2) {
                 self.restart();
@@ -226,14 +332,22 @@ impl World {
                 // A worker loses its mind: another begins in its place.
                 let number = self.random.random_range(0..self.workers.len());
                 let (id, request) = (WorkerId(self.random.random()), RequestId(self.random.random()));
-                self.workers[number] = FakeWorker { id, request, training: None };
+                self.workers[number] = FakeWorker {
+                    id,
+                    request,
+                    training: None,
+                };
             }
         }
         let number = self.random.random_range(0..self.workers.len());
         let message = self.next_message(number);
         self.mail.push((number, message));
         while !self.mail.is_empty() && (self.mail.len() > 6 || self.chance(60)) {
-            let at = if trouble { self.random.random_range(0..self.mail.len()) } else { 0 };
+            let at = if trouble {
+                self.random.random_range(0..self.mail.len())
+            } else {
+                0
+            };
             let (number, message) = self.mail.remove(at);
             if trouble && self.chance(10) {
                 continue; // lost on the way there
@@ -257,7 +371,10 @@ fn simulate(seed: u64, trouble: bool) -> BTreeMap<TrialKey, Vec<Block>> {
     world.decide(Input::Submit(sweep.clone())).unwrap();
     assert_eq!(
         world.decide(Input::Submit(sweep)).unwrap(),
-        Answer::Submitted { sweep: id, existing: true },
+        Answer::Submitted {
+            sweep: id,
+            existing: true
+        },
         "the same text finds the same sweep"
     );
     let mut steps = 0;
@@ -274,7 +391,9 @@ fn simulate(seed: u64, trouble: bool) -> BTreeMap<TrialKey, Vec<Block>> {
     for index in 0..3 {
         for trial in reader.point(id, 0, index).unwrap() {
             let mut whole = trial.blocks[0].clone();
-            trial.blocks[1..].iter().for_each(|block| assert!(whole.join(block)));
+            trial.blocks[1..]
+                .iter()
+                .for_each(|block| assert!(whole.join(block)));
             curves.insert(trial.row.id.key, vec![whole]);
         }
     }

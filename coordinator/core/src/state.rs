@@ -264,11 +264,7 @@ impl State {
 
     /// Panics unless everything derived agrees with what it is derived from. For tests.
     #[doc(hidden)]
-    #[expect(
-        clippy::panic,
-        clippy::missing_panics_doc,
-        reason = "it exists to panic, in tests"
-    )]
+    #[expect(clippy::panic, reason = "it exists to panic, in tests")]
     pub fn check_invariants(&self) {
         assert!(self.problems.is_empty(), "{:?}", self.problems);
         let mut seen = BTreeSet::new();
@@ -470,7 +466,7 @@ impl SweepState {
 
     /// The row that a trial has, or would have if it were touched.
     pub fn row_of(&self, key: TrialKey) -> TrialRow {
-        self.trials.get(&key).cloned().unwrap_or_else(|| TrialRow {
+        self.trials.get(&key).cloned().unwrap_or(TrialRow {
             id: TrialId {
                 sweep: self.row.id,
                 key,

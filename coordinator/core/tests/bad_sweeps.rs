@@ -3,6 +3,8 @@
 //!
 //! A first comment `#! …` is the command line of the file, such as `#! --set learning_rate=1,2 --repetitions 0`.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

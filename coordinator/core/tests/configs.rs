@@ -1,11 +1,15 @@
 //! Every sweep in `configs/` is valid, and is what its comments say.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use tenfold_core::sweep::Sweep;
 use tenfold_types::Setting;
+use tenfold_types::network::Layer;
+use tenfold_types::trial::{Join, Loss, Optimizer, Target};
 
 fn configs() -> BTreeMap<String, Sweep> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
@@ -62,4 +66,40 @@ fn the_figures_are_those_of_the_report() {
         .map(|index| configs["figure1"].spec(index, 0).unwrap().learning_rate)
         .collect();
     assert_eq!(rates, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]);
+}
+
+/// The reference cannot show what code has; it can be held to naming all of it.
+#[test]
+fn the_reference_names_everything() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sweep-file.md");
+    let reference = fs::read_to_string(path).unwrap();
+    let top = [
+        "name",
+        "description",
+        "seed",
+        "repetitions",
+        "epochs",
+        "device",
+        "zip",
+        "train",
+        "test",
+        "target",
+    ];
+    let settings = Setting::ALL.iter().map(|setting| setting.name());
+    for name in settings.chain(Layer::NAMES.iter().copied()).chain(top) {
+        assert!(
+            reference.contains(&format!("`{name}`")),
+            "{name} is not in docs/sweep-file.md"
+        );
+    }
+    let choices = [Join::NAMES, Optimizer::NAMES, Loss::NAMES, Target::NAMES];
+    for name in choices.concat() {
+        assert!(
+            reference.contains(&format!("`\"{name}\"`")),
+            "{name} is not in docs/sweep-file.md"
+        );
+    }
+    let example = reference.split("```").nth(1).unwrap();
+    let sweep = Sweep::parse(example.strip_prefix("toml").unwrap(), "example.toml", &[], None);
+    assert_eq!(sweep.unwrap_or_else(|error| panic!("{error}")).points(), 12);
 }

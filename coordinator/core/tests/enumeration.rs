@@ -1,5 +1,7 @@
 //! The lazy enumeration of points against the plainest list that can be written, on small grids of every kind.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 

@@ -1,5 +1,7 @@
 //! What a sweep is: its identity, its overrides, its bounds.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fmt::Write;
 
 use tenfold_core::sweep::{MAX_TEXT, Sweep};
@@ -176,6 +178,7 @@ fn every_key_arrives_in_the_trial() {
         "mine",
         "perceptron-100",
         "conv2d",
+        "learning_rate with batch_size",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }

@@ -23,10 +23,18 @@ pub(crate) struct Client {
 impl Client {
     /// Connects.
     pub(crate) async fn connect(address: &str) -> Result<Self, Failure> {
-        let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(url).ok().filter(|endpoint| endpoint.uri().host().is_some());
+        let url = if address.contains("://") {
+            address.to_owned()
+        } else {
+            format!("http://{address}")
+        };
+        let endpoint = Endpoint::from_shared(url)
+            .ok()
+            .filter(|endpoint| endpoint.uri().host().is_some());
         let endpoint = endpoint.ok_or_else(|| {
-            Failure::Usage(format!("{address:?} is no coordinator's address; write http://HOST:PORT, such as {DEFAULT}"))
+            Failure::Usage(format!(
+                "{address:?} is no coordinator's address; write http://HOST:PORT, such as {DEFAULT}"
+            ))
         })?;
         let endpoint = endpoint
             .connect_timeout(Duration::from_secs(5))
@@ -38,16 +46,24 @@ impl Client {
             why: root(&error),
         })?;
         let control = ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-        Ok(Self { address: address.to_owned(), control })
+        Ok(Self {
+            address: address.to_owned(),
+            control,
+        })
     }
 
     /// What a call answered.
     pub(crate) fn answer<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, Failure> {
-        answer.map(Response::into_inner).map_err(|status| self.failure(&status))
+        answer
+            .map(Response::into_inner)
+            .map_err(|status| self.failure(&status))
     }
 
     /// Everything that a stream gives.
-    pub(crate) async fn all<T>(&self, stream: Result<Response<Streaming<T>>, Status>) -> Result<Vec<T>, Failure> {
+    pub(crate) async fn all<T>(
+        &self,
+        stream: Result<Response<Streaming<T>>, Status>,
+    ) -> Result<Vec<T>, Failure> {
         let mut stream = self.answer(stream)?;
         let mut all = Vec::new();
         while let Some(message) = stream.message().await.map_err(|status| self.failure(&status))? {

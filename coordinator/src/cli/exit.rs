@@ -58,14 +58,20 @@ impl Failure {
         let message = status.message().to_owned();
         // What a coordinator says has no source; what broke on the way to it has, whatever its code.
         if let Some(source) = std::error::Error::source(status) {
-            return Self::Unreachable { address: address.to_owned(), why: client::root(source) };
+            return Self::Unreachable {
+                address: address.to_owned(),
+                why: client::root(source),
+            };
         }
         match status.code() {
             Code::InvalidArgument | Code::OutOfRange => Self::Usage(message),
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
-                Self::Unreachable { address: address.to_owned(), why: message }
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::Unreachable {
+                address: address.to_owned(),
+                why: message,
+            },
+            Code::Unimplemented => {
+                Self::Refused(format!("the coordinator does not know this command: {message}"))
             }
-            Code::Unimplemented => Self::Refused(format!("the coordinator does not know this command: {message}")),
             Code::Unknown | Code::Internal if message.is_empty() => Self::Refused(status.to_string()),
             _ => Self::Refused(message),
         }

@@ -16,16 +16,20 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// As [`print`].
 pub(crate) fn print_bytes(text: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(text).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
-        _ => Failure::Refused(format!("cannot write the output: {error}")),
-    })
+    out.write_all(text)
+        .and_then(|()| out.flush())
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => Failure::Refused(format!("cannot write the output: {error}")),
+        })
 }
 
 /// A table without more lines than it needs.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.to_vec());
     table
 }
@@ -43,7 +47,10 @@ pub(crate) fn duration(seconds: f64) -> String {
 
 /// How long ago a time was.
 pub(crate) fn ago(at_ms: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64;
     format!("{} ago", duration(now.saturating_sub(at_ms) as f64 / 1000.0))
 }
 
@@ -58,9 +65,18 @@ pub(crate) fn time(at_ms: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second % 3600 / 60, second % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        second / 3600,
+        second % 3600 / 60,
+        second % 60
+    )
 }
 
 /// A sweep's state in a word.
@@ -95,7 +111,10 @@ pub(crate) fn trial_state(state: v1::TrialState) -> &'static str {
 /// Trials that are over, of all.
 pub(crate) fn over(counts: &v1::TrialCounts) -> (u64, u64) {
     let over = counts.succeeded + counts.diverged + counts.failed + counts.cancelled;
-    (over, over + counts.pending + counts.leased + counts.running + counts.backoff + counts.suspect)
+    (
+        over,
+        over + counts.pending + counts.leased + counts.running + counts.backoff + counts.suspect,
+    )
 }
 
 /// What is worth a word in a sweep's counts: `3 running, 1 diverged`.
@@ -115,15 +134,23 @@ pub(crate) fn remarks(counts: &v1::TrialCounts) -> String {
 /// `learning_rate=0.001 weight_sharing=true`.
 pub(crate) fn point(assignments: &[v1::Assignment]) -> String {
     let one = |assignment: &v1::Assignment| {
-        let value = assignment.value.clone().and_then(|value| tenfold_types::Value::try_from(value).ok());
-        format!("{}={}", assignment.setting, value.map_or_else(|| "?".to_owned(), |value| value.to_string()))
+        let value = assignment
+            .value
+            .clone()
+            .and_then(|value| tenfold_types::Value::try_from(value).ok());
+        format!(
+            "{}={}",
+            assignment.setting,
+            value.map_or_else(|| "?".to_owned(), |value| value.to_string())
+        )
     };
     assignments.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
 /// A trial's key: `stage.point.repetition`.
 pub(crate) fn key(key: Option<v1::TrialKey>) -> String {
-    key.map(|key| tenfold_types::TrialKey::from(key).to_string()).unwrap_or_default()
+    key.map(|key| tenfold_types::TrialKey::from(key).to_string())
+        .unwrap_or_default()
 }
 
 /// The first eight hexadecimal digits of an id.

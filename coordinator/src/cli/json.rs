@@ -33,14 +33,20 @@ fn counts(counts: &v1::TrialCounts) -> Value {
 
 fn point(assignments: &[v1::Assignment]) -> Value {
     use v1::value::Kind;
-    let value = |assignment: &v1::Assignment| match assignment.value.as_ref().and_then(|value| value.kind.as_ref()) {
-        Some(Kind::Boolean(value)) => json!(value),
-        Some(Kind::Integer(value)) => json!(value),
-        Some(Kind::Number(value)) => json!(value),
-        Some(Kind::Text(value)) => json!(value),
-        None => Value::Null,
-    };
-    Value::Object(assignments.iter().map(|a| (a.setting.clone(), value(a))).collect())
+    let value =
+        |assignment: &v1::Assignment| match assignment.value.as_ref().and_then(|value| value.kind.as_ref()) {
+            Some(Kind::Boolean(value)) => json!(value),
+            Some(Kind::Integer(value)) => json!(value),
+            Some(Kind::Number(value)) => json!(value),
+            Some(Kind::Text(value)) => json!(value),
+            None => Value::Null,
+        };
+    Value::Object(
+        assignments
+            .iter()
+            .map(|a| (a.setting.clone(), value(a)))
+            .collect(),
+    )
 }
 
 pub(crate) fn sweep(status: &v1::SweepStatus) -> Value {

@@ -16,10 +16,19 @@ pub(crate) struct List {
 impl List {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = common.client().await?;
-        let request = v1::ListRequest { limit: self.limit, before: Vec::new() };
+        let request = v1::ListRequest {
+            limit: self.limit,
+            before: Vec::new(),
+        };
         let answer = client.answer(client.control.clone().list(request).await)?;
         if common.json {
-            return format::print(&answer.sweeps.iter().map(|sweep| json::line(&json::sweep(sweep))).collect::<String>());
+            return format::print(
+                &answer
+                    .sweeps
+                    .iter()
+                    .map(|sweep| json::line(&json::sweep(sweep)))
+                    .collect::<String>(),
+            );
         }
         if answer.sweeps.is_empty() {
             return format::print("no sweeps yet; submit one with: tenfold submit FILE\n");
@@ -37,7 +46,11 @@ impl List {
                 format::ago(sweep.submitted_at_ms),
             ]);
         }
-        let more = if answer.more { "there are more: --limit N\n" } else { "" };
+        let more = if answer.more {
+            "there are more: --limit N\n"
+        } else {
+            ""
+        };
         format::print(&format!("{table}\n{more}"))
     }
 }

@@ -131,15 +131,21 @@ impl Source {
         let mut bytes = Vec::new();
         let file = std::fs::File::open(&self.file).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
-        file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        file.take(MAX_TEXT as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
         let length = length.max(bytes.len() as u64);
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", self.file.display()));
         if length > MAX_TEXT as u64 {
-            return Err(wrong(format!("the file has {length} bytes; a sweep file has at most {MAX_TEXT}")));
+            return Err(wrong(format!(
+                "the file has {length} bytes; a sweep file has at most {MAX_TEXT}"
+            )));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            wrong(format!("byte {at} begins no UTF-8 character; a sweep file is TOML text"))
+            wrong(format!(
+                "byte {at} begins no UTF-8 character; a sweep file is TOML text"
+            ))
         })?;
         Ok(v1::SweepSource {
             text,
@@ -154,10 +160,19 @@ impl Source {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     // The coordinator's own log: everything for `serve`, what went wrong for `run`, whose output is for the user.
-    let default = if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" };
+    let default = if matches!(cli.command, Command::Serve(_)) {
+        "info"
+    } else {
+        "error"
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -42,7 +42,11 @@ impl Retry {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = common.client().await?;
         let (failed, cancelled) = (self.failed, self.cancelled);
-        let request = v1::RetryRequest { selector: self.select.selector, failed, cancelled };
+        let request = v1::RetryRequest {
+            selector: self.select.selector,
+            failed,
+            cancelled,
+        };
         let answer = client.answer(client.control.clone().retry(request).await)?;
         if !common.json {
             format::print(&format!("{} trials wait again\n", answer.retried))?;

@@ -28,7 +28,11 @@ impl Plan {
         if common.json {
             return format::print(&json::line(&json::plan(&plan)));
         }
-        let existing = if plan.existing { "\nthis sweep has been submitted already\n" } else { "" };
+        let existing = if plan.existing {
+            "\nthis sweep has been submitted already\n"
+        } else {
+            ""
+        };
         format::print(&format!("{}{existing}", plan.description))
     }
 }

@@ -33,13 +33,23 @@ impl Plot {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let kind = Kind::of(&self.output)?;
         let metric = self.metric.map(|name| name.parse()).transpose();
-        let metric = metric.map_err(|error: tenfold_types::curve::UnknownMetric| Failure::Usage(error.to_string()))?;
+        let metric =
+            metric.map_err(|error: tenfold_types::curve::UnknownMetric| Failure::Usage(error.to_string()))?;
         let client = common.client().await?;
-        let shown = client.control.clone().show(v1::ShowRequest { selector: self.selector }).await;
+        let shown = client
+            .control
+            .clone()
+            .show(v1::ShowRequest {
+                selector: self.selector,
+            })
+            .await;
         let status = client.answer(shown)?.status.unwrap_or_default();
         let groups = results::groups(&client, &format::hex(&status.sweep), self.by).await?;
         let title = self.title.unwrap_or(status.name);
-        let options = CurvesOptions { title, metrics: metric.into_iter().collect() };
+        let options = CurvesOptions {
+            title,
+            metrics: metric.into_iter().collect(),
+        };
         write_file(&self.output, &kind.draw(&groups, &options)?)?;
         format::print(&format!("wrote {}\n", self.output.display()))
     }
@@ -60,7 +70,10 @@ impl Kind {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("svg") => Ok(Self::Svg),
             Some("png") => Ok(Self::Png),
-            _ => Err(Failure::Usage(format!("{} is neither a .svg nor a .png file", path.display()))),
+            _ => Err(Failure::Usage(format!(
+                "{} is neither a .svg nor a .png file",
+                path.display()
+            ))),
         }
     }
 

@@ -31,7 +31,13 @@ impl Bar {
             let style = ProgressStyle::with_template("{bar:32} {pos}/{len} trials  {msg}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, began: Instant::now(), first: None, line: Instant::now(), lines: 0 }
+        Self {
+            bar,
+            began: Instant::now(),
+            first: None,
+            line: Instant::now(),
+            lines: 0,
+        }
     }
 
     fn show(&mut self, status: &v1::SweepStatus) {
@@ -78,9 +84,15 @@ impl Bar {
 }
 
 /// Waits until the sweep is over. A coordinator that goes away is waited for.
-pub(crate) async fn until_over(client: &Client, selector: &str, bar: &mut Bar) -> Result<v1::SweepStatus, Failure> {
+pub(crate) async fn until_over(
+    client: &Client,
+    selector: &str,
+    bar: &mut Bar,
+) -> Result<v1::SweepStatus, Failure> {
     loop {
-        let request = v1::ShowRequest { selector: selector.to_owned() };
+        let request = v1::ShowRequest {
+            selector: selector.to_owned(),
+        };
         match client.control.clone().show(request).await {
             Ok(answer) => {
                 let status = answer.into_inner().status.unwrap_or_default();

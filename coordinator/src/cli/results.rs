@@ -55,7 +55,9 @@ impl Results {
             let curves = curves(&client, &self.selector, self.provenance).await?;
             match wanted {
                 Format::Table if self.output.is_none() => {
-                    return Err(Failure::Usage("single curves come as --format csv or jsonl".to_owned()));
+                    return Err(Failure::Usage(
+                        "single curves come as --format csv or jsonl".to_owned(),
+                    ));
                 }
                 Format::Table | Format::Csv => raw::csv(&curves, &mut text),
                 Format::Jsonl => raw::jsonl(&curves, &mut text),
@@ -77,8 +79,15 @@ impl Results {
 }
 
 /// The aggregated curves of a sweep's groups.
-pub(crate) async fn groups(client: &Client, selector: &str, by: Vec<String>) -> Result<Vec<GroupResult>, Failure> {
-    let request = v1::ResultsRequest { selector: selector.to_owned(), by };
+pub(crate) async fn groups(
+    client: &Client,
+    selector: &str,
+    by: Vec<String>,
+) -> Result<Vec<GroupResult>, Failure> {
+    let request = v1::ResultsRequest {
+        selector: selector.to_owned(),
+        by,
+    };
     let groups = client.all(client.control.clone().results(request).await).await?;
     groups.into_iter().map(wire::group_result).collect()
 }
@@ -89,7 +98,10 @@ pub(crate) async fn curves(
     selector: &str,
     provenance: bool,
 ) -> Result<Vec<TrialCurveRow>, Failure> {
-    let request = v1::CurvesRequest { selector: selector.to_owned(), provenance };
+    let request = v1::CurvesRequest {
+        selector: selector.to_owned(),
+        provenance,
+    };
     let curves = client.all(client.control.clone().curves(request).await).await?;
     curves.into_iter().map(row).collect()
 }
@@ -103,9 +115,15 @@ fn row(curve: v1::TrialCurve) -> Result<TrialCurveRow, Failure> {
         key,
         values: wire::assignments(curve.point)?,
         state: state.to_owned(),
-        curve: Curve { metrics: wire::metrics(&curve.metrics)?, columns },
+        curve: Curve {
+            metrics: wire::metrics(&curve.metrics)?,
+            columns,
+        },
         provenance: match curve.attempt {
-            Some(attempt) => Some(Provenance { attempt: wire::attempt(attempt, key)?, seconds: curve.seconds }),
+            Some(attempt) => Some(Provenance {
+                attempt: wire::attempt(attempt, key)?,
+                seconds: curve.seconds,
+            }),
             None => None,
         },
     })

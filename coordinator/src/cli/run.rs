@@ -65,9 +65,15 @@ impl Run {
         let folder = self.results.join(sweep_folder(sweep.name(), sweep.id()));
         let config = ServerConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            store: self.store.clone().unwrap_or_else(|| format!("sqlite:{}/tenfold.sqlite", self.results.display())),
+            store: self
+                .store
+                .clone()
+                .unwrap_or_else(|| format!("sqlite:{}/tenfold.sqlite", self.results.display())),
             results: self.results.clone(),
-            settings: Settings { lease_term: LEASE_TERM, ..Settings::default() },
+            settings: Settings {
+                lease_term: LEASE_TERM,
+                ..Settings::default()
+            },
         };
         let mut server = Server::start(config).await?;
         let address = format!("http://{}", server.address());
@@ -105,7 +111,10 @@ impl Run {
         let status = answer.sweep.unwrap_or_default();
         let selector = format::hex(&status.sweep);
         write_file(&folder.join("sweep.toml"), self.annotated(&text).as_bytes())?;
-        let resumable = matches!(status.state(), v1::SweepState::Paused | v1::SweepState::Stopping | v1::SweepState::Cancelled);
+        let resumable = matches!(
+            status.state(),
+            v1::SweepState::Paused | v1::SweepState::Stopping | v1::SweepState::Cancelled
+        );
         let finished = status.finished_at_ms.is_some() && !resumable;
         let mut training = None;
         let mut last = status.clone();
@@ -118,7 +127,9 @@ impl Run {
         } else {
             self.announce(&status, answer.existing);
             if resumable {
-                let request = v1::SelectRequest { selector: selector.clone() };
+                let request = v1::SelectRequest {
+                    selector: selector.clone(),
+                };
                 client.answer(client.control.clone().resume(request).await)?;
             }
             let started = Instant::now();
@@ -135,7 +146,11 @@ impl Run {
             local.stop().await;
             last = waited?;
             let seconds = seconds_since(&client, &selector, began).await?;
-            training = Some(Training { seconds, slots, waited: trained });
+            training = Some(Training {
+                seconds,
+                slots,
+                waited: trained,
+            });
         }
         self.export(&client, &selector, &last, folder).await?;
         Ok((last, training))
@@ -145,7 +160,10 @@ impl Run {
         let (over, trials) = format::over(&status.trials.unwrap_or_default());
         let id = format::short(&status.sweep);
         if existing {
-            eprintln!("going on with {} ({id}): {over} of {trials} trials are over", status.name);
+            eprintln!(
+                "going on with {} ({id}): {over} of {trials} trials are over",
+                status.name
+            );
         } else {
             eprintln!(
                 "{} ({id}): {} points × {} repetitions = {trials} trials",
@@ -163,7 +181,11 @@ impl Run {
         if let Some(repetitions) = self.source.repetitions {
             head.push_str(&format!("# --repetitions {repetitions}\n"));
         }
-        if head.is_empty() { text.to_owned() } else { format!("# run with\n{head}\n{text}") }
+        if head.is_empty() {
+            text.to_owned()
+        } else {
+            format!("# run with\n{head}\n{text}")
+        }
     }
 
     async fn export(
@@ -182,7 +204,10 @@ impl Run {
         write_file(&folder.join("curves.csv"), &single)?;
         write_file(&folder.join("table.txt"), table::final_table(&groups).as_bytes())?;
         if !self.no_plot && groups.iter().any(|group| !group.epochs.is_empty()) {
-            let options = CurvesOptions { title: status.name.clone(), metrics: Vec::new() };
+            let options = CurvesOptions {
+                title: status.name.clone(),
+                metrics: Vec::new(),
+            };
             let svg = Kind::Svg.draw(&groups, &options)?;
             write_file(&folder.join("figure.svg"), &svg)?;
             write_file(&folder.join("figure.png"), &Kind::Png.draw(&groups, &options)?)?;
@@ -210,12 +235,18 @@ impl Run {
             none if none.is_empty() => none,
             some => format!(" ({some})"),
         };
-        text.push_str(&format!("{over} trials over{remarks}, {} epochs\n", status.epochs));
+        text.push_str(&format!(
+            "{over} trials over{remarks}, {} epochs\n",
+            status.epochs
+        ));
         if let Some(training) = training {
             text.push_str(&training.said(began.elapsed()));
         }
         let files = ["figure.png", "figure.svg", "results.csv", "curves.csv", LOG];
-        let there: Vec<&str> = files.into_iter().filter(|file| folder.join(file).exists()).collect();
+        let there: Vec<&str> = files
+            .into_iter()
+            .filter(|file| folder.join(file).exists())
+            .collect();
         text.push_str(&format!("{}/: {}\n", folder.display(), there.join(", ")));
         if status.state() == v1::SweepState::Failed {
             text.push_str(&format!(
@@ -258,16 +289,32 @@ impl Training {
 /// Slots of all workers.
 async fn slots(client: &Client) -> u32 {
     let answer = client.control.clone().workers(v1::WorkersRequest {}).await;
-    answer.map_or(1, |answer| answer.into_inner().workers.iter().filter(|worker| worker.connected).map(|w| w.slots).sum())
+    answer.map_or(1, |answer| {
+        answer
+            .into_inner()
+            .workers
+            .iter()
+            .filter(|worker| worker.connected)
+            .map(|w| w.slots)
+            .sum()
+    })
 }
 
 /// The seconds of all epochs whose attempts began in this run.
 async fn seconds_since(client: &Client, selector: &str, began: Instant) -> Result<f64, Failure> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     let since = now.saturating_sub(began.elapsed()).as_millis() as u64;
     let curves = results::curves(client, selector, true).await?;
-    let ours = curves.iter().filter_map(|curve| curve.provenance.as_ref()).filter(|p| p.attempt.started_at >= since);
-    Ok(ours.flat_map(|provenance| &provenance.seconds).map(|&seconds| f64::from(seconds)).sum())
+    let ours = curves
+        .iter()
+        .filter_map(|curve| curve.provenance.as_ref())
+        .filter(|p| p.attempt.started_at >= since);
+    Ok(ours
+        .flat_map(|provenance| &provenance.seconds)
+        .map(|&seconds| f64::from(seconds))
+        .sum())
 }
 
 /// The worker of this machine, started again when it dies.
@@ -282,8 +329,15 @@ impl LocalWorker {
     fn new(run: &Run, address: &str, folder: &Path) -> Result<Self, Failure> {
         let program = worker::program()?;
         let log = folder.join("worker.log");
-        let mut arguments: Vec<String> =
-            ["--exit-with-parent", "--coordinator", address, "--device", &run.device].map(str::to_owned).into();
+        let mut arguments: Vec<String> = [
+            "--exit-with-parent",
+            "--coordinator",
+            address,
+            "--device",
+            &run.device,
+        ]
+        .map(str::to_owned)
+        .into();
         if let Some(slots) = run.slots {
             arguments.extend(["--slots".to_owned(), slots.to_string()]);
         }
@@ -292,7 +346,12 @@ impl LocalWorker {
         }
         File::create(&log).map_err(|error| exit::of_file(&log, &error))?;
         let child = start(&program, &arguments, &log)?;
-        Ok(Self { program, arguments, log, child })
+        Ok(Self {
+            program,
+            arguments,
+            log,
+            child,
+        })
     }
 
     /// Returns when the worker cannot be kept going.
@@ -308,7 +367,10 @@ impl LocalWorker {
             if matches!(how.code(), Some(2 | 4 | 5)) || deaths >= DEATHS {
                 return self.gave_up(how);
             }
-            eprintln!("tenfold: the worker ended ({how}) and is started again; see {}", self.log.display());
+            eprintln!(
+                "tenfold: the worker ended ({how}) and is started again; see {}",
+                self.log.display()
+            );
             tokio::time::sleep(AGAIN).await;
             match start(&self.program, &self.arguments, &self.log) {
                 Ok(child) => self.child = child,
@@ -325,7 +387,11 @@ impl LocalWorker {
     }
 
     async fn stop(mut self) {
-        if let Some(process) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+        if let Some(process) = self
+            .child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+        {
             _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
         }
         if tokio::time::timeout(STOPPING, self.child.wait()).await.is_err() {
@@ -335,7 +401,11 @@ impl LocalWorker {
 }
 
 fn start(program: &Path, arguments: &[String], log: &Path) -> Result<Child, Failure> {
-    let file = OpenOptions::new().append(true).create(true).open(log).map_err(|error| exit::of_file(log, &error))?;
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(log)
+        .map_err(|error| exit::of_file(log, &error))?;
     Command::new(program)
         .args(arguments)
         // A Ctrl-C is for this process, which then stops the worker in order.

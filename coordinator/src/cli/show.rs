@@ -32,8 +32,13 @@ impl Show {
 fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
     let status = answer.status.clone().unwrap_or_default();
     if as_json {
-        let failures = answer.failures.iter().map(|trial| json::line(&json::trial(trial)));
-        return std::iter::once(json::line(&json::sweep(&status))).chain(failures).collect();
+        let failures = answer
+            .failures
+            .iter()
+            .map(|trial| json::line(&json::trial(trial)));
+        return std::iter::once(json::line(&json::sweep(&status)))
+            .chain(failures)
+            .collect();
     }
     let counts = status.trials.unwrap_or_default();
     let (over, trials) = format::over(&counts);
@@ -54,17 +59,29 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
     );
     if let Some(at) = status.finished_at_ms {
         let took = format::duration(at.saturating_sub(status.submitted_at_ms) as f64 / 1000.0);
-        _ = writeln!(text, "finished        {} ({took} after it was submitted)", format::time(at));
+        _ = writeln!(
+            text,
+            "finished        {} ({took} after it was submitted)",
+            format::time(at)
+        );
     }
     if !answer.failures.is_empty() {
         _ = writeln!(text, "\nfailed trials");
         for trial in &answer.failures {
             let error = trial.error.as_deref().unwrap_or("no reason is known");
-            _ = writeln!(text, "  {:<10} {}\n             {error}", format::key(trial.trial), format::point(&trial.point));
+            _ = writeln!(
+                text,
+                "  {:<10} {}\n             {error}",
+                format::key(trial.trial),
+                format::point(&trial.point)
+            );
         }
         let id = format::short(&status.sweep);
         let first = format::key(answer.failures[0].trial);
-        _ = writeln!(text, "\nmore: tenfold show {id}/{first}; again: tenfold retry {id} --failed");
+        _ = writeln!(
+            text,
+            "\nmore: tenfold show {id}/{first}; again: tenfold retry {id} --failed"
+        );
     }
     text
 }
@@ -72,34 +89,74 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
 fn trial(answer: &v1::ShowTrialResponse, as_json: bool) -> String {
     let status = answer.status.clone().unwrap_or_default();
     if as_json {
-        let attempts = answer.attempts.iter().map(|attempt| json::line(&json::attempt(attempt)));
-        return std::iter::once(json::line(&json::trial(&status))).chain(attempts).collect();
+        let attempts = answer
+            .attempts
+            .iter()
+            .map(|attempt| json::line(&json::attempt(attempt)));
+        return std::iter::once(json::line(&json::trial(&status)))
+            .chain(attempts)
+            .collect();
     }
     let mut text = String::new();
-    _ = writeln!(text, "trial           {}/{}", format::short(&status.sweep), format::key(status.trial));
+    _ = writeln!(
+        text,
+        "trial           {}/{}",
+        format::short(&status.sweep),
+        format::key(status.trial)
+    );
     _ = writeln!(text, "point           {}", format::point(&status.point));
-    _ = writeln!(text, "state           {}, {} epochs", format::trial_state(status.state()), status.epochs);
+    _ = writeln!(
+        text,
+        "state           {}, {} epochs",
+        format::trial_state(status.state()),
+        status.epochs
+    );
     if let Some(until) = status.until_ms {
         _ = writeln!(text, "waits until     {}", format::time(until));
     }
     if let Some(error) = &status.error {
         _ = writeln!(text, "error           {error}");
     }
-    _ = writeln!(text, "attempts        {} ({} charged to the trial)", status.attempts, status.failures);
+    _ = writeln!(
+        text,
+        "attempts        {} ({} charged to the trial)",
+        status.attempts, status.failures
+    );
     for attempt in &answer.attempts {
-        let ended = if attempt.ended.is_empty() { "runs" } else { &attempt.ended };
+        let ended = if attempt.ended.is_empty() {
+            "runs"
+        } else {
+            &attempt.ended
+        };
         _ = writeln!(text, "\nattempt {}: {ended}", attempt.number);
-        _ = writeln!(text, "  ran on        {}, {}, {} threads", attempt.host, attempt.device, attempt.threads);
-        _ = writeln!(text, "  versions      tenfold {}, libtorch {}", attempt.version, attempt.libtorch);
-        let took = attempt.ended_at_ms.map(|at| at.saturating_sub(attempt.started_at_ms) as f64 / 1000.0);
+        _ = writeln!(
+            text,
+            "  ran on        {}, {}, {} threads",
+            attempt.host, attempt.device, attempt.threads
+        );
+        _ = writeln!(
+            text,
+            "  versions      tenfold {}, libtorch {}",
+            attempt.version, attempt.libtorch
+        );
+        let took = attempt
+            .ended_at_ms
+            .map(|at| at.saturating_sub(attempt.started_at_ms) as f64 / 1000.0);
         let took = took.map_or_else(String::new, |seconds| format!(", {}", format::duration(seconds)));
-        _ = writeln!(text, "  started       {}{took}", format::time(attempt.started_at_ms));
+        _ = writeln!(
+            text,
+            "  started       {}{took}",
+            format::time(attempt.started_at_ms)
+        );
         if !attempt.error.is_empty() {
             _ = writeln!(text, "  error         {}", attempt.error);
         }
         if !attempt.stderr.is_empty() {
             _ = writeln!(text, "  the end of its standard error:");
-            attempt.stderr.lines().for_each(|line| _ = writeln!(text, "    {line}"));
+            attempt
+                .stderr
+                .lines()
+                .for_each(|line| _ = writeln!(text, "    {line}"));
         }
     }
     text

@@ -37,21 +37,52 @@ pub(crate) struct Tail {
 impl Tail {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = common.client().await?;
-        let Self { selector, follow, by, raw, since } = self;
-        let last = watch(&client, common.json, v1::WatchRequest { selector, by, raw, since, follow }).await?;
+        let Self {
+            selector,
+            follow,
+            by,
+            raw,
+            since,
+        } = self;
+        let last = watch(
+            &client,
+            common.json,
+            v1::WatchRequest {
+                selector,
+                by,
+                raw,
+                since,
+                follow,
+            },
+        )
+        .await?;
         if follow { progress::verdict(&last) } else { Ok(()) }
     }
 }
 
 /// Prints a sweep's results as they come, until it is over.
 pub(crate) async fn follow(client: &Client, common: &Common, selector: String) -> Result<(), Failure> {
-    let request = v1::WatchRequest { selector, follow: true, ..v1::WatchRequest::default() };
+    let request = v1::WatchRequest {
+        selector,
+        follow: true,
+        ..v1::WatchRequest::default()
+    };
     progress::verdict(&watch(client, common.json, request).await?)
 }
 
-async fn watch(client: &Client, as_json: bool, mut request: v1::WatchRequest) -> Result<v1::SweepStatus, Failure> {
+async fn watch(
+    client: &Client,
+    as_json: bool,
+    mut request: v1::WatchRequest,
+) -> Result<v1::SweepStatus, Failure> {
     // `last` means the same sweep for as long as this runs, whatever is submitted meanwhile.
-    let shown = client.control.clone().show(v1::ShowRequest { selector: request.selector.clone() }).await;
+    let shown = client
+        .control
+        .clone()
+        .show(v1::ShowRequest {
+            selector: request.selector.clone(),
+        })
+        .await;
     let mut status = client.answer(shown)?.status.unwrap_or_default();
     request.selector = format::hex(&status.sweep);
     let mut pause = AGAIN;
@@ -126,19 +157,35 @@ fn lines(
             return Ok(json::with_cursor(&json::trial(&trial).to_string(), cursor));
         }
         Wire::Trial(trial) => {
-            let error = trial.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            let error = trial
+                .error
+                .as_ref()
+                .map_or_else(String::new, |error| format!(": {error}"));
             let state = format::trial_state(trial.state());
-            return Ok(format!("{:<10} {state}{error}  {}\n", format::key(trial.trial), format::point(&trial.point)));
+            return Ok(format!(
+                "{:<10} {state}{error}  {}\n",
+                format::key(trial.trial),
+                format::point(&trial.point)
+            ));
         }
     };
     if as_json {
-        return Ok(log::lines(&event).iter().map(|line| json::with_cursor(line, cursor)).collect());
+        return Ok(log::lines(&event)
+            .iter()
+            .map(|line| json::with_cursor(line, cursor))
+            .collect());
     }
     let line = match &event {
         Event::Progress(progress) => {
             let trials = status.points * u64::from(status.repetitions);
             let epochs = u32::try_from(status.total_epochs / trials.max(1)).unwrap_or(u32::MAX);
-            log::progress_text(&progress.group, progress.epoch, epochs, &progress.metrics, &progress.statistics)
+            log::progress_text(
+                &progress.group,
+                progress.epoch,
+                epochs,
+                &progress.metrics,
+                &progress.statistics,
+            )
         }
         Event::Complete(result) => log::complete_text(result),
         Event::Sweep(status) => log::sweep_text(status),
@@ -149,17 +196,25 @@ fn lines(
 
 fn json_epochs(progress: v1::TrialProgress, cursor: u64) -> Result<String, Failure> {
     let metrics = wire::metrics(&progress.metrics)?;
-    let (Some(key), Some(block)) = (progress.trial, progress.block) else { return Ok(String::new()) };
+    let (Some(key), Some(block)) = (progress.trial, progress.block) else {
+        return Ok(String::new());
+    };
     let lines = log::trial_epochs(key.into(), progress.attempt, &metrics, &block.into());
     Ok(lines.iter().map(|line| json::with_cursor(line, cursor)).collect())
 }
 
 /// A line an epoch: `0.12.3  epoch 7  train_error 0.12  …`.
 fn epochs(progress: &v1::TrialProgress) -> String {
-    let Some(block) = &progress.block else { return String::new() };
+    let Some(block) = &progress.block else {
+        return String::new();
+    };
     let mut text = String::new();
     for epoch in 0..block.epochs {
-        text.push_str(&format!("{:<10} epoch {:<5}", format::key(progress.trial), block.first + epoch));
+        text.push_str(&format!(
+            "{:<10} epoch {:<5}",
+            format::key(progress.trial),
+            block.first + epoch
+        ));
         for (metric, name) in progress.metrics.iter().enumerate() {
             if let Some(value) = block.columns.get(metric * block.epochs as usize + epoch as usize) {
                 text.push_str(&format!("  {name} {value}"));

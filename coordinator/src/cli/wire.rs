@@ -8,9 +8,10 @@ use tenfold_types::{Fence, Metric, Setting, SweepId, TrialId, TrialKey, Value};
 use super::exit::Failure;
 
 fn odd(what: impl std::fmt::Display) -> Failure {
-    Failure::Refused(format!("the coordinator said something that this version does not understand: {what}"))
+    Failure::Refused(format!(
+        "the coordinator said something that this version does not understand: {what}"
+    ))
 }
-
 
 pub(crate) fn assignments(assignments: Vec<v1::Assignment>) -> Result<Vec<(Setting, Value)>, Failure> {
     let assignment = |assignment| {
@@ -64,17 +65,33 @@ pub(crate) fn statistics(statistics: v1::Statistics) -> Statistics {
 pub(crate) fn group_result(result: v1::GroupResult) -> Result<GroupResult, Failure> {
     let metrics = metrics(&result.metrics)?;
     let all: Vec<Statistics> = result.statistics.into_iter().map(statistics).collect();
-    if metrics.is_empty() && !all.is_empty() || !metrics.is_empty() && all.len() % metrics.len() != 0 {
-        return Err(odd(format!("{} statistics of {} metrics", all.len(), metrics.len())));
+    if metrics.is_empty() && !all.is_empty()
+        || !metrics.is_empty() && !all.len().is_multiple_of(metrics.len())
+    {
+        return Err(odd(format!(
+            "{} statistics of {} metrics",
+            all.len(),
+            metrics.len()
+        )));
     }
-    let epochs = all.chunks(metrics.len().max(1)).map(<[Statistics]>::to_vec).collect();
-    Ok(GroupResult { group: group(result.group)?, metrics, epochs })
+    let epochs = all
+        .chunks(metrics.len().max(1))
+        .map(<[Statistics]>::to_vec)
+        .collect();
+    Ok(GroupResult {
+        group: group(result.group)?,
+        metrics,
+        epochs,
+    })
 }
 
 /// The message does not say of which sweep it is, and nothing that is made of it does.
 pub(crate) fn attempt(attempt: v1::Attempt, key: TrialKey) -> Result<AttemptRow, Failure> {
     Ok(AttemptRow {
-        trial: TrialId { sweep: SweepId([0; 16]), key },
+        trial: TrialId {
+            sweep: SweepId([0; 16]),
+            key,
+        },
         number: attempt.number,
         fence: Fence(attempt.fence),
         worker: convert::worker_id(&attempt.worker).map_err(odd)?,

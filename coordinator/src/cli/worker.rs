@@ -25,13 +25,17 @@ impl Worker {
             command.env("TENFOLD_COORDINATOR", coordinator);
         }
         let error = command.args(self.arguments).exec();
-        Err(Failure::Refused(format!("cannot start {}: {error}", program.display())))
+        Err(Failure::Refused(format!(
+            "cannot start {}: {error}",
+            program.display()
+        )))
     }
 }
 
 /// The worker program.
 pub(crate) fn program() -> Result<PathBuf, Failure> {
-    let own = std::env::current_exe().map_err(|error| Failure::Refused(format!("cannot find this program: {error}")))?;
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::Refused(format!("cannot find this program: {error}")))?;
     let program = own.with_file_name("tenfold-worker");
     if program.is_file() {
         return Ok(program);

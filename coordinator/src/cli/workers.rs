@@ -14,13 +14,27 @@ impl Workers {
         let client = common.client().await?;
         let answer = client.answer(client.control.clone().workers(v1::WorkersRequest {}).await)?;
         if common.json {
-            return format::print(&answer.workers.iter().map(|worker| json::line(&json::worker(worker))).collect::<String>());
+            return format::print(
+                &answer
+                    .workers
+                    .iter()
+                    .map(|worker| json::line(&json::worker(worker)))
+                    .collect::<String>(),
+            );
         }
         if answer.workers.is_empty() {
             let start = format!("tenfold worker --coordinator {}", client.address);
             return format::print(&format!("no workers yet; start one on each node with: {start}\n"));
         }
-        let mut table = format::table(&["worker", "host", "slots", "busy", "device", "version", "last heard of"]);
+        let mut table = format::table(&[
+            "worker",
+            "host",
+            "slots",
+            "busy",
+            "device",
+            "version",
+            "last heard of",
+        ]);
         for worker in &answer.workers {
             let seen = format::ago(worker.last_seen_ms);
             table.add_row(vec![
@@ -30,7 +44,11 @@ impl Workers {
                 worker.busy.to_string(),
                 worker.device.clone(),
                 format!("{} (libtorch {})", worker.version, worker.libtorch),
-                if worker.connected { seen } else { format!("{seen}: gone") },
+                if worker.connected {
+                    seen
+                } else {
+                    format!("{seen}: gone")
+                },
             ]);
         }
         format::print(&format!("{table}\n"))

@@ -173,3 +173,17 @@ impl Changes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::suite::{Place, store_suite};
+
+    impl Place for MemoryStore {
+        fn open(&mut self) -> Box<dyn Store> {
+            Box::new(self.clone())
+        }
+    }
+
+    store_suite!(MemoryStore::default());
+}

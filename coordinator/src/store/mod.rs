@@ -6,6 +6,8 @@
 mod error;
 mod memory;
 mod sqlite;
+#[cfg(test)]
+mod suite;
 
 use tenfold_core::record::{AttemptRow, EpochsRow, Record, SweepRow, TrialRow};
 use tenfold_types::{Block, SweepId, TrialId};

@@ -26,16 +26,29 @@ pub struct FakeWorker {
 impl FakeWorker {
     /// Registers a worker with one slot.
     pub fn register(cluster: &Cluster, name: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let channel = runtime.block_on(async { Endpoint::from_shared(cluster.address()).unwrap().connect_lazy() });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let channel =
+            runtime.block_on(async { Endpoint::from_shared(cluster.address()).unwrap().connect_lazy() });
         let id = name.bytes().chain(std::iter::repeat(0)).take(8).collect();
-        let mut worker = Self { runtime, client: FleetClient::new(channel), id, requests: 0 };
+        let mut worker = Self {
+            runtime,
+            client: FleetClient::new(channel),
+            id,
+            requests: 0,
+        };
         worker.register_again(name);
         worker
     }
 
     pub fn register_again(&mut self, name: &str) {
-        let slot = v1::Slot { kind: v1::DeviceKind::Cpu.into(), device: "an abacus".to_owned(), threads: 1 };
+        let slot = v1::Slot {
+            kind: v1::DeviceKind::Cpu.into(),
+            device: "an abacus".to_owned(),
+            threads: 1,
+        };
         let request = v1::RegisterRequest {
             protocol: PROTOCOL,
             worker: self.id.clone(),
@@ -54,8 +67,17 @@ impl FakeWorker {
     pub fn lease(&mut self) -> Option<v1::Lease> {
         self.requests += 1;
         let (worker, request) = (self.id.clone(), vec![self.requests; 16]);
-        let request = v1::AcquireRequest { worker, request, slot: 0, max_trials: 1 };
-        self.runtime.block_on(self.client.acquire(request)).unwrap().into_inner().lease
+        let request = v1::AcquireRequest {
+            worker,
+            request,
+            slot: 0,
+            max_trials: 1,
+        };
+        self.runtime
+            .block_on(self.client.acquire(request))
+            .unwrap()
+            .into_inner()
+            .lease
     }
 
     /// Hands over some epochs of a lease's trial; returns up to which they are durable.
@@ -63,8 +85,13 @@ impl FakeWorker {
         let leased = &lease.trials[0];
         let trial = leased.trial.unwrap();
         let spec = leased.spec.as_ref().unwrap();
-        let auxiliary = if spec.auxiliary_loss { spec.architecture.as_ref().unwrap().sub_networks } else { 0 };
-        let columns = (0..4 + auxiliary).flat_map(|metric| epochs.clone().map(move |epoch| value(trial, metric, epoch)));
+        let auxiliary = if spec.auxiliary_loss {
+            spec.architecture.as_ref().unwrap().sub_networks
+        } else {
+            0
+        };
+        let columns = (0..4 + auxiliary)
+            .flat_map(|metric| epochs.clone().map(move |epoch| value(trial, metric, epoch)));
         let block = v1::Block {
             first: *epochs.start(),
             epochs: epochs.clone().count() as u32,
@@ -75,9 +102,17 @@ impl FakeWorker {
             worker: self.id.clone(),
             sweep: lease.sweep.clone(),
             fence: lease.fence,
-            trials: vec![v1::TrialEpochs { trial: Some(trial), attempt: leased.attempt, blocks: vec![block] }],
+            trials: vec![v1::TrialEpochs {
+                trial: Some(trial),
+                attempt: leased.attempt,
+                blocks: vec![block],
+            }],
         };
-        let answer = self.runtime.block_on(self.client.append(request)).unwrap().into_inner();
+        let answer = self
+            .runtime
+            .block_on(self.client.append(request))
+            .unwrap()
+            .into_inner();
         answer.acknowledgements[0].epochs
     }
 
@@ -95,7 +130,10 @@ impl FakeWorker {
                 Fate::DivergesIn(epoch) => Outcome::Diverged(v1::Diverged { epoch }),
                 Fate::Fails(why) => {
                     let stderr = format!("a line before\n{why}, said the trainer");
-                    Outcome::Failed(v1::Failed { error: why.to_owned(), stderr })
+                    Outcome::Failed(v1::Failed {
+                        error: why.to_owned(),
+                        stderr,
+                    })
                 }
             }),
         };

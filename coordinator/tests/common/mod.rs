@@ -1,6 +1,12 @@
 //! Real processes for tests: coordinators, workers, and the commands that talk to them.
 
-#![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "a test may unwrap, and each test file uses a part of this"
+)]
 
 pub mod fleet;
 
@@ -21,7 +27,10 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The `tenfold` program, with nothing of the environment that could change what it does.
 pub fn tenfold() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenfold"));
-    command.env_remove("TENFOLD_COORDINATOR").env_remove("TENFOLD_DATA").env_remove("TENFOLD_LOG");
+    command
+        .env_remove("TENFOLD_COORDINATOR")
+        .env_remove("TENFOLD_DATA")
+        .env_remove("TENFOLD_LOG");
     command
 }
 
@@ -29,20 +38,32 @@ pub fn tenfold() -> Command {
 pub fn data() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist");
     let data = std::env::var_os("TENFOLD_DATA").map_or(here, PathBuf::from);
-    assert!(data.join("train-images-idx3-ubyte").exists(), "MNIST is not in {}: run `make setup`", data.display());
+    assert!(
+        data.join("train-images-idx3-ubyte").exists(),
+        "MNIST is not in {}: run `make setup`",
+        data.display()
+    );
     data
 }
 
 /// The worker program, which lies beside `tenfold`.
 pub fn worker_program() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_tenfold")).with_file_name("tenfold-worker");
-    assert!(program.exists(), "{} is not built: run `cargo build --workspace`", program.display());
+    assert!(
+        program.exists(),
+        "{} is not built: run `cargo build --workspace`",
+        program.display()
+    );
     program
 }
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A process that does not outlive its test.
@@ -83,7 +104,12 @@ impl Cluster {
 
     fn with_lease_term(lease_term: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self { folder, port: free_port(), coordinator: None, lease_term };
+        let mut cluster = Self {
+            folder,
+            port: free_port(),
+            coordinator: None,
+            lease_term,
+        };
         cluster.serve();
         cluster
     }
@@ -94,24 +120,46 @@ impl Cluster {
 
     /// Starts the coordinator and waits until it serves.
     pub fn serve(&mut self) {
-        let log = fs::OpenOptions::new().append(true).create(true).open(self.folder.path().join("serve.log")).unwrap();
+        let log = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.folder.path().join("serve.log"))
+            .unwrap();
         let child = tenfold()
             .current_dir(self.folder.path())
-            .args(["serve", "--lease-term", &self.lease_term.to_string(), "--backoff", "0", "--listen"])
+            .args([
+                "serve",
+                "--lease-term",
+                &self.lease_term.to_string(),
+                "--backoff",
+                "0",
+                "--listen",
+            ])
             .arg(format!("127.0.0.1:{}", self.port))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         self.coordinator = Some(Process(child));
-        self.until("the coordinator serves", || self.try_command(&["list"]).status.success().then_some(()));
+        self.until("the coordinator serves", || {
+            self.try_command(&["list"]).status.success().then_some(())
+        });
     }
 
     /// A worker with one slot.
     pub fn worker(&self, name: &str) -> Process {
         let log = fs::File::create(self.folder.path().join(format!("{name}.log"))).unwrap();
         let child = Command::new(worker_program())
-            .args(["--device", "cpu", "--slots", "1", "--name", name, "--coordinator", &self.address()])
+            .args([
+                "--device",
+                "cpu",
+                "--slots",
+                "1",
+                "--name",
+                name,
+                "--coordinator",
+                &self.address(),
+            ])
             .env("TENFOLD_DATA", data())
             .stdout(Stdio::null())
             .stderr(log)
@@ -121,21 +169,33 @@ impl Cluster {
     }
 
     pub fn try_command(&self, arguments: &[&str]) -> Output {
-        tenfold().current_dir(self.folder.path()).args(["--coordinator", &self.address()]).args(arguments).output().unwrap()
+        tenfold()
+            .current_dir(self.folder.path())
+            .args(["--coordinator", &self.address()])
+            .args(arguments)
+            .output()
+            .unwrap()
     }
 
     /// What a command prints, which must go well.
     pub fn command(&self, arguments: &[&str]) -> String {
         let output = self.try_command(arguments);
         let (said, complained) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "tenfold {arguments:?}: {}\n{said}\n{complained}", output.status);
+        assert!(
+            output.status.success(),
+            "tenfold {arguments:?}: {}\n{said}\n{complained}",
+            output.status
+        );
         said
     }
 
     /// The newest sweep; none while there is no coordinator.
     pub fn sweep(&self) -> Option<Value> {
         let output = self.try_command(&["list", "--json"]);
-        text(&output.stdout).lines().next().map(|line| serde_json::from_str(line).unwrap())
+        text(&output.stdout)
+            .lines()
+            .next()
+            .map(|line| serde_json::from_str(line).unwrap())
     }
 
     pub fn epochs(&self) -> u64 {
@@ -152,14 +212,21 @@ impl Cluster {
             if began.elapsed() > PATIENCE {
                 let mut logs = String::new();
                 for entry in fs::read_dir(self.folder.path()).unwrap().flatten() {
-                    if entry.path().extension().is_some_and(|extension| extension == "log") {
+                    if entry
+                        .path()
+                        .extension()
+                        .is_some_and(|extension| extension == "log")
+                    {
                         let log = fs::read_to_string(entry.path()).unwrap_or_default();
                         let tail: Vec<&str> = log.lines().rev().take(30).collect();
                         logs += &format!("\n== {}\n", entry.path().display());
                         tail.iter().rev().for_each(|line| logs += &format!("{line}\n"));
                     }
                 }
-                panic!("waited too long until {what}; the sweep is {:?}{logs}", self.sweep());
+                panic!(
+                    "waited too long until {what}; the sweep is {:?}{logs}",
+                    self.sweep()
+                );
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -168,12 +235,17 @@ impl Cluster {
     /// Starts a command that goes on for a while.
     pub fn spawn(&self, arguments: &[&str]) -> Running {
         let mut command = tenfold();
-        command.current_dir(self.folder.path()).args(["--coordinator", &self.address()]).args(arguments);
+        command
+            .current_dir(self.folder.path())
+            .args(["--coordinator", &self.address()])
+            .args(arguments);
         Running::start(command)
     }
 
     pub fn until_over(&self) -> Value {
-        self.until("the sweep is over", || self.sweep().filter(|sweep| !sweep["finished_at"].is_null()))
+        self.until("the sweep is over", || {
+            self.sweep().filter(|sweep| !sweep["finished_at"].is_null())
+        })
     }
 
     pub fn write(&self, name: &str, text: &str) -> String {
@@ -192,16 +264,30 @@ pub struct Running {
 
 impl Running {
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (sender, lines) = channel();
-        thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        thread::spawn(move || {
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
         let complaints = thread::spawn(move || {
             let mut text = String::new();
             _ = stderr.read_to_string(&mut text);
             text
         });
-        Self { process: Process(child), lines, complaints }
+        Self {
+            process: Process(child),
+            lines,
+            complaints,
+        }
     }
 
     /// The lines up to the first that fits.
@@ -225,29 +311,51 @@ impl Running {
             if let Some(status) = self.process.0.try_wait().unwrap() {
                 break status;
             }
-            assert!(began.elapsed() < PATIENCE, "the command does not end; it printed {:#?}", self.lines.try_iter().collect::<Vec<_>>());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "the command does not end; it printed {:#?}",
+                self.lines.try_iter().collect::<Vec<_>>()
+            );
             thread::sleep(Duration::from_millis(20));
         };
-        (status.code(), self.lines.iter().collect(), self.complaints.join().unwrap())
+        (
+            status.code(),
+            self.lines.iter().collect(),
+            self.complaints.join().unwrap(),
+        )
     }
 }
 
 /// Compares with `tests/goldens/NAME`. `BLESS=1` writes it anew: look at what changed before you commit it.
 pub fn golden(name: &str, got: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/goldens")
+        .join(name);
     if std::env::var_os("BLESS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, got).unwrap();
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(got == expected, "{name} is not what it was; BLESS=1 takes the new one\nexpected\n{expected}\nbut got\n{got}");
+    assert!(
+        got == expected,
+        "{name} is not what it was; BLESS=1 takes the new one\nexpected\n{expected}\nbut got\n{got}"
+    );
 }
 
 /// Processes that this one started.
 pub fn children(of: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
+    let tasks = fs::read_dir(format!("/proc/{of}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect()
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|id| id.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// `kill -9` by number.
@@ -257,7 +365,10 @@ pub fn kill(process: u32) {
 
 /// `kill SIGNAL` by number.
 pub fn signal(process: u32, signal: &str) {
-    let status = Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
+    let status = Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success(), "process {process} is not there to be killed");
 }
 

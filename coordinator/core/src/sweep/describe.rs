@@ -55,6 +55,13 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
     if sweep.axes().is_empty() {
         writeln!(out, "  none: one point")?;
     }
+    for group in &sweep.0.definition.zip {
+        let names: Vec<&str> = group
+            .iter()
+            .map(|&axis| sweep.axes()[axis].setting.name())
+            .collect();
+        writeln!(out, "  zipped          {}", names.join(" with "))?;
+    }
     writeln!(out, "\nfixed")?;
     for setting in Setting::ALL
         .iter()

@@ -2,8 +2,11 @@
 
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -226,8 +229,8 @@ impl Store for SqliteStore {
         }
         let mut numbers = BTreeMap::new();
         for sweep in records.iter().filter_map(sweep_of) {
-            if !numbers.contains_key(&sweep) {
-                numbers.insert(sweep, self.number(sweep)?);
+            if let Entry::Vacant(vacant) = numbers.entry(sweep) {
+                vacant.insert(self.number(sweep)?);
             }
         }
         let transaction = self.connection.transaction()?;
@@ -370,11 +373,10 @@ fn write_record(
     }
 }
 
-fn write_attempt(
-    execute: &dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> Result<(), StoreError>,
-    sweep: i64,
-    row: &AttemptRow,
-) -> Result<(), StoreError> {
+/// Runs one prepared statement.
+type Execute<'a> = dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> + 'a;
+
+fn write_attempt(execute: &Execute<'_>, sweep: i64, row: &AttemptRow) -> Result<(), StoreError> {
     let key = row.trial.key;
     execute(
         "INSERT OR REPLACE INTO attempt (sweep, stage, point, repetition, number, fence, worker, host, device, \

@@ -1,0 +1,229 @@
+//! What only a file can do: be locked, be foreign, be too new, fill a disk, outlive a kill.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tenfold_core::record::Record;
+use tenfold_core::trial::TrialState;
+
+use super::*;
+use crate::store::suite::{Place, epochs, loaded, store_suite, sweep, trial};
+
+struct InFile(tempfile::TempDir);
+
+impl Place for InFile {
+    fn open(&mut self) -> Box<dyn Store> {
+        Box::new(SqliteStore::open(&path(&self.0)).unwrap())
+    }
+}
+
+fn path(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("a folder/tenfold.sqlite")
+}
+
+store_suite!(InFile(tempfile::tempdir().unwrap()));
+
+#[test]
+fn a_second_coordinator_is_refused_until_the_first_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = SqliteStore::open(&path(&folder)).unwrap();
+    let Err(error) = SqliteStore::open(&path(&folder)) else {
+        panic!("two have it")
+    };
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(
+        error.to_string().contains(&std::process::id().to_string()),
+        "it names the first: {error}"
+    );
+    drop(first);
+    SqliteStore::open(&path(&folder)).unwrap();
+}
+
+#[test]
+fn what_is_no_store_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(
+        &text,
+        "these are my notes, and they are long enough to be no empty file",
+    )
+    .unwrap();
+    assert!(matches!(
+        SqliteStore::open(&text),
+        Err(StoreError::Foreign { .. })
+    ));
+    assert!(
+        std::fs::read_to_string(&text)
+            .unwrap()
+            .starts_with("these are my notes")
+    );
+    let other = folder.path().join("other.sqlite");
+    Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE mine (a)")
+        .unwrap();
+    assert!(matches!(
+        SqliteStore::open(&other),
+        Err(StoreError::Foreign { .. })
+    ));
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(&path(&folder)).unwrap());
+    let connection = Connection::open(path(&folder)).unwrap();
+    connection
+        .pragma_update(None, "user_version", schema::VERSION + 1)
+        .unwrap();
+    drop(connection);
+    assert!(matches!(
+        SqliteStore::open(&path(&folder)),
+        Err(StoreError::Version { .. })
+    ));
+}
+
+/// Commits until the store is full; what was acknowledged is there, and it goes on when there is room.
+fn fill(store: &mut SqliteStore, make_room: impl FnOnce(&mut SqliteStore)) {
+    store.commit(&[Record::Sweep(sweep(1))]).unwrap();
+    let mut acknowledged = 0;
+    let error = loop {
+        let row = trial(1, acknowledged, 0, TrialState::Failed);
+        let mut records = vec![Record::Trial(row.clone())];
+        records.extend((0..20).map(|at| Record::Epochs(epochs(&row, 3, 1 + 2 * at))));
+        match store.commit(&records) {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+        assert!(acknowledged < 100_000, "it never fills");
+    };
+    assert!(error.is_full(), "{error:?}");
+    let trials = |store: &mut SqliteStore| {
+        loaded(store)
+            .0
+            .iter()
+            .filter(|record| matches!(record, Record::Trial(_)))
+            .count() as u64
+    };
+    assert_eq!(
+        trials(store),
+        acknowledged,
+        "reads go on, and nothing of the failed commit is there"
+    );
+    make_room(store);
+    store
+        .commit(&[Record::Trial(trial(1, acknowledged, 0, TrialState::Failed))])
+        .unwrap();
+    assert_eq!(trials(store), acknowledged + 1);
+    let check: String = store
+        .connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+}
+
+#[test]
+fn a_full_store_refuses_and_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&path(&folder)).unwrap();
+    store
+        .connection
+        .pragma_update(None, "max_page_count", 100)
+        .unwrap();
+    fill(&mut store, |store| {
+        store
+            .connection
+            .pragma_update(None, "max_page_count", 10_000)
+            .unwrap()
+    });
+}
+
+/// A folder that is a file system of its own, of so many kilobytes. Needs root; elsewhere the test says so and ends.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(kilobytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={kilobytes}k"), "tmpfs"])
+            .arg(folder.path())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount(1500) else {
+        eprintln!("not run: mounting a tmpfs needs root");
+        return;
+    };
+    let ballast = disk.0.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 600 * 1024]).unwrap();
+    let mut store = SqliteStore::open(&path(&disk.0)).unwrap();
+    fill(&mut store, |_| std::fs::remove_file(&ballast).unwrap());
+}
+
+const CHILD: &str = "TENFOLD_TEST_COMMITS";
+
+/// Run by the test below as a process of its own: commits for ever, and says each commit once it is acknowledged.
+#[test]
+fn child_that_commits() {
+    let Some(path) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let mut store = SqliteStore::open(Path::new(&path)).unwrap();
+    store.commit(&[Record::Sweep(sweep(1))]).unwrap();
+    for index in 0.. {
+        store
+            .commit(&[Record::Trial(trial(1, index, 0, TrialState::Failed))])
+            .unwrap();
+        println!("acknowledged {index}");
+    }
+}
+
+#[test]
+fn what_is_acknowledged_outlives_a_kill() {
+    for commits in [1, 7, 40] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "store::sqlite::tests::child_that_commits",
+                "--nocapture",
+            ])
+            .env(CHILD, path(&folder))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let said = lines
+            .filter(|line| line.contains("acknowledged "))
+            .take(commits)
+            .count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(said, commits);
+        let mut store = SqliteStore::open(&path(&folder)).unwrap();
+        let there = loaded(&mut store)
+            .0
+            .iter()
+            .filter(|record| matches!(record, Record::Trial(_)))
+            .count();
+        assert!(
+            there >= commits,
+            "{commits} commits were acknowledged, {there} are there"
+        );
+    }
+}

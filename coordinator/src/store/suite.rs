@@ -1,0 +1,517 @@
+//! What every store must do. Each store runs all of it, through `store_suite!`.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tenfold_core::record::*;
+use tenfold_core::trial::TrialState;
+use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
+
+use super::*;
+
+/// A store in its place, which can be closed and opened again.
+pub(super) trait Place {
+    fn open(&mut self) -> Box<dyn Store>;
+}
+
+macro_rules! store_suite {
+    ($place:expr) => {
+        use crate::store::suite;
+
+        #[test]
+        fn rows_come_back_as_they_were_written() {
+            suite::rows_come_back(&mut $place);
+        }
+        #[test]
+        fn a_row_is_replaced_by_its_newer_self() {
+            suite::upserts(&mut $place);
+        }
+        #[test]
+        fn only_live_epochs_are_loaded() {
+            suite::live_epochs(&mut $place);
+        }
+        #[test]
+        fn changes_have_no_gap_and_no_repeat() {
+            suite::changes(&mut $place);
+        }
+        #[test]
+        fn a_point_comes_with_the_epochs_that_count() {
+            suite::points(&mut $place);
+        }
+        #[test]
+        fn attempts_come_newest_first() {
+            suite::attempts(&mut $place);
+        }
+    };
+}
+pub(super) use store_suite;
+
+pub(super) fn sweep(number: u64) -> SweepRow {
+    SweepRow {
+        id: SweepId([number as u8; 16]),
+        number,
+        name: format!("sweep {number}"),
+        normalised: format!("{{\"number\":{number}}}"),
+        submitted_at: 1_000 + number,
+        finished_at: None,
+        control: Control::Active,
+    }
+}
+
+pub(super) fn trial(sweep: u64, index: u64, repetition: u32, state: TrialState) -> TrialRow {
+    let key = TrialKey {
+        stage: 0,
+        repetition,
+        index,
+    };
+    let id = TrialId {
+        sweep: SweepId([sweep as u8; 16]),
+        key,
+    };
+    TrialRow {
+        id,
+        state,
+        attempts: 2,
+        failures: 1,
+        error: Some("an error".to_owned()),
+    }
+}
+
+pub(super) fn epochs(of: &TrialRow, fence: u64, first: u32) -> EpochsRow {
+    let value = |at: u32| (first * 10 + at) as f32 + 0.1;
+    EpochsRow {
+        trial: of.id,
+        fence: Fence(fence),
+        attempt: 2,
+        block: Block {
+            first,
+            epochs: 2,
+            columns: vec![value(0), value(1), f32::MIN_POSITIVE, -0.0],
+            seconds: vec![0.25, 0.5],
+        },
+    }
+}
+
+fn worker() -> WorkerRow {
+    WorkerRow {
+        id: WorkerId([7; 8]),
+        host: "node".to_owned(),
+        process: 42,
+        version: "0.1.0".to_owned(),
+        libtorch: "2.11.0".to_owned(),
+        slots: vec![Slot {
+            kind: DeviceKind::Cuda,
+            device: "a GPU".to_owned(),
+            threads: 1,
+        }],
+    }
+}
+
+fn lease(fence: u64) -> LeaseRow {
+    LeaseRow {
+        fence: Fence(fence),
+        worker: WorkerId([7; 8]),
+        request: RequestId([9; 16]),
+        slot: 0,
+        given_at: 5,
+        sweep: SweepId([1; 16]),
+        trials: vec![(
+            TrialKey {
+                stage: 0,
+                repetition: 1,
+                index: 2,
+            },
+            3,
+        )],
+    }
+}
+
+fn attempt(of: &TrialRow, number: u32) -> AttemptRow {
+    AttemptRow {
+        trial: of.id,
+        number,
+        fence: Fence(u64::from(number)),
+        worker: WorkerId([7; 8]),
+        host: "node".to_owned(),
+        device: "cpu".to_owned(),
+        threads: 1,
+        version: "0.1.0".to_owned(),
+        libtorch: "2.11.0".to_owned(),
+        started_at: 10,
+        ended_at: None,
+        ended: String::new(),
+        error: String::new(),
+        stderr: String::new(),
+    }
+}
+
+pub(super) fn loaded(store: &mut dyn Store) -> (Vec<Record>, Cursor) {
+    let mut records = Vec::new();
+    let cursor = store.load(&mut |record| records.push(record)).unwrap();
+    (records, cursor)
+}
+
+const HELD: TrialState = TrialState::Running {
+    fence: Fence(3),
+    worker: WorkerId([7; 8]),
+};
+
+pub(super) fn rows_come_back(place: &mut impl Place) {
+    let states = [
+        TrialState::Pending,
+        TrialState::Leased {
+            fence: Fence(2),
+            worker: WorkerId([7; 8]),
+        },
+        HELD,
+        TrialState::Backoff {
+            until: u64::from(u32::MAX) * 1000,
+        },
+        TrialState::Succeeded {
+            fence: Fence(4),
+            epochs: 2,
+        },
+        TrialState::Diverged {
+            fence: Fence(5),
+            epoch: 3,
+        },
+        TrialState::Failed,
+        TrialState::Cancelled,
+    ];
+    let trials: Vec<TrialRow> = states
+        .into_iter()
+        .enumerate()
+        .map(|(at, state)| trial(1, at as u64, 0, state))
+        .collect();
+    let mut written = vec![
+        Record::Counters(Counters { fence: 9, sweeps: 1 }),
+        Record::Sweep(sweep(1)),
+    ];
+    written.extend([Record::Worker(worker()), Record::Lease(lease(3))]);
+    written.extend(trials.iter().cloned().map(Record::Trial));
+    written.push(Record::Epochs(epochs(&trials[2], 3, 1)));
+    let mut store = place.open();
+    assert_eq!(
+        loaded(store.as_mut()),
+        (vec![Record::Counters(Counters::default())], 0),
+        "an empty store"
+    );
+    let volatile = [
+        Record::Seen {
+            worker: WorkerId([7; 8]),
+            at: 1,
+        },
+        Record::Renewed {
+            fence: Fence(3),
+            expires: 9,
+        },
+    ];
+    assert_eq!(store.commit(&[&written[..], &volatile].concat()).unwrap(), 1);
+    assert_eq!(loaded(store.as_mut()), (written.clone(), 1));
+    drop(store);
+    let mut store = place.open();
+    assert_eq!(
+        loaded(store.as_mut()),
+        (written, 1),
+        "after it was closed and opened"
+    );
+    assert_eq!(
+        store.commit(&[Record::LeaseClosed(Fence(3))]).unwrap(),
+        2,
+        "commits count on"
+    );
+    assert!(
+        !loaded(store.as_mut())
+            .0
+            .iter()
+            .any(|record| matches!(record, Record::Lease(_)))
+    );
+}
+
+pub(super) fn upserts(place: &mut impl Place) {
+    let mut store = place.open();
+    let newer = SweepRow {
+        finished_at: Some(77),
+        control: Control::Stopped,
+        ..sweep(1)
+    };
+    let (first, last) = (
+        trial(1, 0, 0, TrialState::Pending),
+        trial(1, 0, 0, TrialState::Failed),
+    );
+    // Within one commit, and from one to the next.
+    store
+        .commit(&[
+            Record::Sweep(sweep(1)),
+            Record::Sweep(newer.clone()),
+            Record::Trial(first),
+        ])
+        .unwrap();
+    let counters = Counters { fence: 2, sweeps: 1 };
+    store
+        .commit(&[Record::Trial(last.clone()), Record::Counters(counters)])
+        .unwrap();
+    let expected = vec![
+        Record::Counters(counters),
+        Record::Sweep(newer),
+        Record::Trial(last),
+    ];
+    assert_eq!(loaded(store.as_mut()), (expected, 2));
+}
+
+pub(super) fn live_epochs(place: &mut impl Place) {
+    let mut store = place.open();
+    let held = trial(1, 0, 0, HELD);
+    let over = trial(
+        1,
+        1,
+        0,
+        TrialState::Succeeded {
+            fence: Fence(3),
+            epochs: 2,
+        },
+    );
+    let records = [
+        Record::Sweep(sweep(1)),
+        Record::Trial(held.clone()),
+        Record::Trial(over.clone()),
+        Record::Epochs(epochs(&held, 3, 1)),
+        Record::Epochs(epochs(&over, 3, 1)),
+        Record::Epochs(epochs(&held, 3, 3)),
+    ];
+    store.commit(&records).unwrap();
+    let live = |store: &mut dyn Store| -> Vec<Record> {
+        loaded(store)
+            .0
+            .into_iter()
+            .filter(|record| matches!(record, Record::Epochs(_)))
+            .collect()
+    };
+    assert_eq!(
+        live(store.as_mut()),
+        [
+            Record::Epochs(epochs(&held, 3, 1)),
+            Record::Epochs(epochs(&held, 3, 3))
+        ],
+        "in order, and only of trials that are held"
+    );
+    store
+        .commit(&[Record::EpochsDropped {
+            trial: held.id,
+            fence: Fence(3),
+        }])
+        .unwrap();
+    assert_eq!(live(store.as_mut()), []);
+    assert_eq!(
+        store.reader().unwrap().point(over.id.sweep, 0, 1).unwrap()[0]
+            .blocks
+            .len(),
+        1
+    );
+}
+
+pub(super) fn changes(place: &mut impl Place) {
+    let mut store = place.open();
+    let mut reader = store.reader().unwrap();
+    let id = SweepId([1; 16]);
+    let nothing = Changes {
+        cursor: 0,
+        rows: Vec::new(),
+        end: true,
+    };
+    assert_eq!(reader.changes(id, 0, 10).unwrap(), nothing, "an unknown sweep");
+    store
+        .commit(&[Record::Sweep(sweep(1)), Record::Sweep(sweep(2))])
+        .unwrap();
+    let mut written: Vec<Change> = vec![Change::Sweep(sweep(1))];
+    for index in 0..20 {
+        let row = trial(1, index, 0, HELD);
+        let other = trial(2, index, 0, TrialState::Failed);
+        let (a, b) = (epochs(&row, 3, 1), epochs(&row, 3, 3));
+        let records = [
+            Record::Trial(row.clone()),
+            Record::Trial(other),
+            Record::Epochs(a.clone()),
+            Record::Epochs(b.clone()),
+        ];
+        store.commit(&records).unwrap();
+        written.extend([Change::Epochs(a), Change::Epochs(b), Change::Trial(row)]);
+    }
+    for limit in [1, 2, 3, 4, 7, 1000] {
+        let (mut since, mut seen) = (0, Vec::new());
+        loop {
+            let page = reader.changes(id, since, limit).unwrap();
+            assert!(page.cursor >= since);
+            assert!(page.end || page.cursor > since, "a page that goes nowhere");
+            since = page.cursor;
+            seen.extend(page.rows);
+            if page.end {
+                break;
+            }
+        }
+        assert_eq!(seen, written, "pages of {limit}");
+        assert_eq!(since, 21);
+    }
+    // A row that changes again comes again, once, as it is then.
+    let again = trial(1, 0, 0, TrialState::Cancelled);
+    store.commit(&[Record::Trial(again.clone())]).unwrap();
+    let page = reader.changes(id, 21, 10).unwrap();
+    assert_eq!(
+        page,
+        Changes {
+            cursor: 22,
+            rows: vec![Change::Trial(again)],
+            end: true
+        }
+    );
+    assert_eq!(
+        reader.changes(id, 22, 10).unwrap(),
+        Changes {
+            cursor: 22,
+            rows: Vec::new(),
+            end: true
+        }
+    );
+}
+
+pub(super) fn points(place: &mut impl Place) {
+    let mut store = place.open();
+    let over = trial(
+        1,
+        4,
+        1,
+        TrialState::Succeeded {
+            fence: Fence(6),
+            epochs: 4,
+        },
+    );
+    let held = trial(1, 4, 0, HELD);
+    let waits = trial(1, 4, 2, TrialState::Pending);
+    let records = [
+        Record::Sweep(sweep(1)),
+        Record::Trial(over.clone()),
+        Record::Trial(held.clone()),
+        Record::Trial(waits.clone()),
+        Record::Trial(trial(1, 5, 0, TrialState::Pending)),
+        Record::Epochs(epochs(&over, 6, 3)),
+        Record::Epochs(epochs(&over, 6, 1)),
+        // Of an earlier attempt, whose curve does not count.
+        Record::Epochs(epochs(&over, 2, 1)),
+        Record::Epochs(epochs(&held, 3, 1)),
+    ];
+    store.commit(&records).unwrap();
+    let stored = store.reader().unwrap().point(over.id.sweep, 0, 4).unwrap();
+    let expected = [
+        StoredTrial {
+            blocks: vec![epochs(&held, 3, 1).block],
+            row: held,
+        },
+        StoredTrial {
+            blocks: vec![epochs(&over, 6, 1).block, epochs(&over, 6, 3).block],
+            row: over,
+        },
+        StoredTrial {
+            blocks: Vec::new(),
+            row: waits,
+        },
+    ];
+    assert_eq!(stored, expected, "in repetition order");
+}
+
+pub(super) fn attempts(place: &mut impl Place) {
+    let mut store = place.open();
+    let of = trial(1, 0, 0, TrialState::Pending);
+    let ended = AttemptRow {
+        ended_at: Some(20),
+        ended: "failed".to_owned(),
+        ..attempt(&of, 1)
+    };
+    let (first, second) = (attempt(&of, 1), attempt(&of, 2));
+    store
+        .commit(&[
+            Record::Sweep(sweep(1)),
+            Record::Attempt(first),
+            Record::Attempt(second.clone()),
+        ])
+        .unwrap();
+    store.commit(&[Record::Attempt(ended.clone())]).unwrap();
+    let mut reader = store.reader().unwrap();
+    assert_eq!(reader.attempts(of.id).unwrap(), [second, ended]);
+    assert_eq!(
+        reader.attempts(trial(1, 1, 0, TrialState::Pending).id).unwrap(),
+        []
+    );
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let state = prop_oneof![
+        Just(TrialState::Pending),
+        Just(HELD),
+        Just(TrialState::Failed),
+        (1..9u64).prop_map(|fence| TrialState::Succeeded {
+            fence: Fence(fence),
+            epochs: 2
+        }),
+    ];
+    let row = (1..3u64, 0..4u64, 0..2u32, state).prop_map(|(s, index, r, state)| trial(s, index, r, state));
+    prop_oneof![
+        3 => row.clone().prop_map(Record::Trial),
+        2 => row.clone().prop_map(|row| Record::EpochsDropped { trial: row.id, fence: Fence(3) }),
+        2 => (row.clone(), 1..4u32).prop_map(|(row, number)| Record::Attempt(attempt(&row, number))),
+        1 => (1..3u64, any::<bool>()).prop_map(|(number, over)| {
+            Record::Sweep(SweepRow { finished_at: over.then_some(5), ..sweep(number) })
+        }),
+        1 => (1..5u64).prop_map(|fence| Record::Lease(lease(fence))),
+        1 => (1..5u64).prop_map(|fence| Record::LeaseClosed(Fence(fence))),
+        1 => (0..99u64).prop_map(|fence| Record::Counters(Counters { fence, sweeps: 2 })),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The stores agree with one another, whatever is written.
+    #[test]
+    fn memory_and_sqlite_agree(commits in prop::collection::vec(prop::collection::vec(any_record(), 1..8), 1..12)) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut memory = MemoryStore::default();
+        let mut sqlite = SqliteStore::open(&folder.path().join("store")).unwrap();
+        let first = [Record::Sweep(sweep(1)), Record::Sweep(sweep(2))];
+        prop_assert_eq!(memory.commit(&first).unwrap(), sqlite.commit(&first).unwrap());
+        let mut next: BTreeMap<(TrialId, Fence), u32> = BTreeMap::new();
+        for mut records in commits {
+            // Epochs follow one another, as the turn has them.
+            let held: Vec<TrialRow> = records.iter().filter_map(|record| match record {
+                Record::Trial(row) if row.state == HELD => Some(row.clone()),
+                _ => None,
+            }).collect();
+            for row in held {
+                let first = next.entry((row.id, Fence(3))).or_insert(1);
+                records.push(Record::Epochs(epochs(&row, 3, *first)));
+                *first += 2;
+            }
+            prop_assert_eq!(memory.commit(&records).unwrap(), sqlite.commit(&records).unwrap());
+        }
+        let sorted = |store: &mut dyn Store| {
+            let (records, cursor) = loaded(store);
+            let mut lines: Vec<String> = records.iter().map(|record| format!("{record:?}")).collect();
+            lines.sort();
+            (lines, cursor)
+        };
+        prop_assert_eq!(sorted(&mut memory), sorted(&mut sqlite));
+        let (mut a, mut b) = (memory.reader().unwrap(), sqlite.reader().unwrap());
+        for number in [1, 2] {
+            let id = sweep(number).id;
+            for index in 0..4 {
+                prop_assert_eq!(a.point(id, 0, index).unwrap(), b.point(id, 0, index).unwrap());
+            }
+            let sorted = |changes: Changes| {
+                let mut rows: Vec<String> = changes.rows.iter().map(|row| format!("{row:?}")).collect();
+                rows.sort();
+                (rows, changes.cursor, changes.end)
+            };
+            let both = (a.changes(id, 1, 1000).unwrap(), b.changes(id, 1, 1000).unwrap());
+            prop_assert_eq!(sorted(both.0), sorted(both.1));
+        }
+    }
+}
