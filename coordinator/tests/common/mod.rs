@@ -94,16 +94,19 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn start() -> Self {
-        Self::with_lease_term(2)
+        Self::with(tempfile::tempdir().unwrap(), 2)
     }
 
     /// For workers that send no heartbeats: no lease expires while a test runs.
     pub fn patient() -> Self {
-        Self::with_lease_term(3600)
+        Self::patient_in(tempfile::tempdir().unwrap())
     }
 
-    fn with_lease_term(lease_term: u32) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub fn patient_in(folder: tempfile::TempDir) -> Self {
+        Self::with(folder, 3600)
+    }
+
+    fn with(folder: tempfile::TempDir, lease_term: u32) -> Self {
         let mut cluster = Self {
             folder,
             port: free_port(),
