@@ -204,6 +204,81 @@ fn bad_files_end_with_2_whoever_reads_them() {
     }
 }
 
+/// Line and column of the complaint, and a word of it, for each way in which the sweep above can be wrong.
+#[test]
+fn every_bad_sweep_is_refused_where_it_is_wrong() {
+    let architecture = "[[architectures]]\nname = \"mine\"\nsub_networks = 2\n";
+    let twice = format!(
+        "{SWEEP}\n{architecture}layers = [{{ linear = 10 }}]\n{architecture}layers = [{{ linear = 10 }}]\n"
+    );
+    let unfit = format!(
+        "{SWEEP}\n{architecture}layers = [\"flatten\", {{ conv2d = 4, kernel = 3 }}, {{ linear = 10 }}]\n"
+    );
+    let axis = "learning_rate = { log = [1e-4, 1e-2], points = 3 }";
+    let cases = [
+        ("an unknown key", SWEEP.replace("epochs", "epoks"), "epochs"),
+        (
+            "a wrong type",
+            SWEEP.replace("epochs = 3", "epochs = \"three\""),
+            "epochs",
+        ),
+        ("no number", SWEEP.replace(axis, "learning_rate = [nan]"), "nan"),
+        ("infinity", SWEEP.replace(axis, "learning_rate = [inf]"), "inf"),
+        (
+            "a negative rate",
+            SWEEP.replace(axis, "learning_rate = [-0.1]"),
+            "-0.1",
+        ),
+        (
+            "a rate of zero",
+            SWEEP.replace(axis, "learning_rate = [0.0]"),
+            "0",
+        ),
+        (
+            "an empty axis",
+            SWEEP.replace(axis, "learning_rate = []"),
+            "learning_rate",
+        ),
+        (
+            "an axis repeated",
+            SWEEP.replace(axis, &format!("{axis}\n{axis}")),
+            "learning_rate",
+        ),
+        (
+            "zero repetitions",
+            SWEEP.replace("repetitions = 2", "repetitions = 0"),
+            "repetitions",
+        ),
+        ("two architectures of one name", twice, "mine"),
+        (
+            "shapes that do not fit",
+            unfit.replace("\"perceptron-10\"", "\"mine\""),
+            "conv2d",
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (what, sweep, says) in cases {
+        fs::write(folder.path().join("wrong.toml"), sweep).unwrap();
+        let output = tenfold()
+            .current_dir(folder.path())
+            .args(["plan", "wrong.toml"])
+            .output()
+            .unwrap();
+        let (code, said, complained) = outcome(&output);
+        assert_eq!((code, said.as_str()), (2, ""), "{what}: {complained}");
+        let place = complained
+            .strip_prefix("tenfold: wrong.toml:")
+            .unwrap_or_else(|| panic!("{what}: {complained}"));
+        let mut numbers = place.splitn(3, ':');
+        let is_number = |text: Option<&str>| text.is_some_and(|text| text.parse::<u32>().is_ok());
+        assert!(
+            is_number(numbers.next()) && is_number(numbers.next()),
+            "{what}: line and column: {complained}"
+        );
+        assert!(complained.contains(says), "{what}: {complained}");
+    }
+}
+
 #[test]
 fn a_plan_needs_no_coordinator() {
     let folder = tempfile::tempdir().unwrap();

@@ -48,7 +48,7 @@ fn a_sweep_is_submitted_once_and_found_by_any_of_its_names() {
 
     let file = cluster.write("small.toml", SWEEP);
     let said = cluster.command(&["submit", &file]);
-    let id = cluster.sweep().unwrap()["id"].as_str().unwrap().to_owned();
+    let id = cluster.sweep().unwrap()["sweep"].as_str().unwrap().to_owned();
     let short = &id[..8];
     assert!(
         said.starts_with(&format!(
@@ -522,7 +522,7 @@ fn the_results_log_is_whole_when_the_sweep_is_over_also_after_a_crash() {
     cluster.serve();
     worker.register_again("abacus");
     worker.train(4, |_| Fate::Succeeds);
-    let id = cluster.until_over()["id"].as_str().unwrap().to_owned();
+    let id = cluster.until_over()["sweep"].as_str().unwrap().to_owned();
     let path = cluster
         .folder
         .path()
@@ -596,6 +596,46 @@ fn a_second_coordinator_is_refused_and_the_first_goes_on() {
     );
     FakeWorker::register(&cluster, "abacus").train(8, |_| Fate::Succeeds);
     assert_eq!(cluster.until_over()["state"], "complete");
+}
+
+#[test]
+fn every_line_of_json_has_its_version_and_kind() {
+    let cluster = Cluster::patient();
+    let file = cluster.write("small.toml", SWEEP);
+    let kinds = |arguments: &[&str]| -> Vec<String> {
+        let lines = json(&cluster.command(&[arguments, &["--json"]].concat()));
+        assert!(lines.iter().all(|line| line["v"] == 1), "{lines:?}");
+        let mut kinds: Vec<String> = lines
+            .iter()
+            .map(|line| line["kind"].as_str().unwrap().to_owned())
+            .collect();
+        kinds.dedup();
+        kinds
+    };
+    assert_eq!(kinds(&["plan", &file]), ["plan"]);
+    assert_eq!(kinds(&["submit", &file]), ["sweep"]);
+    FakeWorker::register(&cluster, "abacus").train(4, |_| Fate::Succeeds);
+    for (command, expected) in [
+        (&["list"] as &[&str], &["sweep"] as &[&str]),
+        (&["show", "last"], &["sweep"]),
+        (&["show", "last/0.0.0"], &["trial", "attempt"]),
+        (&["workers"], &["worker"]),
+        (&["results", "last"], &["group"]),
+        (&["results", "last", "--raw"], &["trial_epoch"]),
+        (&["tail", "last"], &["progress", "sweep"]),
+        (&["plot", "last", "-o", "figure.svg"], &["file"]),
+        (&["pause", "last"], &["sweep"]),
+        (&["resume", "last"], &["sweep"]),
+        (&["stop", "last"], &["sweep"]),
+        (&["retry", "last", "--cancelled"], &["sweep"]),
+        (&["cancel", "last"], &["sweep"]),
+    ] {
+        assert_eq!(kinds(command), expected, "{command:?}");
+    }
+    let again = json(&cluster.command(&["submit", &file, "--json"]));
+    assert_eq!(again[0]["existing"], true);
+    let retried = json(&cluster.command(&["retry", "last", "--cancelled", "--json"]));
+    assert_eq!(retried[0]["retried"], 4);
 }
 
 /// Unmounts when it goes.

@@ -23,6 +23,13 @@ architecture = "perceptron-30"
 weight_sharing = [false, true]
 "#;
 
+const FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
 fn short() -> String {
     LONG.replace("long", "short").replace("epochs = 40", "epochs = 3")
 }
@@ -249,12 +256,7 @@ fn a_node_that_cannot_train_says_why() {
         said(&missing)
     );
 
-    for name in [
-        "train-images-idx3-ubyte",
-        "train-labels-idx1-ubyte",
-        "t10k-images-idx3-ubyte",
-        "t10k-labels-idx1-ubyte",
-    ] {
+    for name in FILES {
         let bytes = fs::read(data().join(name)).unwrap();
         fs::write(folder.path().join("mnist").join(name), &bytes[..bytes.len() / 2]).unwrap();
     }
@@ -268,6 +270,17 @@ fn a_node_that_cannot_train_says_why() {
         !text(&truncated.stderr).contains('\x1b'),
         "no colours where there is no terminal"
     );
+
+    for name in FILES {
+        let mut bytes = fs::read(data().join(name)).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(folder.path().join("mnist").join(name), bytes).unwrap();
+    }
+    let corrupt = run(folder.path(), &short(), &["--data", "mnist"])
+        .output()
+        .unwrap();
+    assert_eq!(corrupt.status.code(), Some(4), "{}", said(&corrupt));
+    assert!(text(&corrupt.stderr).contains("mnist/"), "{}", said(&corrupt));
 
     let device = run(folder.path(), &short(), &["--device", "abacus"])
         .output()

@@ -198,7 +198,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let common = cli.common;
     match cli.command {
         Command::Run(command) => command.run(&common).await,
-        Command::Serve(command) => command.run().await,
+        Command::Serve(command) => command.run(&common).await,
         Command::Worker(command) => command.run(&common),
         Command::Plan(command) => command.run(&common).await,
         Command::Submit(command) => command.run(&common).await,

@@ -165,10 +165,7 @@ impl Run {
                 status.name
             );
         } else {
-            eprintln!(
-                "{} ({id}): {} points × {} repetitions = {trials} trials",
-                status.name, status.points, status.repetitions
-            );
+            eprintln!("{} ({id}): {}", status.name, format::size(status));
         }
     }
 
@@ -274,11 +271,11 @@ impl Training {
         let training = self.seconds / f64::from(self.slots.max(1));
         let rest = (wall.as_secs_f64() - training).max(0.0);
         format!(
-            "{} in all: training {} on {} slots (the epochs' own seconds, divided by the slots), everything else {} \
+            "{} in all: training {} on {} (the epochs' own seconds, divided by the slots), everything else {} \
              ({:.0} %; {} of it outside the workers' time)\n",
             format::duration(wall.as_secs_f64()),
             format::duration(training),
-            self.slots,
+            format::count(self.slots.into(), "slot"),
             format::duration(rest),
             100.0 * rest / wall.as_secs_f64(),
             format::duration((wall.saturating_sub(self.waited)).as_secs_f64()),
