@@ -113,6 +113,7 @@ pub async fn watch(
         readers,
         cursor: options.since,
         complete: BTreeSet::new(),
+        finished: false,
         reported: None,
         told: false,
         options,
@@ -159,6 +160,8 @@ struct Watcher {
     cursor: Cursor,
     /// Groups, by the index of their first point, that were seen complete.
     complete: BTreeSet<u64>,
+    /// The sweep came to its end behind the cursor that the watch began at.
+    finished: bool,
     reported: Option<v1::SweepStatus>,
     /// Something was told in this pass.
     told: bool,
@@ -208,7 +211,7 @@ impl Watcher {
                     ) => {
                         touched.insert(self.options.grouping.group_of(id.key.index), true);
                     }
-                    (Change::Sweep(_), _) => {}
+                    (Change::Sweep(row), _) => self.finished = row.finished_at.is_some(),
                 }
             }
             if changes.end {
@@ -216,16 +219,16 @@ impl Watcher {
             }
         }
         let over = status.finished_at_ms.is_some();
-        if over && !self.options.raw {
-            // Groups that no worker ever touched are not left out either.
+        if over && self.finished && !self.options.raw {
+            // What was cancelled before any worker touched it has no rows; its groups are not left out either.
             for group in self.options.grouping.groups() {
                 if !self.complete.contains(&group) {
                     touched.entry(group).or_insert(false);
                 }
             }
         }
-        for (group, _) in touched {
-            if !self.tell_group(group).await? {
+        for (group, has_rows) in touched {
+            if !self.tell_group(group, has_rows).await? {
                 return Ok(None);
             }
         }
@@ -242,7 +245,8 @@ impl Watcher {
         Ok(Some(over))
     }
 
-    async fn tell_group(&mut self, group: u64) -> Result<bool, WatchError> {
+    /// One without new rows is told only when it has trials without any: else its last row told it.
+    async fn tell_group(&mut self, group: u64, has_rows: bool) -> Result<bool, WatchError> {
         let (id, grouping) = (self.options.sweep, Arc::clone(&self.options.grouping));
         let control = self.turn.read(move |state, _| {
             state
@@ -255,6 +259,9 @@ impl Watcher {
             .ok_or(WatchError::Gone(id))?;
         let read = move |reader: &mut dyn Reader| group_curves(reader, &sweep, id, control, &grouping, group);
         let curves = self.readers.with(read).await?;
+        if !has_rows && curves.untouched == 0 {
+            return Ok(true);
+        }
         if curves.group.counts.open() == 0 {
             self.complete.insert(group);
             return Ok(self.tell(Event::Complete(curves.result())).await);
@@ -284,6 +291,8 @@ pub struct GroupCurves {
     pub group: Group,
     accepted: Vec<Curve>,
     running: Vec<Curve>,
+    /// Trials that no worker has touched, and that therefore have no rows.
+    untouched: u64,
 }
 
 /// Reads the curves of one group.
@@ -300,6 +309,7 @@ pub fn group_curves(
 ) -> Result<GroupCurves, StoreError> {
     let mut counts = Counts::default();
     let (mut accepted, mut running) = (Vec::new(), Vec::new());
+    let mut all_untouched = 0;
     for index in grouping.members(group) {
         let mut touched = 0;
         for trial in reader.point(id, 0, index)? {
@@ -321,6 +331,7 @@ pub fn group_curves(
             }
         }
         let untouched = u64::from(sweep.repetitions()) - touched;
+        all_untouched += untouched;
         match control {
             Control::Stopped => counts.cancelled += untouched,
             Control::Active | Control::Paused => counts.pending += untouched,
@@ -336,6 +347,7 @@ pub fn group_curves(
         group,
         accepted,
         running,
+        untouched: all_untouched,
     })
 }
 

@@ -95,13 +95,12 @@ pub async fn run(
                 how: format!("made no progress for {seconds} s and was killed"),
                 stderr: end_of_life.1,
             },
-            // A loader that finds no libtorch, say: the next one would end the same way.
-            End::Gone { greeted: false } if end_of_life.0.is_some_and(|status| status.code().is_some()) => {
-                let (how, stderr) = (in_words(end_of_life.0), end_of_life.1);
-                let error = format!("the trainer {how} before it was ready: {stderr}");
-                Event::Unfit { slot: number, error }
-            }
-            End::Gone { .. } => Event::Died {
+            // One that ends by itself before it has greeted would do so again; one that was killed was unlucky.
+            End::Stillborn if end_of_life.0.is_some_and(|status| status.code().is_some()) => Event::Unfit {
+                slot: number,
+                error: format!("the trainer {}: {}", in_words(end_of_life.0), end_of_life.1),
+            },
+            End::Gone | End::Stillborn => Event::Died {
                 slot: number,
                 how: in_words(end_of_life.0),
                 stderr: end_of_life.1,
@@ -146,10 +145,9 @@ enum End {
     /// It made no progress for so many seconds.
     Hung(u64),
     /// It is gone by itself.
-    Gone {
-        /// It had said that it is ready.
-        greeted: bool,
-    },
+    Gone,
+    /// It is gone before it ever greeted: it cannot start here.
+    Stillborn,
 }
 
 struct Life {
@@ -213,7 +211,7 @@ impl Life {
         // Reading is a task of its own: half a frame must not be lost when something else comes first.
         let (sender, mut frames) = mpsc::channel::<FromTrainer>(16);
         let Some(mut reader) = self.reader.take() else {
-            return End::Gone { greeted: false };
+            return End::Gone;
         };
         let reading = tokio::spawn(async move {
             while let Ok(Some(frame)) = read_frame(&mut reader).await {
@@ -254,7 +252,9 @@ impl Life {
                     progressed = Instant::now();
                 }
                 frame = frames.recv(), if !is_paused => {
-                    let Some(frame) = frame else { return End::Gone { greeted } };
+                    let Some(frame) = frame else {
+                        return if greeted { End::Gone } else { End::Stillborn };
+                    };
                     let event = match frame {
                         FromTrainer::Hello { protocol, device } => {
                             if protocol != PROTOCOL {

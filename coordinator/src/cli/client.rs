@@ -78,7 +78,7 @@ impl Client {
 }
 
 /// The innermost reason, which is the one that says something.
-fn root(error: &dyn std::error::Error) -> String {
+pub(crate) fn root(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -7,6 +7,8 @@ use tenfold::server::ServerError;
 use tenfold::store::StoreError;
 use tonic::{Code, Status};
 
+use super::client;
+
 /// For `--help`.
 pub(crate) const CODES: &str = "\
 exit codes:
@@ -54,6 +56,13 @@ impl Failure {
     /// The failure that a coordinator's status means.
     pub(crate) fn of_status(status: &Status, address: &str) -> Self {
         let message = status.message().to_owned();
+        // What a coordinator says has no source; what broke on the way to it has, whatever its code.
+        if let Some(source) = std::error::Error::source(status) {
+            return Self::Unreachable {
+                address: address.to_owned(),
+                why: client::root(source),
+            };
+        }
         match status.code() {
             Code::InvalidArgument | Code::OutOfRange => Self::Usage(message),
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::Unreachable {

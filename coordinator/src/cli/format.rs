@@ -28,10 +28,27 @@ pub(crate) fn print_bytes(text: &[u8]) -> Result<(), Failure> {
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_preset(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.to_vec());
     table
+}
+
+/// `1 trial`, `2 trials`.
+pub(crate) fn count(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// `4 points × 3 repetitions = 12 trials`.
+pub(crate) fn size(sweep: &v1::SweepStatus) -> String {
+    let repetitions = u64::from(sweep.repetitions);
+    format!(
+        "{} × {} = {}",
+        count(sweep.points, "point"),
+        count(repetitions, "repetition"),
+        count(sweep.points * repetitions, "trial")
+    )
 }
 
 /// `3 d 4 h`, `2 h 5 min`, `3 min 20 s`, `12.3 s`.
@@ -172,6 +189,16 @@ mod tests {
         assert_eq!(time(0), "1970-01-01T00:00:00Z");
         assert_eq!(time(951_782_400_000), "2000-02-29T00:00:00Z");
         assert_eq!(time(1_795_564_799_999), "2026-11-24T23:59:59Z");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let sweep = v1::SweepStatus {
+            points: 1,
+            repetitions: 2,
+            ..v1::SweepStatus::default()
+        };
+        assert_eq!(size(&sweep), "1 point × 2 repetitions = 2 trials");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `--json`: one versioned object a line.
+//! `--json`: one versioned object a line. What is spoken of has its id under the name of its kind: `sweep`, `trial`,
+//! `worker`.
 
 use serde_json::{Map, Value, json};
 use tenfold_proto::v1;
@@ -51,7 +52,7 @@ fn point(assignments: &[v1::Assignment]) -> Value {
 
 pub(crate) fn sweep(status: &v1::SweepStatus) -> Value {
     let fields = json!({
-        "id": format::hex(&status.sweep),
+        "sweep": format::hex(&status.sweep),
         "name": status.name,
         "state": format::sweep_state(status.state()),
         "points": status.points,
@@ -100,7 +101,7 @@ pub(crate) fn attempt(attempt: &v1::Attempt) -> Value {
 
 pub(crate) fn worker(worker: &v1::Worker) -> Value {
     let fields = json!({
-        "id": format::hex(&worker.worker),
+        "worker": format::hex(&worker.worker),
         "host": worker.host,
         "process": worker.process,
         "version": worker.version,
@@ -116,7 +117,7 @@ pub(crate) fn worker(worker: &v1::Worker) -> Value {
 
 pub(crate) fn plan(plan: &v1::PlanResponse) -> Value {
     let fields = json!({
-        "id": format::hex(&plan.sweep),
+        "sweep": format::hex(&plan.sweep),
         "name": plan.name,
         "points": plan.points,
         "excluded": plan.excluded,
@@ -125,6 +126,22 @@ pub(crate) fn plan(plan: &v1::PlanResponse) -> Value {
         "existing": plan.existing,
     });
     object("plan", fields)
+}
+
+/// The same object with one more field.
+pub(crate) fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
+    object[name] = value.into();
+    object
+}
+
+/// A file that was written.
+pub(crate) fn file(path: &std::path::Path) -> Value {
+    object("file", json!({ "path": path.to_string_lossy() }))
+}
+
+/// A coordinator that serves.
+pub(crate) fn serving(address: &str) -> Value {
+    object("serving", json!({ "coordinator": address }))
 }
 
 /// A line of the results log, with the cursor behind it.

@@ -21,6 +21,7 @@ mod wire;
 mod worker;
 mod workers;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -125,16 +126,27 @@ pub(crate) struct Source {
 impl Source {
     /// The file's text and the changes, as they are submitted.
     fn read(&self) -> Result<v1::SweepSource, Failure> {
-        let length = std::fs::metadata(&self.file)
-            .map_err(|error| exit::of_file(&self.file, &error))?
-            .len();
+        let failed = |error: std::io::Error| exit::of_file(&self.file, &error);
+        // What a file says of its length need not be so: a device says 0 and never ends.
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&self.file).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        file.take(MAX_TEXT as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        let length = length.max(bytes.len() as u64);
+        let wrong = |what: String| Failure::Usage(format!("{}: {what}", self.file.display()));
         if length > MAX_TEXT as u64 {
-            let file = self.file.display();
-            return Err(Failure::Usage(format!(
-                "{file}: the file has {length} bytes; a sweep file has at most {MAX_TEXT}"
+            return Err(wrong(format!(
+                "the file has {length} bytes; a sweep file has at most {MAX_TEXT}"
             )));
         }
-        let text = std::fs::read_to_string(&self.file).map_err(|error| exit::of_file(&self.file, &error))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            wrong(format!(
+                "byte {at} begins no UTF-8 character; a sweep file is TOML text"
+            ))
+        })?;
         Ok(v1::SweepSource {
             text,
             file: self.file.display().to_string(),
@@ -186,7 +198,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let common = cli.common;
     match cli.command {
         Command::Run(command) => command.run(&common).await,
-        Command::Serve(command) => command.run().await,
+        Command::Serve(command) => command.run(&common).await,
         Command::Worker(command) => command.run(&common),
         Command::Plan(command) => command.run(&common).await,
         Command::Submit(command) => command.run(&common).await,

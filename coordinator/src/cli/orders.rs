@@ -48,10 +48,21 @@ impl Retry {
             cancelled,
         };
         let answer = client.answer(client.control.clone().retry(request).await)?;
-        if !common.json {
-            format::print(&format!("{} trials wait again\n", answer.retried))?;
+        let status = answer.status.unwrap_or_default();
+        if common.json {
+            return format::print(&json::line(&json::with(
+                json::sweep(&status),
+                "retried",
+                answer.retried,
+            )));
         }
-        said(&answer.status.unwrap_or_default(), common)
+        let again = if answer.retried == 1 {
+            "waits again"
+        } else {
+            "wait again"
+        };
+        format::print(&format!("{} {again}\n", format::count(answer.retried, "trial")))?;
+        said(&status, common)
     }
 }
 

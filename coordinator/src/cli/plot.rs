@@ -8,7 +8,7 @@ use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
 
 use super::exit::Failure;
-use super::{Common, format, results, write_file};
+use super::{Common, format, json, results, write_file};
 
 #[derive(Args)]
 pub(crate) struct Plot {
@@ -51,6 +51,9 @@ impl Plot {
             metrics: metric.into_iter().collect(),
         };
         write_file(&self.output, &kind.draw(&groups, &options)?)?;
+        if common.json {
+            return format::print(&json::line(&json::file(&self.output)));
+        }
         format::print(&format!("wrote {}\n", self.output.display()))
     }
 }

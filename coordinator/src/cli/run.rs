@@ -163,10 +163,7 @@ impl Run {
                 status.name
             );
         } else {
-            eprintln!(
-                "{} ({id}): {} points × {} repetitions = {trials} trials",
-                status.name, status.points, status.repetitions
-            );
+            eprintln!("{} ({id}): {}", status.name, format::size(status));
         }
     }
 

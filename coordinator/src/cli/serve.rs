@@ -9,7 +9,7 @@ use tenfold_core::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Failure;
-use super::format;
+use super::{Common, format, json};
 
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -31,7 +31,7 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    pub(crate) async fn run(self) -> Result<(), Failure> {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let config = ServerConfig {
             listen: self.listen,
             store: self.store,
@@ -43,7 +43,12 @@ impl Serve {
             },
         };
         let mut server = Server::start(config).await?;
-        format::print(&format!("serving on http://{}\n", server.address()))?;
+        let address = format!("http://{}", server.address());
+        if common.json {
+            format::print(&json::line(&json::serving(&address)))?;
+        } else {
+            format::print(&format!("serving on {address}\n"))?;
+        }
         tokio::select! {
             error = server.failed() => return Err(error.into()),
             () = asked_to_stop() => {}

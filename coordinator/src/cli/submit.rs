@@ -27,7 +27,11 @@ impl Submit {
         let sweep = answer.sweep.unwrap_or_default();
         let id = format::short(&sweep.sweep);
         if common.json {
-            format::print(&json::line(&json::sweep(&sweep)))?;
+            format::print(&json::line(&json::with(
+                json::sweep(&sweep),
+                "existing",
+                answer.existing,
+            )))?;
         } else {
             format::print(&said(&sweep, &id, answer.existing))?;
         }
@@ -45,18 +49,15 @@ impl Submit {
 }
 
 fn said(sweep: &v1::SweepStatus, id: &str, existing: bool) -> String {
-    let (over, trials) = format::over(&sweep.trials.unwrap_or_default());
     let mut text = if existing {
+        let (over, trials) = format::over(&sweep.trials.unwrap_or_default());
         format!(
             "{} ({id}) is there already: {}, {over} of {trials} trials over; nothing is submitted twice\n",
             sweep.name,
             format::sweep_state(sweep.state())
         )
     } else {
-        format!(
-            "submitted {} ({id}): {} points × {} repetitions = {trials} trials\n",
-            sweep.name, sweep.points, sweep.repetitions
-        )
+        format!("submitted {} ({id}): {}\n", sweep.name, format::size(sweep))
     };
     text.push_str(&format!(
         "\nnext:\n  tenfold tail {id} --follow      results as they come\n  tenfold show {id}               where it \

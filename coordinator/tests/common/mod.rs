@@ -8,20 +8,29 @@
     reason = "a test may unwrap, and each test file uses a part of this"
 )]
 
+pub mod fleet;
+
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The `tenfold` program.
+/// How long anything is waited for before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The `tenfold` program, with nothing of the environment that could change what it does.
 pub fn tenfold() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenfold"));
     command
         .env_remove("TENFOLD_COORDINATOR")
-        .env("TENFOLD_DATA", data());
+        .env_remove("TENFOLD_DATA")
+        .env_remove("TENFOLD_LOG");
     command
 }
 
@@ -79,15 +88,30 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub port: u16,
     pub coordinator: Option<Process>,
+    /// In seconds.
+    pub lease_term: u32,
 }
 
 impl Cluster {
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::with(tempfile::tempdir().unwrap(), 2)
+    }
+
+    /// For workers that send no heartbeats: no lease expires while a test runs.
+    pub fn patient() -> Self {
+        Self::patient_in(tempfile::tempdir().unwrap())
+    }
+
+    pub fn patient_in(folder: tempfile::TempDir) -> Self {
+        Self::with(folder, 3600)
+    }
+
+    fn with(folder: tempfile::TempDir, lease_term: u32) -> Self {
         let mut cluster = Self {
             folder,
             port: free_port(),
             coordinator: None,
+            lease_term,
         };
         cluster.serve();
         cluster
@@ -106,7 +130,14 @@ impl Cluster {
             .unwrap();
         let child = tenfold()
             .current_dir(self.folder.path())
-            .args(["serve", "--lease-term", "2", "--backoff", "0", "--listen"])
+            .args([
+                "serve",
+                "--lease-term",
+                &self.lease_term.to_string(),
+                "--backoff",
+                "0",
+                "--listen",
+            ])
             .arg(format!("127.0.0.1:{}", self.port))
             .stdout(Stdio::null())
             .stderr(log)
@@ -181,7 +212,7 @@ impl Cluster {
             if let Some(value) = happened() {
                 return value;
             }
-            if began.elapsed() > Duration::from_secs(120) {
+            if began.elapsed() > PATIENCE {
                 let mut logs = String::new();
                 for entry in fs::read_dir(self.folder.path()).unwrap().flatten() {
                     if entry
@@ -200,8 +231,18 @@ impl Cluster {
                     self.sweep()
                 );
             }
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Starts a command that goes on for a while.
+    pub fn spawn(&self, arguments: &[&str]) -> Running {
+        let mut command = tenfold();
+        command
+            .current_dir(self.folder.path())
+            .args(["--coordinator", &self.address()])
+            .args(arguments);
+        Running::start(command)
     }
 
     pub fn until_over(&self) -> Value {
@@ -215,6 +256,93 @@ impl Cluster {
         fs::write(&path, text).unwrap();
         path.display().to_string()
     }
+}
+
+/// A command whose lines are read as it prints them.
+pub struct Running {
+    pub process: Process,
+    lines: Receiver<String>,
+    complaints: JoinHandle<String>,
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        let complaints = thread::spawn(move || {
+            let mut text = String::new();
+            _ = stderr.read_to_string(&mut text);
+            text
+        });
+        Self {
+            process: Process(child),
+            lines,
+            complaints,
+        }
+    }
+
+    /// The lines up to the first that fits.
+    pub fn lines_until(&self, what: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("no line {what} ({error}) among {seen:#?}"),
+            }
+            if seen.last().is_some_and(|line| fits(line)) {
+                return seen;
+            }
+        }
+    }
+
+    /// Waits until it ends: its exit code, the lines not read yet, and what it printed to its standard error.
+    pub fn end(mut self) -> (Option<i32>, Vec<String>, String) {
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.process.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "the command does not end; it printed {:#?}",
+                self.lines.try_iter().collect::<Vec<_>>()
+            );
+            thread::sleep(Duration::from_millis(20));
+        };
+        (
+            status.code(),
+            self.lines.iter().collect(),
+            self.complaints.join().unwrap(),
+        )
+    }
+}
+
+/// Compares with `tests/goldens/NAME`. `BLESS=1` writes it anew: look at what changed before you commit it.
+pub fn golden(name: &str, got: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/goldens")
+        .join(name);
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, got).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        got == expected,
+        "{name} is not what it was; BLESS=1 takes the new one\nexpected\n{expected}\nbut got\n{got}"
+    );
 }
 
 /// Processes that this one started.
@@ -235,8 +363,13 @@ pub fn children(of: u32) -> Vec<u32> {
 
 /// `kill -9` by number.
 pub fn kill(process: u32) {
+    signal(process, "-KILL");
+}
+
+/// `kill SIGNAL` by number.
+pub fn signal(process: u32, signal: &str) {
     let status = Command::new("kill")
-        .args(["-9", &process.to_string()])
+        .args([signal, &process.to_string()])
         .status()
         .unwrap();
     assert!(status.success(), "process {process} is not there to be killed");

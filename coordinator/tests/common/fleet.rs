@@ -1,0 +1,166 @@
+//! A worker that is part of the test: it speaks Fleet as real ones do, but its curves are made up, and it does nothing
+//! that it is not told.
+
+use tenfold_proto::PROTOCOL;
+use tenfold_proto::v1::fleet_client::FleetClient;
+use tenfold_proto::v1::{self, finish_request::Outcome};
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
+
+use super::Cluster;
+
+/// How a trial ends.
+pub enum Fate {
+    Succeeds,
+    DivergesIn(u32),
+    Fails(&'static str),
+}
+
+pub struct FakeWorker {
+    runtime: Runtime,
+    client: FleetClient<Channel>,
+    id: Vec<u8>,
+    requests: u8,
+}
+
+impl FakeWorker {
+    /// Registers a worker with one slot.
+    pub fn register(cluster: &Cluster, name: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let channel =
+            runtime.block_on(async { Endpoint::from_shared(cluster.address()).unwrap().connect_lazy() });
+        let id = name.bytes().chain(std::iter::repeat(0)).take(8).collect();
+        let mut worker = Self {
+            runtime,
+            client: FleetClient::new(channel),
+            id,
+            requests: 0,
+        };
+        worker.register_again(name);
+        worker
+    }
+
+    pub fn register_again(&mut self, name: &str) {
+        let slot = v1::Slot {
+            kind: v1::DeviceKind::Cpu.into(),
+            device: "an abacus".to_owned(),
+            threads: 1,
+        };
+        let request = v1::RegisterRequest {
+            protocol: PROTOCOL,
+            worker: self.id.clone(),
+            host: name.to_owned(),
+            process: 1,
+            version: "0.1.0".to_owned(),
+            libtorch: "none".to_owned(),
+            slots: vec![slot],
+        };
+        // The first call on a connection that a killed coordinator has left behind finds out that it is broken.
+        let mut register = || self.runtime.block_on(self.client.register(request.clone()));
+        register().or_else(|_| register()).unwrap();
+    }
+
+    /// The next trial; waits for a while until there is one.
+    pub fn lease(&mut self) -> Option<v1::Lease> {
+        self.requests += 1;
+        let (worker, request) = (self.id.clone(), vec![self.requests; 16]);
+        let request = v1::AcquireRequest {
+            worker,
+            request,
+            slot: 0,
+            max_trials: 1,
+        };
+        self.runtime
+            .block_on(self.client.acquire(request))
+            .unwrap()
+            .into_inner()
+            .lease
+    }
+
+    /// Hands over some epochs of a lease's trial; returns up to which they are durable.
+    pub fn append(&mut self, lease: &v1::Lease, epochs: std::ops::RangeInclusive<u32>) -> u32 {
+        let leased = &lease.trials[0];
+        let trial = leased.trial.unwrap();
+        let spec = leased.spec.as_ref().unwrap();
+        let auxiliary = if spec.auxiliary_loss {
+            spec.architecture.as_ref().unwrap().sub_networks
+        } else {
+            0
+        };
+        let columns = (0..4 + auxiliary)
+            .flat_map(|metric| epochs.clone().map(move |epoch| value(trial, metric, epoch)));
+        let block = v1::Block {
+            first: *epochs.start(),
+            epochs: epochs.clone().count() as u32,
+            columns: columns.collect(),
+            seconds: epochs.map(|_| 0.25).collect(),
+        };
+        let request = v1::AppendRequest {
+            worker: self.id.clone(),
+            sweep: lease.sweep.clone(),
+            fence: lease.fence,
+            trials: vec![v1::TrialEpochs {
+                trial: Some(trial),
+                attempt: leased.attempt,
+                blocks: vec![block],
+            }],
+        };
+        let answer = self
+            .runtime
+            .block_on(self.client.append(request))
+            .unwrap()
+            .into_inner();
+        answer.acknowledgements[0].epochs
+    }
+
+    /// Ends a lease's trial, which has so many epochs.
+    pub fn finish(&mut self, lease: &v1::Lease, epochs: u32, fate: Fate) {
+        let request = v1::FinishRequest {
+            worker: self.id.clone(),
+            sweep: lease.sweep.clone(),
+            fence: lease.fence,
+            trial: lease.trials[0].trial,
+            attempt: lease.trials[0].attempt,
+            epochs,
+            outcome: Some(match fate {
+                Fate::Succeeds => Outcome::Succeeded(v1::Succeeded {}),
+                Fate::DivergesIn(epoch) => Outcome::Diverged(v1::Diverged { epoch }),
+                Fate::Fails(why) => {
+                    let stderr = format!("a line before\n{why}, said the trainer");
+                    Outcome::Failed(v1::Failed {
+                        error: why.to_owned(),
+                        stderr,
+                    })
+                }
+            }),
+        };
+        self.runtime.block_on(self.client.finish(request)).unwrap();
+    }
+
+    /// Trains so many trials from beginning to end, each with the fate of its key.
+    pub fn train(&mut self, trials: usize, mut fate: impl FnMut(v1::TrialKey) -> Fate) {
+        for _ in 0..trials {
+            let lease = self.lease().expect("a trial waits");
+            let epochs = lease.trials[0].spec.as_ref().unwrap().epochs;
+            let fate = fate(lease.trials[0].trial.unwrap());
+            let trained = match fate {
+                Fate::Succeeds => epochs,
+                Fate::DivergesIn(epoch) => epoch - 1,
+                Fate::Fails(_) => 1,
+            };
+            if trained > 0 {
+                assert_eq!(self.append(&lease, 1..=trained), trained);
+            }
+            self.finish(&lease, trained, fate);
+        }
+    }
+}
+
+/// Made-up metrics that fall with the epochs and differ from trial to trial; all have few digits.
+fn value(trial: v1::TrialKey, metric: u32, epoch: u32) -> f32 {
+    let (index, repetition) = (trial.index as f32, trial.repetition as f32);
+    0.25 / epoch as f32 + index / 8.0 + repetition / 16.0 + metric as f32 / 32.0
+}
