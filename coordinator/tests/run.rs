@@ -286,7 +286,19 @@ fn a_node_that_cannot_train_says_why() {
         .output()
         .unwrap();
     assert!(text(&device.stderr).contains("abacus"), "{}", said(&device));
-    assert_ne!(device.status.code(), Some(0));
+    assert_eq!(device.status.code(), Some(2), "{}", said(&device));
+    let slots = run(folder.path(), &short(), &["--slots", "0"]).output().unwrap();
+    assert_eq!(slots.status.code(), Some(2), "{}", said(&slots));
+
+    let required = format!("device = \"cuda\"\n{}", short());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = run(elsewhere.path(), &required, &[]).output().unwrap();
+    assert_eq!(elsewhere.status.code(), Some(4), "{}", said(&elsewhere));
+    assert!(
+        text(&elsewhere.stderr).contains("requires device = \"cuda\", and the worker here has cpu"),
+        "{}",
+        said(&elsewhere)
+    );
 
     // None of it harmed the sweep.
     let mended = run(folder.path(), &short(), &[]).output().unwrap();
