@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Instant;
 
 use common::{PATIENCE, Running, children, data, kill, signal, tenfold, text, worker_program};
@@ -60,8 +60,27 @@ fn results(folder: &Path) -> std::path::PathBuf {
     folders[0].clone()
 }
 
-fn said(output: &Output) -> String {
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+/// What a run ended with; one that does not end fails its test.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn finished(command: Command) -> Ended {
+    let (code, lines, stderr) = Running::start(command).end();
+    let stdout = lines.join("\n");
+    Ended { code, stdout, stderr }
+}
+
+impl Ended {
+    fn assert_code(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
+    }
+
+    fn assert_complains(&self, of: &str) {
+        assert!(self.stderr.contains(of), "{of:?} is not in\n{}", self.stderr);
+    }
 }
 
 fn until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
@@ -106,11 +125,9 @@ fn runs(process: u32) -> bool {
 #[test]
 fn it_trains_once_and_then_shows_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
-    let first = run(folder.path(), &short(), &["--set", "learning_rate=0.003"])
-        .output()
-        .unwrap();
-    assert_eq!(first.status.code(), Some(0), "{}", said(&first));
-    let printed = text(&first.stdout);
+    let first = finished(run(folder.path(), &short(), &["--set", "learning_rate=0.003"]));
+    first.assert_code(0);
+    let printed = &first.stdout;
     for words in [
         "test error",
         "2/2",
@@ -145,31 +162,23 @@ fn it_trains_once_and_then_shows_what_there_is() {
         "worker.log",
     ];
     let before = kept.map(file);
-    let again = run(
+    let again = finished(run(
         folder.path(),
         &short(),
         &["--set", "learning_rate=0.003", "--data", "/nowhere"],
-    )
-    .output()
-    .unwrap();
-    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
-    assert!(
-        text(&again.stderr).contains("is finished already"),
-        "{}",
-        said(&again)
-    );
-    assert!(text(&again.stdout).contains("2/2"), "{}", said(&again));
+    ));
+    again.assert_code(0);
+    again.assert_complains("is finished already");
+    assert!(again.stdout.contains("2/2"), "{}", again.stdout);
     for (name, before) in kept.iter().zip(before) {
         assert!(file(name) == before, "{name} is another");
     }
-    let as_json = run(
+    let as_json = finished(run(
         folder.path(),
         &short(),
         &["--set", "learning_rate=0.003", "--json"],
-    )
-    .output()
-    .unwrap();
-    let sweep: Value = serde_json::from_slice(&as_json.stdout).unwrap();
+    ));
+    let sweep: Value = serde_json::from_str(&as_json.stdout).unwrap();
     assert_eq!(
         (&sweep["v"], &sweep["trials"]["succeeded"]),
         (&1.into(), &4.into())
@@ -179,8 +188,8 @@ fn it_trains_once_and_then_shows_what_there_is() {
 #[test]
 fn interruptions_of_any_kind_lose_nothing() {
     let undisturbed = tempfile::tempdir().unwrap();
-    let reference = run(undisturbed.path(), LONG, &[]).output().unwrap();
-    assert_eq!(reference.status.code(), Some(0), "{}", said(&reference));
+    let reference = finished(run(undisturbed.path(), LONG, &[]));
+    reference.assert_code(0);
 
     // Ctrl-C.
     let folder = tempfile::tempdir().unwrap();
@@ -246,28 +255,20 @@ fn interruptions_of_any_kind_lose_nothing() {
 fn a_node_that_cannot_train_says_why() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("mnist")).unwrap();
-    let missing = run(folder.path(), &short(), &["--data", "mnist"])
-        .output()
-        .unwrap();
-    assert_eq!(missing.status.code(), Some(4), "{}", said(&missing));
-    assert!(
-        text(&missing.stderr).contains("cannot read mnist/"),
-        "{}",
-        said(&missing)
-    );
+    let missing = finished(run(folder.path(), &short(), &["--data", "mnist"]));
+    missing.assert_code(4);
+    missing.assert_complains("cannot read mnist/");
 
     for name in FILES {
         let bytes = fs::read(data().join(name)).unwrap();
         fs::write(folder.path().join("mnist").join(name), &bytes[..bytes.len() / 2]).unwrap();
     }
-    let truncated = run(folder.path(), &short(), &["--data", "mnist"])
-        .output()
-        .unwrap();
-    assert_eq!(truncated.status.code(), Some(4), "{}", said(&truncated));
-    assert!(text(&truncated.stderr).contains("mnist/"), "{}", said(&truncated));
+    let truncated = finished(run(folder.path(), &short(), &["--data", "mnist"]));
+    truncated.assert_code(4);
+    truncated.assert_complains("mnist/");
 
     assert!(
-        !text(&truncated.stderr).contains('\x1b'),
+        !truncated.stderr.contains('\x1b'),
         "no colours where there is no terminal"
     );
 
@@ -276,19 +277,15 @@ fn a_node_that_cannot_train_says_why() {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(folder.path().join("mnist").join(name), bytes).unwrap();
     }
-    let corrupt = run(folder.path(), &short(), &["--data", "mnist"])
-        .output()
-        .unwrap();
-    assert_eq!(corrupt.status.code(), Some(4), "{}", said(&corrupt));
-    assert!(text(&corrupt.stderr).contains("mnist/"), "{}", said(&corrupt));
+    let corrupt = finished(run(folder.path(), &short(), &["--data", "mnist"]));
+    corrupt.assert_code(4);
+    corrupt.assert_complains("mnist/");
 
-    let device = run(folder.path(), &short(), &["--device", "abacus"])
-        .output()
-        .unwrap();
-    assert!(text(&device.stderr).contains("abacus"), "{}", said(&device));
-    assert_ne!(device.status.code(), Some(0));
+    let device = finished(run(folder.path(), &short(), &["--device", "abacus"]));
+    device.assert_complains("abacus");
+    assert_ne!(device.code, Some(0));
 
     // None of it harmed the sweep.
-    let mended = run(folder.path(), &short(), &[]).output().unwrap();
-    assert_eq!(mended.status.code(), Some(0), "{}", said(&mended));
+    let mended = finished(run(folder.path(), &short(), &[]));
+    mended.assert_code(0);
 }
