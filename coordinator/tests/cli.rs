@@ -1,5 +1,7 @@
 //! The command line by itself: what it says about itself, and how it refuses. No coordinator runs.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 mod common;
 
 use std::fs;

@@ -59,6 +59,11 @@ fn a_sweep_is_submitted_once_and_found_by_any_of_its_names() {
     for next in ["tail", "show", "results", "plot"] {
         assert!(said.contains(&format!("  tenfold {next} {short}")), "{said}");
     }
+    // They are typed as they are printed.
+    let show = said.lines().find(|line| line.contains("tenfold show")).unwrap();
+    let words: Vec<&str> = show.split("  ").nth(1).unwrap().split(' ').skip(1).collect();
+    let typed = tenfold().args(&words).output().unwrap();
+    assert_eq!(typed.status.code(), Some(0), "{words:?}");
     assert!(
         cluster
             .command(&["submit", &file])

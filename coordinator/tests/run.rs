@@ -1,5 +1,7 @@
 //! `tenfold run`: coordinator, worker, trainer and results in one, with real training.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 mod common;
 
 use std::fs;
@@ -10,12 +12,12 @@ use std::time::Instant;
 use common::{PATIENCE, Running, children, data, kill, signal, tenfold, text, worker_program};
 use serde_json::Value;
 
-/// Some 20 s of training when nothing is optimised, so that there is time to interrupt it.
+/// Some seconds of training, so that there is time to interrupt it.
 const LONG: &str = r#"
 name = "long"
 seed = 559
 repetitions = 2
-epochs = 40
+epochs = 400
 data = { train = 300, test = 200 }
 [settings]
 architecture = "perceptron-30"
@@ -31,7 +33,8 @@ const FILES: [&str; 4] = [
 ];
 
 fn short() -> String {
-    LONG.replace("long", "short").replace("epochs = 40", "epochs = 3")
+    LONG.replace("long", "short")
+        .replace("epochs = 400", "epochs = 3")
 }
 
 /// `tenfold run FILE …` in a folder, on the CPU unless the arguments say otherwise.
