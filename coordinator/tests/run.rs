@@ -191,12 +191,12 @@ fn it_trains_once_and_then_shows_what_there_is() {
 #[test]
 fn interruptions_of_any_kind_lose_nothing() {
     let undisturbed = tempfile::tempdir().unwrap();
-    let reference = finished(run(undisturbed.path(), LONG, &[]));
+    let reference = finished(run(undisturbed.path(), LONG, &["--no-plot"]));
     reference.assert_code(0);
 
     // Ctrl-C.
     let folder = tempfile::tempdir().unwrap();
-    let running = Running::start(run(folder.path(), LONG, &[]));
+    let running = Running::start(run(folder.path(), LONG, &["--no-plot"]));
     until_it_trains(folder.path());
     let processes = descendants(running.process.0.id());
     assert!(processes.len() >= 2, "a worker and a trainer: {processes:?}");
@@ -212,7 +212,7 @@ fn interruptions_of_any_kind_lose_nothing() {
     });
 
     // kill -9: nobody is left to stop the worker, which sees to it by itself.
-    let running = Running::start(run(folder.path(), LONG, &[]));
+    let running = Running::start(run(folder.path(), LONG, &["--no-plot"]));
     until("there is a trainer", || {
         (descendants(running.process.0.id()).len() >= 2).then_some(())
     });
@@ -224,7 +224,7 @@ fn interruptions_of_any_kind_lose_nothing() {
     });
 
     // The worker is killed: it is started again.
-    let running = Running::start(run(folder.path(), LONG, &[]));
+    let running = Running::start(run(folder.path(), LONG, &["--no-plot"]));
     let worker = until("there is a worker", || {
         children(running.process.0.id()).first().copied()
     });
@@ -239,13 +239,7 @@ fn interruptions_of_any_kind_lose_nothing() {
         "{printed:#?}"
     );
 
-    for file in [
-        "results.csv",
-        "curves.csv",
-        "figure.svg",
-        "figure.png",
-        "table.txt",
-    ] {
+    for file in ["results.csv", "curves.csv", "table.txt"] {
         let of = |folder: &Path| fs::read(results(folder).join(file)).unwrap();
         assert!(
             of(folder.path()) == of(undisturbed.path()),
