@@ -11,7 +11,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 use tenfold_core::record::{AttemptRow, Counters, LeaseRow, Record};
 use tenfold_types::{SweepId, TrialId, TrialKey};
 
@@ -38,19 +38,14 @@ impl SqliteStore {
     /// [`StoreError::Locked`] when another coordinator has it, [`StoreError::Version`] when it is too new,
     /// [`StoreError::Foreign`] when it is something else, and those of the file system.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let beside = |error: std::io::Error| {
-            StoreError::Io(std::io::Error::new(
-                error.kind(),
-                format!("{}: {error}", path.display()),
-            ))
-        };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(beside)?;
-        }
+        let path = &place(path)?;
         let lock = lock(path)?;
-        let foreign = |error: rusqlite::Error| StoreError::Foreign {
-            path: path.to_owned(),
-            reason: error.to_string(),
+        let foreign = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => StoreError::Foreign {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            },
+            _ => beside(path, std::io::Error::other(error)),
         };
         let mut connection = Connection::open(path).map_err(foreign)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -76,7 +71,18 @@ impl SqliteStore {
                 known: schema::VERSION,
             });
         }
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // SQLite opens a file that it may not write for reading only.
+        if connection.is_readonly("main")? {
+            let denied = std::io::ErrorKind::PermissionDenied;
+            return Err(beside(path, std::io::Error::new(denied, "it cannot be written")));
+        }
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            let reason =
+                format!("its file system has no write-ahead log ({mode} instead); choose a local one");
+            return Err(beside(path, std::io::Error::other(reason)));
+        }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
@@ -103,15 +109,38 @@ impl SqliteStore {
     }
 }
 
+fn beside(path: &Path, error: std::io::Error) -> StoreError {
+    StoreError::Io(std::io::Error::new(
+        error.kind(),
+        format!("{}: {error}", path.display()),
+    ))
+}
+
+/// The file's one absolute name, whatever links lead to it, so that all who open it take the same lock. Makes its
+/// folder when it is not there, on disk too: SQLite syncs the folder that the file is in, and none above.
+fn place(path: &Path) -> Result<PathBuf, StoreError> {
+    if let Ok(path) = fs::canonicalize(path) {
+        return Ok(path);
+    }
+    let wrong = |error| beside(path, error);
+    let path = std::path::absolute(path).map_err(wrong)?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(wrong(std::io::ErrorKind::IsADirectory.into()));
+    };
+    let missing = folder.ancestors().take_while(|folder| !folder.exists()).count();
+    fs::create_dir_all(folder).map_err(wrong)?;
+    for above in folder.ancestors().skip(1).take(missing) {
+        File::open(above)
+            .and_then(|above| above.sync_all())
+            .map_err(wrong)?;
+    }
+    Ok(fs::canonicalize(folder).map_err(wrong)?.join(name))
+}
+
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let beside = |error: std::io::Error| {
-        StoreError::Io(std::io::Error::new(
-            error.kind(),
-            format!("{}: {error}", Path::new(&name).display()),
-        ))
-    };
+    let beside = |error| beside(Path::new(&name), error);
     let mut options = OpenOptions::new();
     let mut file = options
         .read(true)
@@ -158,6 +187,24 @@ fn number_of(connection: &Connection, sweep: SweepId) -> Result<Option<i64>, Sto
     Ok(statement.query_row([sweep.0], |row| row.get(0)).optional()?)
 }
 
+/// The epochs of one attempt, in order.
+fn of_attempt() -> String {
+    format!(
+        "SELECT {} FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5 \
+         ORDER BY first",
+        rows::EPOCHS
+    )
+}
+
+/// The first rows of a sweep behind a commit, `?3` of them and those that the last one's commit wrote too.
+fn page(table: &str, columns: &str) -> String {
+    format!(
+        "SELECT {columns}, seq FROM {table} WHERE sweep = ?1 AND seq > ?2 AND seq <= coalesce((SELECT seq FROM {table} \
+         WHERE sweep = ?1 AND seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3 - 1), {}) ORDER BY seq",
+        i64::MAX
+    )
+}
+
 fn json<T>(result: serde_json::Result<T>) -> Result<T, StoreError> {
     result.map_err(|error| StoreError::Corrupt(error.to_string()))
 }
@@ -192,20 +239,25 @@ impl Store for SqliteStore {
             }
             let trials = format!("SELECT {} FROM trial WHERE sweep = ?1", rows::TRIAL);
             let mut trials = transaction.prepare(&trials)?;
+            let mut held = Vec::new();
             for (number, id) in &sweeps {
                 for row in trials.query_map([number], |row| rows::trial(*id, row))? {
-                    visit(Record::Trial(row?));
+                    let row = row?;
+                    held.extend(row.state.holder().map(|(fence, _)| (*number, row.id, fence)));
+                    visit(Record::Trial(row));
                 }
             }
-            let epochs = format!(
-                "SELECT {} FROM epochs JOIN (SELECT sweep AS s, stage AS a, point AS p, repetition AS r, fence AS f \
-                 FROM trial WHERE sweep = ?1 AND state IN (1, 2)) \
-                 ON sweep = s AND stage = a AND point = p AND repetition = r AND fence = f ORDER BY p, r, first",
-                rows::EPOCHS
-            );
-            let mut epochs = transaction.prepare(&epochs)?;
-            for (number, id) in &sweeps {
-                for row in epochs.query_map([number], |row| rows::epochs(*id, row))? {
+            // A look-up a held trial, and no join: as a join SQLite reads all epochs ever stored.
+            let mut epochs = transaction.prepare(&of_attempt())?;
+            for (number, TrialId { sweep, key }, fence) in held {
+                let of = params![
+                    number,
+                    key.stage,
+                    key.index as i64,
+                    key.repetition,
+                    fence.0 as i64
+                ];
+                for row in epochs.query_map(of, |row| rows::epochs(sweep, row))? {
                     visit(Record::Epochs(row?));
                 }
             }
@@ -330,7 +382,7 @@ fn write_record(
         Record::Epochs(row) => {
             let key = row.trial.key;
             execute(
-                "INSERT INTO epochs (sweep, stage, point, repetition, fence, first, seq, attempt, epochs, columns, \
+                "INSERT OR REPLACE INTO epochs (sweep, stage, point, repetition, fence, first, seq, attempt, epochs, columns, \
                  seconds) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 params![
                     number(row.trial.sweep)?,
@@ -439,14 +491,6 @@ impl Reader for SqliteReader {
                 }
                 Ok::<(), StoreError>(())
             };
-        // Ties with the last row of a page belong to its commit, so they are read whole.
-        let page = |table: &str, columns: &str| {
-            format!(
-                "SELECT {columns}, seq FROM {table} WHERE sweep = ?1 AND seq > ?2 AND seq <= coalesce((SELECT seq FROM \
-                 {table} WHERE sweep = ?1 AND seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3 - 1), {}) ORDER BY seq",
-                i64::MAX
-            )
-        };
         let seq = |row: &rusqlite::Row<'_>| row.get::<_, i64>("seq");
         collect(1, &page("epochs", rows::EPOCHS), &|row| {
             Ok((seq(row)?, Change::Epochs(rows::epochs(sweep, row)?)))
@@ -485,12 +529,7 @@ impl Reader for SqliteReader {
         let trials = statement.query_map(params![number, stage, index as i64], |row| {
             rows::trial(sweep, row)
         })?;
-        let sql = format!(
-            "SELECT {} FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5 \
-             ORDER BY first",
-            rows::EPOCHS
-        );
-        let mut blocks = transaction.prepare_cached(&sql)?;
+        let mut blocks = transaction.prepare_cached(&of_attempt())?;
         let mut stored = Vec::new();
         for row in trials {
             let row = row?;

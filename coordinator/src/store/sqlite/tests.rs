@@ -41,6 +41,100 @@ fn a_second_coordinator_is_refused_until_the_first_is_gone() {
 }
 
 #[test]
+fn another_name_of_the_file_is_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("a link");
+    let first = SqliteStore::open(&path(&folder)).unwrap();
+    std::os::unix::fs::symlink(path(&folder), &link).unwrap();
+    assert!(matches!(SqliteStore::open(&link), Err(StoreError::Locked { .. })));
+    drop(first);
+    SqliteStore::open(&link).unwrap();
+    // Names that mean something to SQLite are names of files like any other.
+    for name in [":memory:", "file:x?mode=memory"] {
+        let store = SqliteStore::open(&folder.path().join(name)).unwrap();
+        store.reader().unwrap();
+        assert!(folder.path().join(name).exists());
+    }
+}
+
+#[test]
+fn an_empty_file_becomes_a_store_that_syncs_every_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("empty");
+    std::fs::write(&file, "").unwrap();
+    let store = SqliteStore::open(&file).unwrap();
+    let pragma = |name: &str| -> String {
+        let value = store
+            .connection
+            .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        format!("{:?}", value.unwrap())
+    };
+    assert_eq!(pragma("journal_mode"), r#"Text("wal")"#);
+    assert_eq!(pragma("synchronous"), "Integer(2)");
+    assert_eq!(pragma("user_version"), format!("Integer({})", schema::VERSION));
+    assert_eq!(
+        pragma("application_id"),
+        format!("Integer({})", schema::APPLICATION)
+    );
+}
+
+#[test]
+fn a_row_that_nobody_writes_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&path(&folder)).unwrap();
+    let row = trial(1, 0, 0, TrialState::Failed);
+    store
+        .commit(&[
+            Record::Sweep(sweep(1)),
+            Record::Trial(row.clone()),
+            Record::Epochs(epochs(&row, 3, 1)),
+        ])
+        .unwrap();
+    let mut reader = store.reader().unwrap();
+    store
+        .connection
+        .execute("UPDATE epochs SET columns = x'010203'", [])
+        .unwrap();
+    let error = reader.changes(row.id.sweep, 0, 10).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+    store
+        .connection
+        .execute("UPDATE trial SET state = 99", [])
+        .unwrap();
+    let error = store.load(&mut |_| {}).unwrap_err();
+    assert!(error.is_fatal(), "{error:?}");
+    assert!(error.to_string().contains("trial state 99 is unknown"), "{error}");
+}
+
+#[test]
+fn a_page_costs_what_it_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&path(&folder)).unwrap();
+    let plan = |sql: &str| -> String {
+        let mut statement = store
+            .connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let lines = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
+        lines.map(|line| line.unwrap() + "\n").collect()
+    };
+    for (table, columns) in [("epochs", rows::EPOCHS), ("trial", rows::TRIAL)] {
+        let plan = plan(&page(table, columns));
+        assert!(
+            plan.contains(&format!("USING INDEX {table}_seq (sweep=? AND seq>? AND seq<?)")),
+            "{plan}"
+        );
+        assert!(!plan.contains("SCAN") && !plan.contains("B-TREE"), "{plan}");
+    }
+    let plan = plan(&of_attempt());
+    assert!(
+        plan.contains("(sweep=? AND stage=? AND point=? AND repetition=? AND fence=?)"),
+        "{plan}"
+    );
+    assert!(!plan.contains("B-TREE"), "{plan}");
+}
+
+#[test]
 fn what_is_no_store_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
