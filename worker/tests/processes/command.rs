@@ -198,14 +198,17 @@ async fn the_doctor_works_where_libtorch_is_missing() {
             assert!(stdout.contains(line), "{line:?} is not in:\n{stdout}");
         }
     }
-    let mut command = worker(&["--coordinator", NOBODY, "--trainer"]);
-    command.arg(&program);
-    let (code, _, stderr) = output(command).await;
-    assert_eq!(code, Some(5), "the worker itself says the same: {stderr}");
-    assert!(
-        stderr.contains(loader) && stderr.contains("deploy/setup-libtorch.sh"),
-        "{stderr}"
-    );
+    for device in ["auto", "cpu", "cuda"] {
+        let mut command = worker(&["--coordinator", NOBODY, "--device", device, "--trainer"]);
+        command.arg(&program);
+        let (code, _, stderr) = output(command).await;
+        assert_eq!(code, Some(5), "the worker itself does not wait: {stderr}");
+        assert!(stderr.contains(loader), "{stderr}");
+        assert!(
+            stderr.contains("doctor") || stderr.contains("setup-libtorch.sh"),
+            "{stderr}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -216,6 +216,16 @@ async fn a_trainer_that_cannot_work_says_why() {
     assert!(slot.unfit().await.contains("frames of version 99"));
     slot.running.abort();
 
+    let ends_early = Launch {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), "echo no libtorch >&2; exit 127".into()],
+        ..launch(&[])
+    };
+    let mut slot = Slot::start(ends_early);
+    let error = slot.unfit().await;
+    assert_eq!(error, "the trainer exited with code 127: no libtorch");
+    slot.running.abort();
+
     let nowhere = Launch {
         program: "/nowhere/tenfold-trainer".into(),
         ..launch(&[])

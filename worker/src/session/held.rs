@@ -1,0 +1,111 @@
+//! What the session knows of its slots, its leases and their trials.
+
+use tenfold_types::frame::Device;
+use tenfold_types::{Fence, Outcome, RequestId, SweepId, TrialKey};
+
+use super::lane::Lane;
+use super::{Action, Millis};
+use crate::outbox::Outbox;
+
+/// Epochs wait at most so long to be sent.
+const APPEND_EVERY: Millis = 100;
+
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) device: Option<Device>,
+    pub(super) ready: bool,
+    pub(super) unfit: Option<String>,
+    /// The lease that its trainer works on.
+    pub(super) training: Option<Fence>,
+    pub(super) request: Option<RequestId>,
+    pub(super) acquire: Lane,
+}
+
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) slot: usize,
+    pub(super) sweep: SweepId,
+    pub(super) trials: Vec<Trial>,
+    pub(super) lane: Lane,
+    pub(super) last_append: Millis,
+    /// The trainer is told to stop a trial, and is killed then if it has not.
+    pub(super) kill_at: Option<Millis>,
+}
+
+#[derive(Debug)]
+pub(super) struct Trial {
+    pub(super) key: TrialKey,
+    pub(super) attempt: u32,
+    pub(super) outbox: Outbox,
+    pub(super) end: Option<(Outcome, String)>,
+    /// Nothing more is to be said of it.
+    pub(super) done: bool,
+}
+
+impl Slot {
+    /// Ready, and nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ready && self.training.is_none()
+    }
+}
+
+impl Held {
+    /// When epochs that wait are sent: together with the trial's end at once, otherwise a while after the last ones.
+    pub(super) fn next_append(&self) -> Millis {
+        let ended = self.trials.iter().any(|trial| trial.end.is_some() && !trial.done);
+        if ended { 0 } else { self.last_append + APPEND_EVERY }
+    }
+
+    pub(super) fn next_call(&mut self, fence: Fence, now: Millis) -> Option<Action> {
+        let waiting = |trial: &&Trial| !trial.done && !trial.outbox.is_empty() && trial.wants_epochs_kept();
+        if self.trials.iter().any(|trial| waiting(&trial)) {
+            if now < self.next_append() {
+                return None;
+            }
+            self.last_append = now;
+            let trials = self.trials.iter().filter(waiting);
+            let trials = trials.map(|trial| {
+                (
+                    trial.key,
+                    trial.attempt,
+                    trial.outbox.pending().cloned().collect(),
+                )
+            });
+            return Some(Action::Append {
+                fence,
+                sweep: self.sweep,
+                trials: trials.collect(),
+            });
+        }
+        let trial = self
+            .trials
+            .iter()
+            .find(|trial| !trial.done && trial.end.is_some())?;
+        let (outcome, stderr) = trial.end.clone()?;
+        Some(Action::Finish {
+            fence,
+            sweep: self.sweep,
+            key: trial.key,
+            attempt: trial.attempt,
+            epochs: trial.outbox.last(),
+            outcome,
+            stderr,
+        })
+    }
+}
+
+impl Trial {
+    /// Its end is not known yet.
+    pub(super) fn is_open(&self) -> bool {
+        !self.done && self.end.is_none()
+    }
+
+    pub(super) fn has_something_to_say(&self) -> bool {
+        !self.done && (self.end.is_some() || !self.outbox.is_empty())
+    }
+
+    /// Whether its epochs still matter: those of an attempt that failed or is given back do not.
+    pub(super) fn wants_epochs_kept(&self) -> bool {
+        !matches!(self.end, Some((Outcome::Failed { .. } | Outcome::Released, _)))
+    }
+}

@@ -1,0 +1,203 @@
+//! What comes into the session and what comes out of it.
+
+use tenfold_types::frame::{Device, FromTrainer, ToTrainer};
+use tenfold_types::{Block, Fence, Outcome, RequestId, SweepId, TrialKey, TrialSpec};
+
+/// Milliseconds since the agent started.
+pub type Millis = u64;
+
+/// What can be set.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Unacknowledged epochs may take so many bytes; then no more are read from trainers until some are acknowledged.
+    pub outbox_bytes: usize,
+    /// Give up after so long without a coordinator.
+    pub stop_after: Option<Millis>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A slot's trainer is ready for a pack.
+    Ready {
+        /// The slot.
+        slot: usize,
+        /// What it trains on.
+        device: Device,
+    },
+    /// A slot's trainer cannot work at all.
+    Unfit {
+        /// The slot.
+        slot: usize,
+        /// Why.
+        error: String,
+    },
+    /// A slot's trainer sent a frame.
+    Frame {
+        /// The slot.
+        slot: usize,
+        /// The frame.
+        frame: FromTrainer,
+    },
+    /// A slot's trainer is gone.
+    Died {
+        /// The slot.
+        slot: usize,
+        /// How.
+        how: String,
+        /// The end of its standard error.
+        stderr: String,
+    },
+    /// `Register` was answered.
+    Registered {
+        /// How often a heartbeat is wanted.
+        heartbeat_interval: Millis,
+    },
+    /// `Acquire` was answered.
+    Acquired {
+        /// The slot.
+        slot: usize,
+        /// A lease, or when to ask again.
+        lease: Result<Lease, Millis>,
+    },
+    /// `Append` was answered: for each trial sent, its acknowledged epochs and whether it is cancelled.
+    Appended {
+        /// The lease.
+        fence: Fence,
+        /// In the order sent.
+        acknowledgements: Vec<(TrialKey, u32, bool)>,
+    },
+    /// `Finish` was answered.
+    Finished {
+        /// The lease.
+        fence: Fence,
+        /// The trial.
+        key: TrialKey,
+    },
+    /// `Heartbeat` was answered.
+    Heard {
+        /// Leases that are over.
+        stale: Vec<Fence>,
+        /// Trials that are no longer wanted.
+        cancelled: Vec<(Fence, TrialKey)>,
+    },
+    /// A call failed.
+    Failed {
+        /// Which.
+        call: Call,
+        /// How.
+        failure: Failure,
+    },
+    /// The agent is to stop.
+    Stop,
+    /// Time has passed.
+    Tick,
+}
+
+/// Which call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// `Register`.
+    Register,
+    /// `Acquire` for a slot.
+    Acquire(usize),
+    /// `Append` or `Finish` of a lease; for `Finish` the trial.
+    Lease(Fence, Option<TrialKey>),
+    /// `Heartbeat`.
+    Heartbeat,
+}
+
+/// How a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// For a passing reason: no coordinator, no answer in time, too much to do.
+    Passing(String),
+    /// The coordinator does not know the worker.
+    Unknown,
+    /// The fence is stale.
+    Stale,
+    /// For good: it would be refused again.
+    Refused(String),
+}
+
+/// A lease, as the coordinator gave it.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Its number.
+    pub fence: Fence,
+    /// The sweep.
+    pub sweep: SweepId,
+    /// The trials with the numbers of their attempts; an error is a trial that this worker cannot understand.
+    pub trials: Vec<(TrialKey, u32, Result<TrialSpec, String>)>,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Call `Register` with these slots.
+    Register(Vec<Device>),
+    /// Call `Acquire`.
+    Acquire {
+        /// For this slot.
+        slot: usize,
+        /// The same until it is answered.
+        request: RequestId,
+        /// The most trials.
+        max_trials: u32,
+    },
+    /// Call `Append`.
+    Append {
+        /// The lease.
+        fence: Fence,
+        /// Its sweep.
+        sweep: SweepId,
+        /// The trials with their attempts and epochs.
+        trials: Vec<(TrialKey, u32, Vec<Block>)>,
+    },
+    /// Call `Finish`.
+    Finish {
+        /// The lease.
+        fence: Fence,
+        /// Its sweep.
+        sweep: SweepId,
+        /// The trial.
+        key: TrialKey,
+        /// Its attempt.
+        attempt: u32,
+        /// The length of its curve.
+        epochs: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// The end of the trainer's standard error.
+        stderr: String,
+    },
+    /// Call `Heartbeat`.
+    Heartbeat(Vec<Fence>),
+    /// Send a frame to a slot's trainer.
+    Tell {
+        /// The slot.
+        slot: usize,
+        /// The frame.
+        frame: ToTrainer,
+    },
+    /// Kill a slot's trainer at once; another is started.
+    Kill {
+        /// The slot.
+        slot: usize,
+    },
+    /// End the agent.
+    Exit(Exit),
+}
+
+/// Why the agent ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// It was asked to.
+    Asked,
+    /// The coordinator refused it for good.
+    Refused(String),
+    /// There was no coordinator for too long.
+    ServerLost(Millis),
+    /// No trainer can work on this node.
+    Unfit(String),
+}
