@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use tenfold_core::record::Record;
 use tenfold_core::trial::TrialState;
 
+use super::read::page;
 use super::*;
 use crate::store::suite::{Place, epochs, loaded, store_suite, sweep, trial};
 
