@@ -136,7 +136,8 @@ impl Server {
     pub async fn shutdown(self) {
         self.stop.pull();
         let (mut serving, mut logs) = (self.serving, self.logs);
-        if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
+        // A task that has ended by itself was awaited then, and must not be again.
+        if !serving.is_finished() && tokio::time::timeout(GRACE, &mut serving).await.is_err() {
             serving.abort();
         }
         if tokio::time::timeout(GRACE, &mut logs).await.is_err() {

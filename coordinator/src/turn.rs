@@ -143,7 +143,10 @@ impl Turn {
             work_available: false,
             fatal: None,
         };
-        if let Some(error) = self.mend(now) {
+        if self.broken.is_some() && now >= self.mending {
+            outcome.fatal = self.rebuild(now);
+        }
+        if let Some(error) = &self.broken {
             outcome.answers = inputs.iter().map(|_| Err(error.clone())).collect();
             return outcome;
         }
@@ -186,35 +189,30 @@ impl Turn {
                     .for_each(|answer| *answer = Err(answer_for(&error)));
                 outcome.work_available = false;
                 self.broken = Some(answer_for(&error));
-                if error.is_fatal() {
-                    outcome.fatal = Some(error);
+                outcome.fatal = if error.is_fatal() {
+                    Some(error)
                 } else {
-                    self.rebuild(now);
-                }
+                    self.rebuild(now)
+                };
                 self.mending = now + MEND;
             }
         }
         outcome
     }
 
-    /// Rebuilds the state if that is needed and not just tried; what is still wrong then.
-    fn mend(&mut self, now: Millis) -> Option<TurnError> {
-        if self.broken.is_some() && now >= self.mending {
-            self.rebuild(now);
-        }
-        self.broken.clone()
-    }
-
-    fn rebuild(&mut self, now: Millis) {
+    /// Rebuilds the state from the store. What cannot be got over by trying again is returned.
+    fn rebuild(&mut self, now: Millis) -> Option<StoreError> {
         match load(self.store.as_mut(), self.settings, now) {
             Ok(loaded) => {
                 (self.state, self.cursor) = loaded;
                 self.broken = None;
+                None
             }
             Err(error) => {
                 tracing::error!(%error, "the state could not be rebuilt yet");
                 self.broken = Some(answer_for(&error));
                 self.mending = now + MEND;
+                error.is_fatal().then_some(error)
             }
         }
     }

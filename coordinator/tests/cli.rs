@@ -1,5 +1,7 @@
 //! The command line by itself: what it says about itself, and how it refuses. No coordinator runs.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 mod common;
 
 use std::fs;
@@ -207,13 +209,9 @@ fn bad_files_end_with_2_whoever_reads_them() {
 /// Line and column of the complaint, and a word of it, for each way in which the sweep above can be wrong.
 #[test]
 fn every_bad_sweep_is_refused_where_it_is_wrong() {
-    let architecture = "[[architectures]]\nname = \"mine\"\nsub_networks = 2\n";
-    let twice = format!(
-        "{SWEEP}\n{architecture}layers = [{{ linear = 10 }}]\n{architecture}layers = [{{ linear = 10 }}]\n"
-    );
-    let unfit = format!(
-        "{SWEEP}\n{architecture}layers = [\"flatten\", {{ conv2d = 4, kernel = 3 }}, {{ linear = 10 }}]\n"
-    );
+    let mine = |layers: &str| {
+        format!("{SWEEP}\n[[architecture]]\nname = \"mine\"\nsub_networks = 2\nlayers = [{layers}]\n")
+    };
     let axis = "learning_rate = { log = [1e-4, 1e-2], points = 3 }";
     let cases = [
         ("an unknown key", SWEEP.replace("epochs", "epoks"), "epochs"),
@@ -249,11 +247,20 @@ fn every_bad_sweep_is_refused_where_it_is_wrong() {
             SWEEP.replace("repetitions = 2", "repetitions = 0"),
             "repetitions",
         ),
-        ("two architectures of one name", twice, "mine"),
+        (
+            "two architectures of one name",
+            [
+                mine("{ linear = { units = 10 } }").as_str(),
+                &mine("{ linear = { units = 10 } }")[SWEEP.len()..],
+            ]
+            .concat(),
+            "mine",
+        ),
         (
             "shapes that do not fit",
-            unfit.replace("\"perceptron-10\"", "\"mine\""),
-            "conv2d",
+            mine("{ linear = { units = 100 } }, { conv2d = { channels = 20, kernel = 3 } }")
+                .replace("\"perceptron-10\"", "\"mine\""),
+            "layer 2 (conv2d, channels 20, kernel 3) got 100 values, needs an image",
         ),
     ];
     let folder = tempfile::tempdir().unwrap();

@@ -1,21 +1,23 @@
 //! `tenfold run`: coordinator, worker, trainer and results in one, with real training.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Instant;
 
 use common::{PATIENCE, Running, children, data, kill, signal, tenfold, text, worker_program};
 use serde_json::Value;
 
-/// Some 20 s of training when nothing is optimised, so that there is time to interrupt it.
+/// Some seconds of training, so that there is time to interrupt it.
 const LONG: &str = r#"
 name = "long"
 seed = 559
 repetitions = 2
-epochs = 40
+epochs = 400
 data = { train = 300, test = 200 }
 [settings]
 architecture = "perceptron-30"
@@ -31,7 +33,8 @@ const FILES: [&str; 4] = [
 ];
 
 fn short() -> String {
-    LONG.replace("long", "short").replace("epochs = 40", "epochs = 3")
+    LONG.replace("long", "short")
+        .replace("epochs = 400", "epochs = 3")
 }
 
 /// `tenfold run FILE …` in a folder, on the CPU unless the arguments say otherwise.
@@ -60,8 +63,27 @@ fn results(folder: &Path) -> std::path::PathBuf {
     folders[0].clone()
 }
 
-fn said(output: &Output) -> String {
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+/// What a run ended with; one that does not end fails its test.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn finished(command: Command) -> Ended {
+    let (code, lines, stderr) = Running::start(command).end();
+    let stdout = lines.join("\n");
+    Ended { code, stdout, stderr }
+}
+
+impl Ended {
+    fn assert_code(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
+    }
+
+    fn assert_complains(&self, of: &str) {
+        assert!(self.stderr.contains(of), "{of:?} is not in\n{}", self.stderr);
+    }
 }
 
 fn until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
@@ -106,11 +128,9 @@ fn runs(process: u32) -> bool {
 #[test]
 fn it_trains_once_and_then_shows_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
-    let first = run(folder.path(), &short(), &["--set", "learning_rate=0.003"])
-        .output()
-        .unwrap();
-    assert_eq!(first.status.code(), Some(0), "{}", said(&first));
-    let printed = text(&first.stdout);
+    let first = finished(run(folder.path(), &short(), &["--set", "learning_rate=0.003"]));
+    first.assert_code(0);
+    let printed = &first.stdout;
     for words in [
         "test error",
         "2/2",
@@ -145,31 +165,23 @@ fn it_trains_once_and_then_shows_what_there_is() {
         "worker.log",
     ];
     let before = kept.map(file);
-    let again = run(
+    let again = finished(run(
         folder.path(),
         &short(),
         &["--set", "learning_rate=0.003", "--data", "/nowhere"],
-    )
-    .output()
-    .unwrap();
-    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
-    assert!(
-        text(&again.stderr).contains("is finished already"),
-        "{}",
-        said(&again)
-    );
-    assert!(text(&again.stdout).contains("2/2"), "{}", said(&again));
+    ));
+    again.assert_code(0);
+    again.assert_complains("is finished already");
+    assert!(again.stdout.contains("2/2"), "{}", again.stdout);
     for (name, before) in kept.iter().zip(before) {
         assert!(file(name) == before, "{name} is another");
     }
-    let as_json = run(
+    let as_json = finished(run(
         folder.path(),
         &short(),
         &["--set", "learning_rate=0.003", "--json"],
-    )
-    .output()
-    .unwrap();
-    let sweep: Value = serde_json::from_slice(&as_json.stdout).unwrap();
+    ));
+    let sweep: Value = serde_json::from_str(&as_json.stdout).unwrap();
     assert_eq!(
         (&sweep["v"], &sweep["trials"]["succeeded"]),
         (&1.into(), &4.into())
@@ -179,12 +191,12 @@ fn it_trains_once_and_then_shows_what_there_is() {
 #[test]
 fn interruptions_of_any_kind_lose_nothing() {
     let undisturbed = tempfile::tempdir().unwrap();
-    let reference = run(undisturbed.path(), LONG, &[]).output().unwrap();
-    assert_eq!(reference.status.code(), Some(0), "{}", said(&reference));
+    let reference = finished(run(undisturbed.path(), LONG, &["--no-plot"]));
+    reference.assert_code(0);
 
     // Ctrl-C.
     let folder = tempfile::tempdir().unwrap();
-    let running = Running::start(run(folder.path(), LONG, &[]));
+    let running = Running::start(run(folder.path(), LONG, &["--no-plot"]));
     until_it_trains(folder.path());
     let processes = descendants(running.process.0.id());
     assert!(processes.len() >= 2, "a worker and a trainer: {processes:?}");
@@ -200,7 +212,7 @@ fn interruptions_of_any_kind_lose_nothing() {
     });
 
     // kill -9: nobody is left to stop the worker, which sees to it by itself.
-    let running = Running::start(run(folder.path(), LONG, &[]));
+    let running = Running::start(run(folder.path(), LONG, &["--no-plot"]));
     until("there is a trainer", || {
         (descendants(running.process.0.id()).len() >= 2).then_some(())
     });
@@ -212,7 +224,7 @@ fn interruptions_of_any_kind_lose_nothing() {
     });
 
     // The worker is killed: it is started again.
-    let running = Running::start(run(folder.path(), LONG, &[]));
+    let running = Running::start(run(folder.path(), LONG, &["--no-plot"]));
     let worker = until("there is a worker", || {
         children(running.process.0.id()).first().copied()
     });
@@ -227,13 +239,7 @@ fn interruptions_of_any_kind_lose_nothing() {
         "{printed:#?}"
     );
 
-    for file in [
-        "results.csv",
-        "curves.csv",
-        "figure.svg",
-        "figure.png",
-        "table.txt",
-    ] {
+    for file in ["results.csv", "curves.csv", "table.txt"] {
         let of = |folder: &Path| fs::read(results(folder).join(file)).unwrap();
         assert!(
             of(folder.path()) == of(undisturbed.path()),
@@ -246,28 +252,20 @@ fn interruptions_of_any_kind_lose_nothing() {
 fn a_node_that_cannot_train_says_why() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("mnist")).unwrap();
-    let missing = run(folder.path(), &short(), &["--data", "mnist"])
-        .output()
-        .unwrap();
-    assert_eq!(missing.status.code(), Some(4), "{}", said(&missing));
-    assert!(
-        text(&missing.stderr).contains("cannot read mnist/"),
-        "{}",
-        said(&missing)
-    );
+    let missing = finished(run(folder.path(), &short(), &["--data", "mnist"]));
+    missing.assert_code(4);
+    missing.assert_complains("cannot read mnist/");
 
     for name in FILES {
         let bytes = fs::read(data().join(name)).unwrap();
         fs::write(folder.path().join("mnist").join(name), &bytes[..bytes.len() / 2]).unwrap();
     }
-    let truncated = run(folder.path(), &short(), &["--data", "mnist"])
-        .output()
-        .unwrap();
-    assert_eq!(truncated.status.code(), Some(4), "{}", said(&truncated));
-    assert!(text(&truncated.stderr).contains("mnist/"), "{}", said(&truncated));
+    let truncated = finished(run(folder.path(), &short(), &["--data", "mnist"]));
+    truncated.assert_code(4);
+    truncated.assert_complains("mnist/");
 
     assert!(
-        !text(&truncated.stderr).contains('\x1b'),
+        !truncated.stderr.contains('\x1b'),
         "no colours where there is no terminal"
     );
 
@@ -276,31 +274,26 @@ fn a_node_that_cannot_train_says_why() {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(folder.path().join("mnist").join(name), bytes).unwrap();
     }
-    let corrupt = run(folder.path(), &short(), &["--data", "mnist"])
-        .output()
-        .unwrap();
-    assert_eq!(corrupt.status.code(), Some(4), "{}", said(&corrupt));
-    assert!(text(&corrupt.stderr).contains("mnist/"), "{}", said(&corrupt));
+    let corrupt = finished(run(folder.path(), &short(), &["--data", "mnist"]));
+    corrupt.assert_code(4);
+    corrupt.assert_complains("mnist/");
 
-    let device = run(folder.path(), &short(), &["--device", "abacus"])
-        .output()
-        .unwrap();
-    assert!(text(&device.stderr).contains("abacus"), "{}", said(&device));
-    assert_eq!(device.status.code(), Some(2), "{}", said(&device));
-    let slots = run(folder.path(), &short(), &["--slots", "0"]).output().unwrap();
-    assert_eq!(slots.status.code(), Some(2), "{}", said(&slots));
+    let device = finished(run(folder.path(), &short(), &["--device", "abacus"]));
+    device.assert_complains("abacus");
+    device.assert_code(2);
+    finished(run(folder.path(), &short(), &["--slots", "0"])).assert_code(2);
 
-    let required = format!("device = \"cuda\"\n{}", short());
-    let elsewhere = tempfile::tempdir().unwrap();
-    let elsewhere = run(elsewhere.path(), &required, &[]).output().unwrap();
-    assert_eq!(elsewhere.status.code(), Some(4), "{}", said(&elsewhere));
-    assert!(
-        text(&elsewhere.stderr).contains("requires device = \"cuda\", and the worker here has cpu"),
-        "{}",
-        said(&elsewhere)
+    let required = format!(
+        "device = \"cuda\"
+{}",
+        short()
     );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = finished(run(elsewhere.path(), &required, &[]));
+    elsewhere.assert_code(4);
+    elsewhere.assert_complains("requires device = \"cuda\", and the worker here has cpu");
 
     // None of it harmed the sweep.
-    let mended = run(folder.path(), &short(), &[]).output().unwrap();
-    assert_eq!(mended.status.code(), Some(0), "{}", said(&mended));
+    let mended = finished(run(folder.path(), &short(), &[]));
+    mended.assert_code(0);
 }

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use tenfold_proto::{convert, v1};
 use tenfold_types::network::{Architecture, Conv2d, Dropout, Layer, Linear, MaxPool2d, Relu};
 use tenfold_types::{Block, Data, Join, Loss, Optimizer, Outcome, Target, TrialKey, TrialSpec, Value};
@@ -26,10 +26,19 @@ fn layer() -> impl Strategy<Value = Layer> {
     let number = (1..1000u32).prop_map(|n| n.try_into().unwrap());
     prop_oneof![
         number.clone().prop_map(|units| Linear { units }.into()),
-        (number.clone(), number.clone(), number.clone(), any::<u8>()).prop_map(|(channels, kernel, stride, padding)| {
-            Conv2d { channels, kernel, stride, padding: padding.into() }.into()
-        }),
-        (number.clone(), prop::option::of(number)).prop_map(|(kernel, stride)| MaxPool2d { kernel, stride }.into()),
+        (number.clone(), number.clone(), number.clone(), any::<u8>()).prop_map(
+            |(channels, kernel, stride, padding)| {
+                Conv2d {
+                    channels,
+                    kernel,
+                    stride,
+                    padding: padding.into(),
+                }
+                .into()
+            }
+        ),
+        (number.clone(), prop::option::of(number))
+            .prop_map(|(kernel, stride)| MaxPool2d { kernel, stride }.into()),
         prop::option::of(0.0..1.0f64).prop_map(|rate| Dropout { rate }.into()),
         Just(Relu {}.into()),
     ]
@@ -126,9 +135,15 @@ fn what_is_missing_or_wrong_is_said() {
     refused(convert::trial_key(None).unwrap_err(), "trial");
     refused(convert::ended(None).unwrap_err(), "outcome");
     refused(Value::try_from(v1::Value { kind: None }).unwrap_err(), "kind");
-    refused(TrialSpec::try_from(v1::TrialSpec::default()).unwrap_err(), "architecture");
+    refused(
+        TrialSpec::try_from(v1::TrialSpec::default()).unwrap_err(),
+        "architecture",
+    );
     let odd = v1::Architecture {
-        layers: vec![v1::Layer { name: "liner".to_owned(), settings: Vec::new() }],
+        layers: vec![v1::Layer {
+            name: "liner".to_owned(),
+            settings: Vec::new(),
+        }],
         ..v1::Architecture::default()
     };
     refused(Architecture::try_from(odd).unwrap_err(), "linear");

@@ -71,7 +71,7 @@ impl TrialState {
     pub fn accepted_epochs(&self) -> u32 {
         match self {
             Self::Succeeded { epochs, .. } => *epochs,
-            Self::Diverged { epoch, .. } => epoch - 1,
+            Self::Diverged { epoch, .. } => epoch.saturating_sub(1),
             _ => 0,
         }
     }

@@ -13,7 +13,7 @@ use super::client;
 pub(crate) const CODES: &str = "\
 exit codes:
   0    all went well; diverged trials alone are no failure
-  1    the sweep had failures
+  1    the sweep ended with failed or cancelled trials
   2    wrong usage, or a bad file
   3    no coordinator could be reached
   4    refused: it does not fit the state of things

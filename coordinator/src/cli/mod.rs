@@ -66,6 +66,16 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// What further commands need to find the same coordinator, unless the environment or the default says it.
+    fn elsewhere(&self) -> String {
+        match &self.coordinator {
+            Some(address) if std::env::var("TENFOLD_COORDINATOR").ok().as_ref() != Some(address) => {
+                format!(" --coordinator {address}")
+            }
+            _ => String::new(),
+        }
+    }
+
     async fn client(&self) -> Result<Client, Failure> {
         Client::connect(self.coordinator.as_deref().unwrap_or(client::DEFAULT)).await
     }

@@ -131,8 +131,10 @@ fn trial(answer: &v1::ShowTrialResponse, as_json: bool) -> String {
         _ = writeln!(text, "\nattempt {}: {ended}", attempt.number);
         _ = writeln!(
             text,
-            "  ran on        {}, {}, {} threads",
-            attempt.host, attempt.device, attempt.threads
+            "  ran on        {}, {}, {}",
+            attempt.host,
+            attempt.device,
+            format::count(attempt.threads.into(), "thread")
         );
         _ = writeln!(
             text,

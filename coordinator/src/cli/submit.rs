@@ -33,7 +33,7 @@ impl Submit {
                 answer.existing,
             )))?;
         } else {
-            format::print(&said(&sweep, &id, answer.existing))?;
+            format::print(&said(&sweep, &id, answer.existing, &common.elsewhere()))?;
         }
         let selector = format::hex(&sweep.sweep);
         if self.tail {
@@ -48,7 +48,8 @@ impl Submit {
     }
 }
 
-fn said(sweep: &v1::SweepStatus, id: &str, existing: bool) -> String {
+/// `elsewhere` is what the next commands need to find the same coordinator.
+fn said(sweep: &v1::SweepStatus, id: &str, existing: bool, elsewhere: &str) -> String {
     let mut text = if existing {
         let (over, trials) = format::over(&sweep.trials.unwrap_or_default());
         format!(
@@ -59,9 +60,15 @@ fn said(sweep: &v1::SweepStatus, id: &str, existing: bool) -> String {
     } else {
         format!("submitted {} ({id}): {}\n", sweep.name, format::size(sweep))
     };
-    text.push_str(&format!(
-        "\nnext:\n  tenfold tail {id} --follow      results as they come\n  tenfold show {id}               where it \
-         stands\n  tenfold results {id}            the table\n  tenfold plot {id} -o figure.png  the figure\n"
-    ));
+    text.push_str("\nnext:\n");
+    for (command, gives) in [
+        (format!("tail {id} --follow"), "results as they come"),
+        (format!("show {id}"), "where it stands"),
+        (format!("results {id}"), "the table"),
+        (format!("plot {id} -o figure.png"), "the figure"),
+    ] {
+        let command = format!("tenfold {command}{elsewhere}");
+        text.push_str(&format!("  {command:<37}  {gives}\n"));
+    }
     text
 }

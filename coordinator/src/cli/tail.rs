@@ -87,12 +87,16 @@ async fn watch(
     request.selector = format::hex(&status.sweep);
     let mut pause = AGAIN;
     loop {
+        let before = request.since;
         let failure = match read(client, as_json, &mut request, &mut status).await {
             Ok(()) if !request.follow || status.finished_at_ms.is_some() => return Ok(status),
             Ok(()) => None,
             Err(failure @ Failure::Unreachable { .. }) if request.follow => Some(failure),
             Err(failure) => return Err(failure),
         };
+        if request.since > before {
+            pause = AGAIN;
+        }
         if let Some(failure) = failure
             && pause == AGAIN
         {

@@ -69,7 +69,7 @@ impl StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ffi;
+        use rusqlite::{Error, ffi};
         let text = error.to_string();
         match error.sqlite_error() {
             Some(code) if code.code == ffi::ErrorCode::DiskFull => Self::Full(text),
@@ -83,7 +83,20 @@ impl From<rusqlite::Error> for StoreError {
                 Self::Fatal(text)
             }
             Some(code) if code.code == ffi::ErrorCode::DatabaseCorrupt => Self::Corrupt(text),
-            _ => Self::Unknown(text),
+            Some(_) => Self::Unknown(text),
+            // No call of SQLite failed: a row is not as this program writes it.
+            None if matches!(
+                error,
+                Error::FromSqlConversionFailure(..)
+                    | Error::IntegralValueOutOfRange(..)
+                    | Error::InvalidColumnType(..)
+                    | Error::Utf8Error(..)
+                    | Error::QueryReturnedNoRows
+            ) =>
+            {
+                Self::Corrupt(text)
+            }
+            None => Self::Unknown(text),
         }
     }
 }

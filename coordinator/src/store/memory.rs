@@ -53,15 +53,17 @@ impl Store for MemoryStore {
         rows.leases
             .into_values()
             .for_each(|row| visit(Record::Lease(row)));
-        let held = |trial: &TrialId| {
-            rows.trials
-                .get(trial)
-                .is_some_and(|(_, row)| row.state.holder().is_some())
+        let live = |(_, epochs): &&(Cursor, EpochsRow)| {
+            let holder = rows
+                .trials
+                .get(&epochs.trial)
+                .and_then(|(_, row)| row.state.holder());
+            holder.is_some_and(|(fence, _)| fence == epochs.fence)
         };
         let live: Vec<EpochsRow> = rows
             .epochs
             .values()
-            .filter(|(_, row)| held(&row.trial))
+            .filter(live)
             .map(|(_, row)| row.clone())
             .collect();
         rows.trials
@@ -186,4 +188,17 @@ mod tests {
     }
 
     store_suite!(MemoryStore::default());
+
+    #[test]
+    fn a_commit_that_is_made_to_fail_leaves_nothing() {
+        let mut store = MemoryStore::default();
+        store.fail_next(StoreError::Unknown("made to".to_owned()));
+        let records = [Record::Sweep(suite::sweep(1))];
+        assert!(matches!(store.commit(&records), Err(StoreError::Unknown(_))));
+        assert_eq!(
+            suite::loaded(&mut store),
+            (vec![Record::Counters(Counters::default())], 0)
+        );
+        assert_eq!(store.commit(&records).unwrap(), 1, "only the next one fails");
+    }
 }

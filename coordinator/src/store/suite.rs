@@ -35,6 +35,10 @@ macro_rules! store_suite {
             suite::changes(&mut $place);
         }
         #[test]
+        fn a_watcher_beside_the_writer_sees_each_row_once() {
+            suite::watched(&mut $place);
+        }
+        #[test]
         fn a_point_comes_with_the_epochs_that_count() {
             suite::points(&mut $place);
         }
@@ -278,6 +282,8 @@ pub(super) fn live_epochs(place: &mut impl Place) {
         Record::Epochs(epochs(&held, 3, 1)),
         Record::Epochs(epochs(&over, 3, 1)),
         Record::Epochs(epochs(&held, 3, 3)),
+        // Of an earlier attempt.
+        Record::Epochs(epochs(&held, 2, 1)),
     ];
     store.commit(&records).unwrap();
     let live = |store: &mut dyn Store| -> Vec<Record> {
@@ -374,6 +380,55 @@ pub(super) fn changes(place: &mut impl Place) {
     );
 }
 
+pub(super) fn watched(place: &mut impl Place) {
+    const COMMITS: u64 = 150;
+    let mut store = place.open();
+    let mut reader = store.reader().unwrap();
+    store.commit(&[Record::Sweep(sweep(1))]).unwrap();
+    let written = |index: u64| {
+        let row = trial(1, index, 0, HELD);
+        [1, 3].map(|first| epochs(&row, 3, first))
+    };
+    let writer = std::thread::spawn(move || {
+        for index in 0..COMMITS {
+            // One row changes in every commit; a watcher may see it seldom, but its last state for sure.
+            let row = TrialRow {
+                attempts: index as u32,
+                ..trial(1, 0, 1, TrialState::Pending)
+            };
+            let records = written(index).map(Record::Epochs);
+            store
+                .commit(&[&records[..], &[Record::Trial(row)]].concat())
+                .unwrap();
+        }
+    });
+    let (mut since, mut seen, mut newest) = (0, Vec::new(), None);
+    while since <= COMMITS {
+        let page = reader.changes(SweepId([1; 16]), since, 5).unwrap();
+        assert!(page.end || page.cursor > since, "a page that goes nowhere");
+        since = page.cursor;
+        for change in page.rows {
+            match change {
+                Change::Epochs(row) => seen.push(row),
+                Change::Trial(row) => {
+                    assert!(newest <= Some(row.attempts), "a row goes back");
+                    newest = Some(row.attempts);
+                }
+                Change::Sweep(_) => {}
+            }
+        }
+    }
+    writer.join().unwrap();
+    let rest = reader.changes(SweepId([1; 16]), since, 5).unwrap();
+    assert_eq!(
+        (rest.cursor, rest.rows, rest.end),
+        (COMMITS + 1, Vec::new(), true)
+    );
+    let expected: Vec<EpochsRow> = (0..COMMITS).flat_map(written).collect();
+    assert_eq!(seen, expected, "all epochs, once, in order");
+    assert_eq!(newest, Some(COMMITS as u32 - 1));
+}
+
 pub(super) fn points(place: &mut impl Place) {
     let mut store = place.open();
     let over = trial(
@@ -457,6 +512,8 @@ fn any_record() -> impl Strategy<Value = Record> {
     prop_oneof![
         3 => row.clone().prop_map(Record::Trial),
         2 => row.clone().prop_map(|row| Record::EpochsDropped { trial: row.id, fence: Fence(3) }),
+        2 => (row.clone(), 1..4u64, prop_oneof![Just(1), Just(3)])
+            .prop_map(|(row, fence, first)| Record::Epochs(epochs(&row, fence, first))),
         2 => (row.clone(), 1..4u32).prop_map(|(row, number)| Record::Attempt(attempt(&row, number))),
         1 => (1..3u64, any::<bool>()).prop_map(|(number, over)| {
             Record::Sweep(SweepRow { finished_at: over.then_some(5), ..sweep(number) })
@@ -512,6 +569,16 @@ proptest! {
             };
             let both = (a.changes(id, 1, 1000).unwrap(), b.changes(id, 1, 1000).unwrap());
             prop_assert_eq!(sorted(both.0), sorted(both.1));
+            // However small its pages, a watcher sees the same.
+            let (mut since, mut pages) = (1, Changes::default());
+            while !pages.end {
+                let page = b.changes(id, since, 1 + since as usize % 3).unwrap();
+                prop_assert!(page.end || page.cursor > since);
+                since = page.cursor;
+                pages.rows.extend(page.rows);
+                (pages.cursor, pages.end) = (page.cursor, page.end);
+            }
+            prop_assert_eq!(pages, b.changes(id, 1, 1000).unwrap());
         }
     }
 }

@@ -378,3 +378,23 @@ pub fn signal(process: u32, signal: &str) {
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// A sweep of four points and two repetitions: eight trials.
+pub const SWEEP: &str = r#"
+name = "small"
+epochs = 3
+repetitions = 2
+[settings]
+architecture = "perceptron-10"
+[axes]
+learning_rate = [1e-3, 1e-2]
+weight_sharing = [false, true]
+"#;
+
+/// The objects of some lines of JSON.
+pub fn json(lines: &str) -> Vec<Value> {
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}

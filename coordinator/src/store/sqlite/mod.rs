@@ -1,21 +1,26 @@
 //! A store in one SQLite file: write-ahead log, `synchronous=FULL`, one writer, a transaction a turn.
 
+mod place;
+mod read;
 mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
-use tenfold_core::record::{AttemptRow, Counters, LeaseRow, Record};
-use tenfold_types::{SweepId, TrialId, TrialKey};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use tenfold_core::record::{Counters, LeaseRow, Record};
+use tenfold_types::{SweepId, TrialId};
 
-use super::{Change, Changes, Cursor, Reader, Store, StoreError, StoredTrial};
+use self::place::{beside, lock, place};
+use self::read::{SqliteReader, of_attempt};
+use self::write::{sweep_of, write_record};
+use super::{Cursor, Reader, Store, StoreError};
 
 /// Statements kept prepared; more than there are.
 const STATEMENTS: usize = 64;
@@ -38,19 +43,14 @@ impl SqliteStore {
     /// [`StoreError::Locked`] when another coordinator has it, [`StoreError::Version`] when it is too new,
     /// [`StoreError::Foreign`] when it is something else, and those of the file system.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let beside = |error: std::io::Error| {
-            StoreError::Io(std::io::Error::new(
-                error.kind(),
-                format!("{}: {error}", path.display()),
-            ))
-        };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(beside)?;
-        }
+        let path = &place(path)?;
         let lock = lock(path)?;
-        let foreign = |error: rusqlite::Error| StoreError::Foreign {
-            path: path.to_owned(),
-            reason: error.to_string(),
+        let foreign = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => StoreError::Foreign {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            },
+            _ => beside(path, std::io::Error::other(error)),
         };
         let mut connection = Connection::open(path).map_err(foreign)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -76,7 +76,18 @@ impl SqliteStore {
                 known: schema::VERSION,
             });
         }
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // SQLite opens a file that it may not write for reading only.
+        if connection.is_readonly("main")? {
+            let denied = std::io::ErrorKind::PermissionDenied;
+            return Err(beside(path, std::io::Error::new(denied, "it cannot be written")));
+        }
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            let reason =
+                format!("its file system has no write-ahead log ({mode} instead); choose a local one");
+            return Err(beside(path, std::io::Error::other(reason)));
+        }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
@@ -100,49 +111,6 @@ impl SqliteStore {
             number.ok_or_else(|| StoreError::Corrupt(format!("sweep {sweep} has trials but no row")))?;
         self.numbers.insert(sweep, number as u64);
         Ok(number)
-    }
-}
-
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let beside = |error: std::io::Error| {
-        StoreError::Io(std::io::Error::new(
-            error.kind(),
-            format!("{}: {error}", Path::new(&name).display()),
-        ))
-    };
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&name)
-        .map_err(beside)?;
-    match file.try_lock() {
-        Ok(()) => {
-            // Only a help for whoever finds it locked; that it cannot be written on a full disk does no harm.
-            _ = file
-                .set_len(0)
-                .and_then(|()| file.rewind())
-                .and_then(|()| write!(file, "process {}", std::process::id()));
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            _ = file.read_to_string(&mut holder);
-            let holder = if holder.is_empty() {
-                "unknown process".to_owned()
-            } else {
-                holder
-            };
-            Err(StoreError::Locked {
-                path: path.to_owned(),
-                holder,
-            })
-        }
-        Err(TryLockError::Error(error)) => Err(beside(error)),
     }
 }
 
@@ -192,20 +160,25 @@ impl Store for SqliteStore {
             }
             let trials = format!("SELECT {} FROM trial WHERE sweep = ?1", rows::TRIAL);
             let mut trials = transaction.prepare(&trials)?;
+            let mut held = Vec::new();
             for (number, id) in &sweeps {
                 for row in trials.query_map([number], |row| rows::trial(*id, row))? {
-                    visit(Record::Trial(row?));
+                    let row = row?;
+                    held.extend(row.state.holder().map(|(fence, _)| (*number, row.id, fence)));
+                    visit(Record::Trial(row));
                 }
             }
-            let epochs = format!(
-                "SELECT {} FROM epochs JOIN (SELECT sweep AS s, stage AS a, point AS p, repetition AS r, fence AS f \
-                 FROM trial WHERE sweep = ?1 AND state IN (1, 2)) \
-                 ON sweep = s AND stage = a AND point = p AND repetition = r AND fence = f ORDER BY p, r, first",
-                rows::EPOCHS
-            );
-            let mut epochs = transaction.prepare(&epochs)?;
-            for (number, id) in &sweeps {
-                for row in epochs.query_map([number], |row| rows::epochs(*id, row))? {
+            // A look-up a held trial, and no join: as a join SQLite reads all epochs ever stored.
+            let mut epochs = transaction.prepare(&of_attempt())?;
+            for (number, TrialId { sweep, key }, fence) in held {
+                let of = params![
+                    number,
+                    key.stage,
+                    key.index as i64,
+                    key.repetition,
+                    fence.0 as i64
+                ];
+                for row in epochs.query_map(of, |row| rows::epochs(sweep, row))? {
                     visit(Record::Epochs(row?));
                 }
             }
@@ -251,283 +224,5 @@ impl Store for SqliteStore {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "query_only", true)?;
         Ok(Box::new(SqliteReader { connection }))
-    }
-}
-
-fn sweep_of(record: &Record) -> Option<SweepId> {
-    match record {
-        Record::Trial(row) => Some(row.id.sweep),
-        Record::Attempt(row) => Some(row.trial.sweep),
-        Record::Epochs(row) => Some(row.trial.sweep),
-        Record::EpochsDropped { trial, .. } => Some(trial.sweep),
-        _ => None,
-    }
-}
-
-fn write_record(
-    transaction: &Transaction<'_>,
-    numbers: &BTreeMap<SweepId, i64>,
-    at: i64,
-    record: &Record,
-) -> Result<(), StoreError> {
-    let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<(), StoreError> {
-        transaction.prepare_cached(sql)?.execute(values)?;
-        Ok(())
-    };
-    let number = |sweep: SweepId| {
-        numbers
-            .get(&sweep)
-            .copied()
-            .ok_or_else(|| StoreError::Corrupt(format!("sweep {sweep} has no number")))
-    };
-    match record {
-        Record::Counters(counters) => execute(
-            "UPDATE meta SET fence = ?1, sweeps = ?2",
-            params![counters.fence as i64, counters.sweeps as i64],
-        ),
-        Record::Sweep(row) => execute(
-            "INSERT INTO sweep (number, id, seq, name, normalised, submitted_at, finished_at, control) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (number) DO UPDATE SET seq = excluded.seq, \
-             name = excluded.name, finished_at = excluded.finished_at, control = excluded.control",
-            params![
-                row.number as i64,
-                row.id.0,
-                at,
-                row.name,
-                row.normalised,
-                row.submitted_at as i64,
-                row.finished_at.map(|at| at as i64),
-                rows::control(row.control)
-            ],
-        ),
-        Record::Worker(row) => execute(
-            "INSERT OR REPLACE INTO worker (id, row) VALUES (?1, ?2)",
-            params![row.id.0, json(rows::worker_text(row))?],
-        ),
-        Record::Trial(row) => {
-            let key = row.id.key;
-            let (state, fence, worker, carried) = rows::state(&row.state);
-            execute(
-                "INSERT OR REPLACE INTO trial (sweep, stage, point, repetition, seq, state, fence, worker, number, \
-                 attempts, failures, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                params![
-                    number(row.id.sweep)?,
-                    key.stage,
-                    key.index as i64,
-                    key.repetition,
-                    at,
-                    state,
-                    fence,
-                    worker.map(|worker| worker.0),
-                    carried,
-                    row.attempts,
-                    row.failures,
-                    row.error
-                ],
-            )
-        }
-        Record::Attempt(row) => write_attempt(&execute, number(row.trial.sweep)?, row),
-        Record::Epochs(row) => {
-            let key = row.trial.key;
-            execute(
-                "INSERT INTO epochs (sweep, stage, point, repetition, fence, first, seq, attempt, epochs, columns, \
-                 seconds) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                params![
-                    number(row.trial.sweep)?,
-                    key.stage,
-                    key.index as i64,
-                    key.repetition,
-                    row.fence.0 as i64,
-                    row.block.first,
-                    at,
-                    row.attempt,
-                    row.block.epochs,
-                    rows::floats(&row.block.columns),
-                    rows::floats(&row.block.seconds)
-                ],
-            )
-        }
-        Record::EpochsDropped { trial, fence } => {
-            let TrialKey {
-                stage,
-                index,
-                repetition,
-            } = trial.key;
-            execute(
-                "DELETE FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5",
-                params![
-                    number(trial.sweep)?,
-                    stage,
-                    index as i64,
-                    repetition,
-                    fence.0 as i64
-                ],
-            )
-        }
-        Record::Lease(row) => execute(
-            "INSERT OR REPLACE INTO lease (fence, row) VALUES (?1, ?2)",
-            params![row.fence.0 as i64, json(serde_json::to_string(row))?],
-        ),
-        Record::LeaseClosed(fence) => execute("DELETE FROM lease WHERE fence = ?1", params![fence.0 as i64]),
-        Record::Renewed { .. } | Record::Seen { .. } => Ok(()),
-    }
-}
-
-/// Runs one prepared statement.
-type Execute<'a> = dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> + 'a;
-
-fn write_attempt(execute: &Execute<'_>, sweep: i64, row: &AttemptRow) -> Result<(), StoreError> {
-    let key = row.trial.key;
-    execute(
-        "INSERT OR REPLACE INTO attempt (sweep, stage, point, repetition, number, fence, worker, host, device, \
-         threads, version, libtorch, started_at, ended_at, ended, error, stderr) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        params![
-            sweep,
-            key.stage,
-            key.index as i64,
-            key.repetition,
-            row.number,
-            row.fence.0 as i64,
-            row.worker.0,
-            row.host,
-            row.device,
-            row.threads,
-            row.version,
-            row.libtorch,
-            row.started_at as i64,
-            row.ended_at.map(|at| at as i64),
-            row.ended,
-            row.error,
-            row.stderr
-        ],
-    )
-}
-
-struct SqliteReader {
-    connection: Connection,
-}
-
-impl Reader for SqliteReader {
-    fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError> {
-        let transaction = self.connection.transaction()?;
-        let head = cursor(&transaction)?;
-        let Some(number) = number_of(&transaction, sweep)? else {
-            return Ok(Changes {
-                cursor: head,
-                rows: Vec::new(),
-                end: true,
-            });
-        };
-        let (since, limit) = (since.min(head) as i64, limit.max(1));
-        let mut changes = Vec::new();
-        // The commit that each table's page ends in; what lies behind the nearest of these is left for the next page.
-        let mut until = i64::MAX;
-        let mut collect =
-            |kind: u8, sql: &str, read: &dyn Fn(&rusqlite::Row<'_>) -> rusqlite::Result<(i64, Change)>| {
-                let mut statement = transaction.prepare_cached(sql)?;
-                let mut rows = statement.query(params![number, since, limit as i64])?;
-                let (mut count, mut last) = (0_usize, since);
-                while let Some(row) = rows.next()? {
-                    let (at, change) = read(row)?;
-                    count += 1;
-                    last = at;
-                    changes.push((at as Cursor, kind, change));
-                }
-                if count >= limit {
-                    until = until.min(last);
-                }
-                Ok::<(), StoreError>(())
-            };
-        // Ties with the last row of a page belong to its commit, so they are read whole.
-        let page = |table: &str, columns: &str| {
-            format!(
-                "SELECT {columns}, seq FROM {table} WHERE sweep = ?1 AND seq > ?2 AND seq <= coalesce((SELECT seq FROM \
-                 {table} WHERE sweep = ?1 AND seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3 - 1), {}) ORDER BY seq",
-                i64::MAX
-            )
-        };
-        let seq = |row: &rusqlite::Row<'_>| row.get::<_, i64>("seq");
-        collect(1, &page("epochs", rows::EPOCHS), &|row| {
-            Ok((seq(row)?, Change::Epochs(rows::epochs(sweep, row)?)))
-        })?;
-        collect(2, &page("trial", rows::TRIAL), &|row| {
-            Ok((seq(row)?, Change::Trial(rows::trial(sweep, row)?)))
-        })?;
-        collect(
-            0,
-            &format!(
-                "SELECT {}, seq FROM sweep WHERE number = ?1 AND seq > ?2 AND ?3 > 0",
-                rows::SWEEP
-            ),
-            &|row| Ok((seq(row)?, Change::Sweep(rows::sweep(row)?))),
-        )?;
-        changes.retain(|(at, ..)| *at as i64 <= until);
-        changes.sort_by_key(|(at, kind, _)| (*at, *kind));
-        let mut page = Changes::page(changes, head, limit);
-        if page.end && until != i64::MAX {
-            page.end = false;
-            page.cursor = until as Cursor;
-        }
-        Ok(page)
-    }
-
-    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
-        let transaction = self.connection.transaction()?;
-        let Some(number) = number_of(&transaction, sweep)? else {
-            return Ok(Vec::new());
-        };
-        let sql = format!(
-            "SELECT {} FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3 ORDER BY repetition",
-            rows::TRIAL
-        );
-        let mut statement = transaction.prepare_cached(&sql)?;
-        let trials = statement.query_map(params![number, stage, index as i64], |row| {
-            rows::trial(sweep, row)
-        })?;
-        let sql = format!(
-            "SELECT {} FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5 \
-             ORDER BY first",
-            rows::EPOCHS
-        );
-        let mut blocks = transaction.prepare_cached(&sql)?;
-        let mut stored = Vec::new();
-        for row in trials {
-            let row = row?;
-            let fence = row
-                .state
-                .accepted()
-                .or_else(|| row.state.holder().map(|(fence, _)| fence));
-            let mut own = Vec::new();
-            if let Some(fence) = fence {
-                let of = params![number, stage, index as i64, row.id.key.repetition, fence.0 as i64];
-                for block in blocks.query_map(of, |row| rows::epochs(sweep, row))? {
-                    own.push(block?.block);
-                }
-            }
-            stored.push(StoredTrial { row, blocks: own });
-        }
-        Ok(stored)
-    }
-
-    fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {
-        let Some(number) = number_of(&self.connection, trial.sweep)? else {
-            return Ok(Vec::new());
-        };
-        let TrialKey {
-            stage,
-            index,
-            repetition,
-        } = trial.key;
-        let sql = format!(
-            "SELECT {} FROM attempt WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 \
-             ORDER BY number DESC",
-            rows::ATTEMPT
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let attempts = statement.query_map(params![number, stage, index as i64, repetition], |row| {
-            rows::attempt(trial.sweep, row)
-        })?;
-        Ok(attempts.collect::<Result<_, _>>()?)
     }
 }

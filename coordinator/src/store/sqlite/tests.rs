@@ -1,12 +1,14 @@
 //! What only a file can do: be locked, be foreign, be too new, fill a disk, outlive a kill.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tenfold_core::record::Record;
 use tenfold_core::trial::TrialState;
 
+use super::read::page;
 use super::*;
 use crate::store::suite::{Place, epochs, loaded, store_suite, sweep, trial};
 
@@ -38,6 +40,100 @@ fn a_second_coordinator_is_refused_until_the_first_is_gone() {
     );
     drop(first);
     SqliteStore::open(&path(&folder)).unwrap();
+}
+
+#[test]
+fn another_name_of_the_file_is_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("a link");
+    let first = SqliteStore::open(&path(&folder)).unwrap();
+    std::os::unix::fs::symlink(path(&folder), &link).unwrap();
+    assert!(matches!(SqliteStore::open(&link), Err(StoreError::Locked { .. })));
+    drop(first);
+    SqliteStore::open(&link).unwrap();
+    // Names that mean something to SQLite are names of files like any other.
+    for name in [":memory:", "file:x?mode=memory"] {
+        let store = SqliteStore::open(&folder.path().join(name)).unwrap();
+        store.reader().unwrap();
+        assert!(folder.path().join(name).exists());
+    }
+}
+
+#[test]
+fn an_empty_file_becomes_a_store_that_syncs_every_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("empty");
+    std::fs::write(&file, "").unwrap();
+    let store = SqliteStore::open(&file).unwrap();
+    let pragma = |name: &str| -> String {
+        let value = store
+            .connection
+            .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        format!("{:?}", value.unwrap())
+    };
+    assert_eq!(pragma("journal_mode"), r#"Text("wal")"#);
+    assert_eq!(pragma("synchronous"), "Integer(2)");
+    assert_eq!(pragma("user_version"), format!("Integer({})", schema::VERSION));
+    assert_eq!(
+        pragma("application_id"),
+        format!("Integer({})", schema::APPLICATION)
+    );
+}
+
+#[test]
+fn a_row_that_nobody_writes_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&path(&folder)).unwrap();
+    let row = trial(1, 0, 0, TrialState::Failed);
+    store
+        .commit(&[
+            Record::Sweep(sweep(1)),
+            Record::Trial(row.clone()),
+            Record::Epochs(epochs(&row, 3, 1)),
+        ])
+        .unwrap();
+    let mut reader = store.reader().unwrap();
+    store
+        .connection
+        .execute("UPDATE epochs SET columns = x'010203'", [])
+        .unwrap();
+    let error = reader.changes(row.id.sweep, 0, 10).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+    store
+        .connection
+        .execute("UPDATE trial SET state = 99", [])
+        .unwrap();
+    let error = store.load(&mut |_| {}).unwrap_err();
+    assert!(error.is_fatal(), "{error:?}");
+    assert!(error.to_string().contains("trial state 99 is unknown"), "{error}");
+}
+
+#[test]
+fn a_page_costs_what_it_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&path(&folder)).unwrap();
+    let plan = |sql: &str| -> String {
+        let mut statement = store
+            .connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let lines = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
+        lines.map(|line| line.unwrap() + "\n").collect()
+    };
+    for (table, columns) in [("epochs", rows::EPOCHS), ("trial", rows::TRIAL)] {
+        let plan = plan(&page(table, columns));
+        assert!(
+            plan.contains(&format!("USING INDEX {table}_seq (sweep=? AND seq>? AND seq<?)")),
+            "{plan}"
+        );
+        assert!(!plan.contains("SCAN") && !plan.contains("B-TREE"), "{plan}");
+    }
+    let plan = plan(&of_attempt());
+    assert!(
+        plan.contains("(sweep=? AND stage=? AND point=? AND repetition=? AND fence=?)"),
+        "{plan}"
+    );
+    assert!(!plan.contains("B-TREE"), "{plan}");
 }
 
 #[test]
@@ -175,7 +271,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
 
 const CHILD: &str = "TENFOLD_TEST_COMMITS";
 
-/// Run by the test below as a process of its own: commits for ever, and says each commit once it is acknowledged.
+/// Run by the tests below as a process of its own: commits until one fails, and says each one that is acknowledged.
 #[test]
 fn child_that_commits() {
     let Some(path) = std::env::var_os(CHILD) else {
@@ -184,46 +280,93 @@ fn child_that_commits() {
     let mut store = SqliteStore::open(Path::new(&path)).unwrap();
     store.commit(&[Record::Sweep(sweep(1))]).unwrap();
     for index in 0.. {
-        store
-            .commit(&[Record::Trial(trial(1, index, 0, TrialState::Failed))])
-            .unwrap();
-        println!("acknowledged {index}");
+        match store.commit(&[Record::Trial(trial(1, index, 0, TrialState::Failed))]) {
+            Ok(_) => println!("acknowledged {index}"),
+            Err(error) => {
+                println!("refused, fatal: {}", error.is_fatal());
+                return;
+            }
+        }
     }
+}
+
+/// Starts it on this store, by way of another program if one is given.
+fn committing(by: &[&str], path: &Path) -> Child {
+    let binary = std::env::current_exe().unwrap();
+    let line: Vec<&OsStr> = by
+        .iter()
+        .map(OsStr::new)
+        .chain([binary.as_os_str()])
+        .chain(
+            [
+                "--exact",
+                "store::sqlite::tests::child_that_commits",
+                "--nocapture",
+            ]
+            .map(OsStr::new),
+        )
+        .collect();
+    Command::new(line[0])
+        .args(&line[1..])
+        .env(CHILD, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+}
+
+/// Trials in the store of a process that is gone.
+fn trials_left(path: &Path) -> usize {
+    let (records, _) = loaded(&mut SqliteStore::open(path).unwrap());
+    records
+        .iter()
+        .filter(|record| matches!(record, Record::Trial(_)))
+        .count()
 }
 
 #[test]
 fn what_is_acknowledged_outlives_a_kill() {
     for commits in [1, 7, 40] {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "store::sqlite::tests::child_that_commits",
-                "--nocapture",
-            ])
-            .env(CHILD, path(&folder))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
-        let said = lines
+        let mut child = committing(&[], &path(&folder));
+        let said = lines(&mut child)
             .filter(|line| line.contains("acknowledged "))
             .take(commits)
             .count();
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(said, commits);
-        let mut store = SqliteStore::open(&path(&folder)).unwrap();
-        let there = loaded(&mut store)
-            .0
-            .iter()
-            .filter(|record| matches!(record, Record::Trial(_)))
-            .count();
+        let there = trials_left(&path(&folder));
         assert!(
             there >= commits,
             "{commits} commits were acknowledged, {there} are there"
         );
     }
+}
+
+#[test]
+fn a_sync_that_fails_is_fatal() {
+    let traces = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
+    if !traces.is_ok_and(|status| status.success()) {
+        eprintln!("not run: strace, which makes a sync fail, is missing or may not trace");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let inject = "inject=fsync,fdatasync:error=EIO:when=30";
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject];
+    let mut child = committing(&strace, &path(&folder));
+    let said: Vec<String> = lines(&mut child).collect();
+    child.wait().unwrap();
+    let acknowledged = said.iter().filter(|line| line.contains("acknowledged ")).count();
+    assert!((1..30).contains(&acknowledged), "every commit syncs: {said:?}");
+    assert!(
+        said.iter().any(|line| line.contains("refused, fatal: true")),
+        "{said:?}"
+    );
+    assert!(trials_left(&path(&folder)) >= acknowledged);
 }

@@ -1,0 +1,162 @@
+//! Records to rows.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Transaction, params};
+use tenfold_core::record::{AttemptRow, Record};
+use tenfold_types::{SweepId, TrialKey};
+
+use super::{json, rows};
+use crate::store::StoreError;
+
+/// The sweep whose number its row needs.
+pub(super) fn sweep_of(record: &Record) -> Option<SweepId> {
+    match record {
+        Record::Trial(row) => Some(row.id.sweep),
+        Record::Attempt(row) => Some(row.trial.sweep),
+        Record::Epochs(row) => Some(row.trial.sweep),
+        Record::EpochsDropped { trial, .. } => Some(trial.sweep),
+        _ => None,
+    }
+}
+
+/// Writes the row of a record, or removes what it says is gone.
+pub(super) fn write_record(
+    transaction: &Transaction<'_>,
+    numbers: &BTreeMap<SweepId, i64>,
+    at: i64,
+    record: &Record,
+) -> Result<(), StoreError> {
+    let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<(), StoreError> {
+        transaction.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    };
+    let number = |sweep: SweepId| {
+        numbers
+            .get(&sweep)
+            .copied()
+            .ok_or_else(|| StoreError::Corrupt(format!("sweep {sweep} has no number")))
+    };
+    match record {
+        Record::Counters(counters) => execute(
+            "UPDATE meta SET fence = ?1, sweeps = ?2",
+            params![counters.fence as i64, counters.sweeps as i64],
+        ),
+        Record::Sweep(row) => execute(
+            "INSERT INTO sweep (number, id, seq, name, normalised, submitted_at, finished_at, control) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (number) DO UPDATE SET seq = excluded.seq, \
+             name = excluded.name, finished_at = excluded.finished_at, control = excluded.control",
+            params![
+                row.number as i64,
+                row.id.0,
+                at,
+                row.name,
+                row.normalised,
+                row.submitted_at as i64,
+                row.finished_at.map(|at| at as i64),
+                rows::control(row.control)
+            ],
+        ),
+        Record::Worker(row) => execute(
+            "INSERT OR REPLACE INTO worker (id, row) VALUES (?1, ?2)",
+            params![row.id.0, json(rows::worker_text(row))?],
+        ),
+        Record::Trial(row) => {
+            let key = row.id.key;
+            let (state, fence, worker, carried) = rows::state(&row.state);
+            execute(
+                "INSERT OR REPLACE INTO trial (sweep, stage, point, repetition, seq, state, fence, worker, number, \
+                 attempts, failures, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                params![
+                    number(row.id.sweep)?,
+                    key.stage,
+                    key.index as i64,
+                    key.repetition,
+                    at,
+                    state,
+                    fence,
+                    worker.map(|worker| worker.0),
+                    carried,
+                    row.attempts,
+                    row.failures,
+                    row.error
+                ],
+            )
+        }
+        Record::Attempt(row) => write_attempt(&execute, number(row.trial.sweep)?, row),
+        Record::Epochs(row) => {
+            let key = row.trial.key;
+            execute(
+                "INSERT OR REPLACE INTO epochs (sweep, stage, point, repetition, fence, first, seq, attempt, epochs, columns, \
+                 seconds) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                params![
+                    number(row.trial.sweep)?,
+                    key.stage,
+                    key.index as i64,
+                    key.repetition,
+                    row.fence.0 as i64,
+                    row.block.first,
+                    at,
+                    row.attempt,
+                    row.block.epochs,
+                    rows::floats(&row.block.columns),
+                    rows::floats(&row.block.seconds)
+                ],
+            )
+        }
+        Record::EpochsDropped { trial, fence } => {
+            let TrialKey {
+                stage,
+                index,
+                repetition,
+            } = trial.key;
+            execute(
+                "DELETE FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5",
+                params![
+                    number(trial.sweep)?,
+                    stage,
+                    index as i64,
+                    repetition,
+                    fence.0 as i64
+                ],
+            )
+        }
+        Record::Lease(row) => execute(
+            "INSERT OR REPLACE INTO lease (fence, row) VALUES (?1, ?2)",
+            params![row.fence.0 as i64, json(serde_json::to_string(row))?],
+        ),
+        Record::LeaseClosed(fence) => execute("DELETE FROM lease WHERE fence = ?1", params![fence.0 as i64]),
+        Record::Renewed { .. } | Record::Seen { .. } => Ok(()),
+    }
+}
+
+/// Runs one prepared statement.
+type Execute<'a> = dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> + 'a;
+
+fn write_attempt(execute: &Execute<'_>, sweep: i64, row: &AttemptRow) -> Result<(), StoreError> {
+    let key = row.trial.key;
+    execute(
+        "INSERT OR REPLACE INTO attempt (sweep, stage, point, repetition, number, fence, worker, host, device, \
+         threads, version, libtorch, started_at, ended_at, ended, error, stderr) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        params![
+            sweep,
+            key.stage,
+            key.index as i64,
+            key.repetition,
+            row.number,
+            row.fence.0 as i64,
+            row.worker.0,
+            row.host,
+            row.device,
+            row.threads,
+            row.version,
+            row.libtorch,
+            row.started_at as i64,
+            row.ended_at.map(|at| at as i64),
+            row.ended,
+            row.error,
+            row.stderr
+        ],
+    )
+}
