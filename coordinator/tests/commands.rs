@@ -218,8 +218,16 @@ fn divergence_is_a_result_and_failures_are_told_and_retried() {
         ""
     );
     assert_eq!(
-        fs::read_to_string(out).unwrap(),
+        fs::read_to_string(&out).unwrap(),
         cluster.command(&["results", "last", "--format", "csv"])
+    );
+    let link = cluster.folder.path().join("link.txt");
+    std::os::unix::fs::symlink(&out, &link).unwrap();
+    cluster.command(&["results", "last", "-o", link.to_str().unwrap()]);
+    assert!(link.is_symlink(), "what a link names is written, not the link");
+    assert_eq!(
+        fs::read_to_string(&out).unwrap(),
+        cluster.command(&["results", "last"])
     );
     for (file, begins) in [
         ("figure.svg", b"<svg".as_slice()),
@@ -296,6 +304,17 @@ fn divergence_is_a_result_and_failures_are_told_and_retried() {
         cluster.try_command(&["tail", "last", "--follow"]).status.code(),
         Some(0)
     );
+}
+
+#[test]
+fn a_figure_with_too_many_lines_is_refused() {
+    let cluster = Cluster::patient();
+    let many = SWEEP.replace("[1e-3, 1e-2]", "{ log = [1e-6, 1e-1], points = 300 }");
+    cluster.command(&["submit", &cluster.write("many.toml", &many)]);
+    let (code, complaint) = refused(&cluster, &["plot", "last", "-o", "figure.svg"]);
+    assert_eq!(code, 4, "{complaint}");
+    assert!(complaint.contains("600 lines are too many"), "{complaint}");
+    cluster.command(&["plot", "last", "-o", "figure.svg", "--by", "weight_sharing"]);
 }
 
 #[test]

@@ -61,6 +61,9 @@ impl Plot {
 /// Pixels across a PNG: sharp on paper at the width of a page.
 const PNG_WIDTH: u32 = 2000;
 
+/// Lines that a figure may have: of more, nobody could tell one from another.
+const MAX_LINES: usize = 500;
+
 /// What a figure is written as.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
@@ -81,6 +84,12 @@ impl Kind {
     }
 
     pub(crate) fn draw(self, groups: &[GroupResult], options: &CurvesOptions) -> Result<Vec<u8>, Failure> {
+        if groups.len() > MAX_LINES {
+            return Err(Failure::Refused(format!(
+                "{} lines are too many for one figure, which has at most {MAX_LINES}; group them with --by AXIS,…",
+                groups.len()
+            )));
+        }
         let svg = curves_figure(groups, options).svg();
         match self {
             Self::Svg => Ok(svg.into_bytes()),

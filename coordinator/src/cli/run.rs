@@ -218,9 +218,16 @@ impl Run {
                 title: status.name.clone(),
                 metrics: Vec::new(),
             };
-            let svg = Kind::Svg.draw(&groups, &options)?;
-            write_file(&folder.join("figure.svg"), &svg)?;
-            write_file(&folder.join("figure.png"), &Kind::Png.draw(&groups, &options)?)?;
+            // What was trained is not to be hidden by a figure that cannot be drawn.
+            for (kind, name) in [(Kind::Svg, "figure.svg"), (Kind::Png, "figure.png")] {
+                match kind.draw(&groups, &options) {
+                    Ok(bytes) => write_file(&folder.join(name), &bytes)?,
+                    Err(failure) => {
+                        eprintln!("tenfold: there is no figure: {failure}");
+                        break;
+                    }
+                }
+            }
         }
         Ok(())
     }
