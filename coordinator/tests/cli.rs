@@ -89,6 +89,7 @@ fn wrong_usage_ends_with_2() {
         &["completions", "tcsh"],
         &["list", "--coordinator", "not an address"],
         &["list", "--coordinator", ""],
+        &["list", "--coordinator", "https://127.0.0.1:7465"],
     ];
     for arguments in wrong {
         let (code, said, complained) = run(arguments);

@@ -117,7 +117,10 @@ fn endpoint(address: &str) -> Result<Endpoint, String> {
         format!("http://{address}")
     };
     let endpoint = Endpoint::from_shared(url).map_err(|_| ());
-    let endpoint = endpoint.ok().filter(|endpoint| endpoint.uri().host().is_some());
+    let endpoint = endpoint.ok().filter(|endpoint| {
+        // There is no TLS: an https address would be spoken to in the clear.
+        endpoint.uri().host().is_some() && endpoint.uri().scheme_str() == Some("http")
+    });
     endpoint.map(agent::endpoint).ok_or_else(|| {
         format!(
             "{address:?} is no coordinator's address; write http://HOST:PORT, such as http://127.0.0.1:7465"

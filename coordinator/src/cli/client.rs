@@ -28,9 +28,10 @@ impl Client {
         } else {
             format!("http://{address}")
         };
-        let endpoint = Endpoint::from_shared(url)
-            .ok()
-            .filter(|endpoint| endpoint.uri().host().is_some());
+        // There is no TLS: an https address would be spoken to in the clear.
+        let endpoint = Endpoint::from_shared(url).ok().filter(|endpoint| {
+            endpoint.uri().host().is_some() && endpoint.uri().scheme_str() == Some("http")
+        });
         let endpoint = endpoint.ok_or_else(|| {
             Failure::Usage(format!(
                 "{address:?} is no coordinator's address; write http://HOST:PORT, such as {DEFAULT}"
