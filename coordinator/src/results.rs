@@ -3,22 +3,23 @@
 //! A watcher like any other, whose reader is a file. It may lag, and is rebuilt from the store when a coordinator
 //! starts; what it holds for a finished sweep is a pure function of the accepted curves.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tenfold_core::SweepState;
 use tenfold_core::sweep::Sweep;
+use tenfold_proto::v1;
 use tenfold_types::SweepId;
 use tokio::fs::File;
-use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufWriter};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
-use crate::grpc::Service;
+use crate::grpc::{Service, messages};
 use crate::report::log;
+use crate::turn::TurnError;
 use crate::watch::{self, Seen, Watch};
 
 /// The name of the log in a sweep's folder.
@@ -43,38 +44,66 @@ pub fn sweep_folder(name: &str, id: SweepId) -> String {
 pub async fn keep_logs(service: Service, results: PathBuf) {
     let mut commits = service.turn.commits();
     let mut shutdown = service.shutdown.clone();
-    let mut kept = BTreeSet::new();
-    let mut writers = JoinSet::new();
+    let mut writers: BTreeMap<SweepId, JoinHandle<()>> = BTreeMap::new();
+    let (mut seen, mut first) = (0, true);
     loop {
         commits.borrow_and_update();
-        let listed = service.turn.read(|state, _| {
-            let sweep = |sweep: &SweepState| {
-                (
-                    sweep.row().id,
-                    sweep.sweep().clone(),
-                    sweep.row().finished_at.is_some(),
-                )
-            };
-            state.newest_sweeps().map(sweep).collect::<Vec<_>>()
+        // Sweeps that are not over, and new ones even if they are: some end before they are looked at.
+        let listed = service.turn.read(move |state, _| {
+            let new = state
+                .newest_sweeps()
+                .take_while(|sweep| sweep.row().number > seen);
+            let new = new.filter(|sweep| sweep.row().finished_at.is_some());
+            let sweeps = state.unfinished_sweeps().chain(new);
+            let sweeps = sweeps.map(|sweep| (sweep.sweep().clone(), messages::sweep_status(sweep)));
+            (sweeps.collect::<Vec<_>>(), state.counters().sweeps)
         });
-        let Ok(sweeps) = listed.await else { break };
-        for (id, sweep, over) in sweeps {
-            if !over && kept.insert(id) {
-                let path = results.join(sweep_folder(sweep.name(), id)).join(LOG);
-                writers.spawn(keep(service.clone(), id, sweep, path));
-            } else if over {
-                // Should it be retried, it is kept again.
-                kept.remove(&id);
+        match listed.await {
+            Ok((sweeps, newest)) => {
+                writers.retain(|_, writer| !writer.is_finished());
+                for (sweep, status) in sweeps {
+                    let (id, over) = (sweep.id(), status.finished_at_ms.is_some());
+                    let path = results.join(sweep_folder(sweep.name(), id)).join(LOG);
+                    // One that ended before this coordinator began has its log, unless the end was too sudden for it.
+                    if first && over && !is_cut_off(&path, &status).await {
+                        continue;
+                    }
+                    writers
+                        .entry(id)
+                        .or_insert_with(|| tokio::spawn(keep(service.clone(), id, sweep, path)));
+                }
+                (seen, first) = (newest, false);
             }
+            Err(TurnError::Stopped) => break,
+            // The store has failed for now, or much is waiting.
+            Err(_) => tokio::time::sleep(AGAIN / 5).await,
         }
         tokio::select! {
             () = shutdown.wait() => break,
-            changed = commits.changed() => if changed.is_err() { break },
+            changed = commits.changed(), if !first => if changed.is_err() { break },
+            () = std::future::ready(()), if first => {}
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // Their watchers end with the service; what they have seen is written.
-    while writers.join_next().await.is_some() {}
+    for (_, writer) in writers {
+        _ = writer.await;
+    }
+}
+
+/// Whether a log is there that does not end with where the sweep stands.
+async fn is_cut_off(path: &Path, status: &v1::SweepStatus) -> bool {
+    let wanted = format!("{}\n", log::sweep(status));
+    let end = async {
+        let mut file = File::open(path).await?;
+        let length = file.metadata().await?.len();
+        file.seek(io::SeekFrom::Start(length.saturating_sub(wanted.len() as u64)))
+            .await?;
+        let mut end = Vec::new();
+        file.take(wanted.len() as u64).read_to_end(&mut end).await?;
+        Ok::<_, io::Error>(end)
+    };
+    end.await.is_ok_and(|end| end != wanted.as_bytes())
 }
 
 async fn keep(service: Service, id: SweepId, sweep: Sweep, path: PathBuf) {
@@ -83,7 +112,11 @@ async fn keep(service: Service, id: SweepId, sweep: Sweep, path: PathBuf) {
         if service.shutdown.is_on() {
             return;
         }
-        tokio::time::sleep(AGAIN).await;
+        let mut shutdown = service.shutdown.clone();
+        tokio::select! {
+            () = shutdown.wait() => return,
+            () = tokio::time::sleep(AGAIN) => {}
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::grpc::messages;
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
 use crate::store::{Change, Cursor, Reader, StoreError};
-use crate::turn::Handle;
+use crate::turn::{Handle, TurnError};
 
 /// A group gets at most one line of progress in this time.
 const PACE: Duration = Duration::from_secs(1);
@@ -91,9 +91,21 @@ pub enum WatchError {
     /// The coordinator shuts down.
     #[error("the coordinator is shutting down")]
     Stopped,
+    /// The state could not be looked at for now.
+    #[error(transparent)]
+    Turn(TurnError),
     /// The sweep is gone.
     #[error("sweep {0} is no longer there")]
     Gone(SweepId),
+}
+
+impl From<TurnError> for WatchError {
+    fn from(error: TurnError) -> Self {
+        match error {
+            TurnError::Stopped => Self::Stopped,
+            other => Self::Turn(other),
+        }
+    }
 }
 
 /// Watches until the sweep is over, or what is stored has been seen when it does not follow, or nobody listens.
@@ -175,9 +187,7 @@ impl Watcher {
             .turn
             .read(move |state, _| state.sweep(id).map(messages::sweep_status))
             .await;
-        status
-            .map_err(|_| WatchError::Stopped)?
-            .ok_or(WatchError::Gone(id))
+        status?.ok_or(WatchError::Gone(id))
     }
 
     /// Whether the sweep is over; `None` when nobody listens any more.
@@ -253,10 +263,7 @@ impl Watcher {
                 .sweep(id)
                 .map(|sweep| (sweep.row().control, sweep.sweep().clone()))
         });
-        let (control, sweep) = control
-            .await
-            .map_err(|_| WatchError::Stopped)?
-            .ok_or(WatchError::Gone(id))?;
+        let (control, sweep) = control.await?.ok_or(WatchError::Gone(id))?;
         let read = move |reader: &mut dyn Reader| group_curves(reader, &sweep, id, control, &grouping, group);
         let curves = self.readers.with(read).await?;
         if !has_rows && curves.untouched == 0 {

@@ -280,7 +280,18 @@ fn a_node_that_cannot_train_says_why() {
 
     let device = finished(run(folder.path(), &short(), &["--device", "abacus"]));
     device.assert_complains("abacus");
-    assert_ne!(device.code, Some(0));
+    device.assert_code(2);
+    finished(run(folder.path(), &short(), &["--slots", "0"])).assert_code(2);
+
+    let required = format!(
+        "device = \"cuda\"
+{}",
+        short()
+    );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = finished(run(elsewhere.path(), &required, &[]));
+    elsewhere.assert_code(4);
+    elsewhere.assert_complains("requires device = \"cuda\", and the worker here has cpu");
 
     // None of it harmed the sweep.
     let mended = finished(run(folder.path(), &short(), &[]));

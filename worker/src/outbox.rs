@@ -66,16 +66,18 @@ impl Outbox {
 
     /// About how much memory the epochs take, in bytes.
     pub fn bytes(&self) -> usize {
-        self.blocks
-            .iter()
-            .map(|block| 4 * (block.columns.len() + block.seconds.len()) + size_of::<Block>())
-            .sum()
+        self.blocks.iter().map(bytes).sum()
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.blocks.clear();
     }
+}
+
+/// About how much memory a block takes, in bytes; a message takes no more for it.
+pub(crate) fn bytes(block: &Block) -> usize {
+    4 * (block.columns.len() + block.seconds.len()) + size_of::<Block>()
 }
 
 #[cfg(test)]

@@ -481,6 +481,41 @@ fn training_goes_on_while_the_coordinator_is_away_and_all_is_handed_over_in_orde
 }
 
 #[test]
+fn what_has_piled_up_goes_out_in_calls_that_a_coordinator_takes() {
+    const EPOCHS: u32 = 200_000;
+    let (outbox_bytes, stop_after) = (64 << 20, None);
+    let mut bench = Bench::with(
+        1,
+        Options {
+            outbox_bytes,
+            stop_after,
+        },
+    );
+    bench.start(1);
+    bench.lease(0, 1);
+    for first in (1..EPOCHS).step_by(1_000) {
+        bench.epochs(0, 1, first, first + 999);
+    }
+    bench.ended(0, 1, Outcome::Succeeded);
+    let (mut have, mut calls) = (0, 0);
+    while have < EPOCHS {
+        calls += 1;
+        let (_, blocks) = bench.append();
+        let floats: usize = blocks
+            .iter()
+            .map(|block| block.columns.len() + block.seconds.len())
+            .sum();
+        assert!(4 * floats < 600_000, "{floats} numbers in one call");
+        assert_eq!(blocks[0].first, have + 1);
+        have = blocks.last().unwrap().last();
+        bench.acknowledge(1, have);
+    }
+    assert!(calls > 5 && calls < 12, "{calls} calls");
+    assert_eq!(bench.finish().1, EPOCHS);
+    bench.take();
+}
+
+#[test]
 fn a_coordinator_that_forgot_the_worker_is_told_again_before_anything_else() {
     let mut bench = Bench::running(1);
     bench.lease(0, 1);

@@ -13,6 +13,7 @@ use tenfold::results::{LOG, sweep_folder};
 use tenfold::server::{Server, ServerConfig};
 use tenfold_core::Settings;
 use tenfold_proto::v1;
+use tenfold_types::DeviceKind;
 use tokio::process::{Child, Command};
 
 use super::client::Client;
@@ -30,6 +31,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const DEATHS: u32 = 5;
 /// A lost local worker shows soon: its machine is this one.
 const LEASE_TERM: u64 = 5_000;
+/// How often it is asked which workers there are.
+const ASK: Duration = Duration::from_millis(500);
 /// Lines of a worker's log that are shown when it cannot go on.
 const LOG_LINES: usize = 12;
 
@@ -38,7 +41,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     source: Source,
     /// Trainers at once [default: one a core on the CPU, one a GPU]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     slots: Option<u16>,
     /// What to train on: auto, cpu, cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
@@ -78,10 +81,13 @@ impl Run {
         let mut server = Server::start(config).await?;
         let address = format!("http://{}", server.address());
         let outcome = tokio::select! {
-            outcome = self.with_server(&address, source, &folder, began) => outcome,
+            outcome = self.with_server(&address, source, sweep.required_device(), &folder, began) => outcome,
             error = server.failed() => Err(error.into()),
         };
-        server.shutdown().await;
+        tokio::select! {
+            () = server.shutdown() => {}
+            () = asked_to_stop() => {}
+        }
         let (status, training) = match outcome {
             Err(Failure::Interrupted) => {
                 eprintln!(
@@ -101,6 +107,7 @@ impl Run {
         &self,
         address: &str,
         source: v1::SweepSource,
+        required: Option<DeviceKind>,
         folder: &Path,
         began: Instant,
     ) -> Result<(v1::SweepStatus, Option<Training>), Failure> {
@@ -138,11 +145,16 @@ impl Run {
             let waited = tokio::select! {
                 waited = progress::until_over(&client, &selector, &mut bar) => waited,
                 failure = local.supervise() => Err(failure),
+                failure = wrong_device(&client, required) => Err(failure),
                 () = asked_to_stop() => Err(Failure::Interrupted),
             };
             bar.clear();
             let waited_for = started.elapsed();
-            local.stop().await;
+            // Asked a second time, it ends at once: the worker ends with this process, and the store is whole at any moment.
+            tokio::select! {
+                () = local.stop() => {}
+                () = asked_to_stop() => return Err(Failure::Interrupted),
+            }
             last = waited?;
             let trained = trained_since(&client, &selector, began).await?;
             training = Some(Training {
@@ -150,7 +162,10 @@ impl Run {
                 waited: waited_for,
             });
         }
-        self.export(&client, &selector, &last, folder).await?;
+        tokio::select! {
+            exported = self.export(&client, &selector, &last, folder) => exported?,
+            () = asked_to_stop() => return Err(Failure::Interrupted),
+        }
         Ok((last, training))
     }
 
@@ -305,6 +320,30 @@ async fn trained_since(client: &Client, selector: &str, began: Instant) -> Resul
     Ok(Duration::from_secs_f64(trained))
 }
 
+/// Returns when the worker here has come and is none that the sweep takes: it would wait for another for ever.
+async fn wrong_device(client: &Client, required: Option<DeviceKind>) -> Failure {
+    let Some(required) = required else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(ASK).await;
+        let Ok(answer) = client.control.clone().workers(v1::WorkersRequest {}).await else {
+            continue;
+        };
+        let kinds = answer.into_inner().workers.into_iter();
+        let kinds: Vec<_> = kinds
+            .filter_map(|worker| DeviceKind::try_from(worker.kind()).ok())
+            .collect();
+        if !kinds.is_empty() && !kinds.contains(&required) {
+            return Failure::Refused(format!(
+                "the sweep requires device = \"{required}\", and the worker here has {}; run it where there is one, or \
+                 with --set device=any",
+                kinds[0]
+            ));
+        }
+    }
+}
+
 /// The worker of this machine, started again when it dies.
 struct LocalWorker {
     program: PathBuf,
@@ -371,7 +410,12 @@ impl LocalWorker {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let end = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-        Failure::Refused(format!("the worker ended ({how}):\n{end}"))
+        let what = format!("the worker ended ({how}):\n{end}");
+        if how.code() == Some(2) {
+            Failure::Usage(what)
+        } else {
+            Failure::Refused(what)
+        }
     }
 
     async fn stop(mut self) {

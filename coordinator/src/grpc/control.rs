@@ -238,6 +238,7 @@ impl Control for Service {
             if let Ok(Err(error)) = watching.await {
                 let status = match error {
                     WatchError::Store(error) => status::of_store(error),
+                    WatchError::Turn(error) => status::of_turn(error),
                     WatchError::Stopped => Status::unavailable(error.to_string()),
                     WatchError::Gone(_) => Status::not_found(error.to_string()),
                 };

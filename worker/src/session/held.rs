@@ -1,14 +1,17 @@
 //! What the session knows of its slots, its leases and their trials.
 
 use tenfold_types::frame::Device;
-use tenfold_types::{Fence, Outcome, RequestId, SweepId, TrialKey};
+use tenfold_types::{Block, Fence, Outcome, RequestId, SweepId, TrialKey};
 
 use super::lane::Lane;
 use super::{Action, Millis};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, bytes};
 
 /// Epochs wait at most so long to be sent.
 const APPEND_EVERY: Millis = 100;
+/// About so many bytes of epochs go into one call: far less than the largest message that a coordinator takes, however
+/// much has piled up while it was away.
+const APPEND_BYTES: usize = 512 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Slot {
@@ -63,18 +66,27 @@ impl Held {
                 return None;
             }
             self.last_append = now;
-            let trials = self.trials.iter().filter(waiting);
-            let trials = trials.map(|trial| {
-                (
-                    trial.key,
-                    trial.attempt,
-                    trial.outbox.pending().cloned().collect(),
-                )
-            });
+            let mut room = APPEND_BYTES;
+            let mut trials: Vec<(TrialKey, u32, Vec<Block>)> = Vec::new();
+            for trial in self.trials.iter().filter(waiting) {
+                let mut blocks = Vec::new();
+                for block in trial.outbox.pending() {
+                    let first = trials.is_empty() && blocks.is_empty();
+                    if !first && room < bytes(block) {
+                        break;
+                    }
+                    room = room.saturating_sub(bytes(block));
+                    blocks.push(block.clone());
+                }
+                if blocks.is_empty() {
+                    break;
+                }
+                trials.push((trial.key, trial.attempt, blocks));
+            }
             return Some(Action::Append {
                 fence,
                 sweep: self.sweep,
-                trials: trials.collect(),
+                trials,
             });
         }
         let trial = self
