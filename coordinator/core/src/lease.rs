@@ -59,6 +59,13 @@ pub(crate) fn append(
     let Some(sweep) = state.sweep(id) else {
         return Transition::refuse(Refusal::UnknownSweep(id));
     };
+    // With no trial to look at, the fence is all that the write names.
+    let current = state
+        .lease(fence)
+        .is_some_and(|lease| lease.row.worker == worker && lease.row.sweep == id);
+    if trials.is_empty() && !current {
+        return Transition::refuse(Refusal::StaleFence(fence));
+    }
     let mut records = Vec::new();
     let mut acknowledgements = Vec::with_capacity(trials.len());
     let mut named = BTreeSet::new();

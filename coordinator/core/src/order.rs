@@ -105,11 +105,15 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
                 _ => 0,
             };
             let retried = retry(sweep, failed, cancelled, &mut records) + untouched;
-            // Of a stopped sweep, the trials never begun would come back with the rest: they only do when asked for.
-            if retried > 0 && (row.control != Control::Stopped || cancelled) {
-                set_control(sweep, Control::Active, &mut records);
-            } else if retried > 0 {
-                return refuse("stopped", "retry its cancelled trials too, or resume it first");
+            match row.control {
+                _ if retried == 0 => {}
+                // The trials never begun would come back with the rest: they only do when asked for.
+                Control::Stopped if !cancelled => {
+                    return refuse("stopped", "retry its cancelled trials too, or resume it first");
+                }
+                // A pause outlasts a retry, unless nobody could have meant it: there was nothing left to hold back.
+                Control::Paused if !over => {}
+                _ => set_control(sweep, Control::Active, &mut records),
             }
             return Transition::answer(Answer::Ordered { retried })
                 .with(records)

@@ -68,6 +68,42 @@ fn a_trial_that_fails_or_is_lost_while_paused_waits_for_the_resume() {
 }
 
 #[test]
+fn a_retry_of_a_paused_sweep_leaves_it_paused() {
+    let mut world = World::new();
+    let sweep = world.sweep(2, 1, 1);
+    let worker = world.worker(1, 1);
+    let mut request = 0;
+    let failed = loop {
+        request += 1;
+        let held = world.lease(worker, request);
+        if held.key().index > 0 {
+            // The other point: it goes on, and is not what this is about.
+            world.obey(sweep, Order::Pause);
+            assert_eq!(world.finish(&held, 0, Outcome::Released), Ok(Answer::Finished));
+            world.obey(sweep, Order::Resume);
+            world.pass(1_000);
+            continue;
+        }
+        world.fail(&held);
+        if world.trial_state(&held) == TrialState::Failed {
+            break held;
+        }
+        world.pass(1_000);
+    };
+    _ = world.woken();
+    world.obey(sweep, Order::Pause);
+    assert_eq!(world.obey(sweep, retry(true, false)), 1);
+    assert_eq!(world.trial_state(&failed), TrialState::Pending);
+    _ = world.woken();
+    assert!(world.is_idle(worker, 99), "it is paused still");
+    world.obey(sweep, Order::Resume);
+    assert!(world.woken());
+    let again = world.lease(worker, 100);
+    assert_eq!(again.key(), failed.key());
+    world.complete(&again);
+}
+
+#[test]
 fn a_stopped_sweep_finishes_what_runs_and_cancels_the_rest() {
     let mut world = World::new();
     let sweep = world.sweep(6, 1, 1);
