@@ -188,6 +188,9 @@ pub enum Refusal {
     /// The worker has not registered.
     #[error("worker {0} is not known; register first")]
     UnknownWorker(WorkerId),
+    /// As many workers as can be known are here.
+    #[error("{0} workers are registered and alive, and no more are taken; try again later")]
+    TooManyWorkers(usize),
     /// The worker has no such slot.
     #[error("worker {worker} registered {slots} slots; slot {slot} is none of them (they count from 0)")]
     UnknownSlot {

@@ -10,14 +10,33 @@ use crate::record::{AttemptRow, Control, EpochsRow, LeaseRow, Record, TrialRow, 
 use crate::state::{State, SweepState};
 use crate::trial::TrialState;
 
-pub(crate) fn register(row: WorkerRow, now: Millis) -> Transition {
+/// The most workers that are known at a time.
+const MAX_WORKERS: usize = 10_000;
+/// One not heard of for so long, in milliseconds, makes room for another.
+const FORGET_AFTER: Millis = 60_000;
+
+/// Every start of an agent is a worker of its own, so those that went away are forgotten when there are many.
+pub(crate) fn register(state: &State, row: WorkerRow, now: Millis) -> Transition {
+    let mut records = Vec::new();
+    if state.worker(row.id).is_none() && state.workers().len() >= MAX_WORKERS {
+        let held: BTreeSet<WorkerId> = state.leases().map(|lease| lease.row.worker).collect();
+        let gone = state.workers().filter(|worker| {
+            let silent = worker
+                .seen
+                .is_none_or(|seen| now.saturating_sub(seen) >= FORGET_AFTER);
+            silent && !held.contains(&worker.row.id)
+        });
+        records.extend(gone.map(|worker| Record::WorkerGone(worker.row.id)));
+        if records.is_empty() {
+            return Transition::refuse(Refusal::TooManyWorkers(MAX_WORKERS));
+        }
+    }
     let seen = Record::Seen {
         worker: row.id,
         at: now,
     };
-    Transition::answer(Answer::Registered)
-        .with(vec![Record::Worker(row), seen])
-        .and_work(false)
+    records.extend([Record::Worker(row), seen]);
+    Transition::answer(Answer::Registered).with(records)
 }
 
 /// A heartbeat renews the leases it names that are this worker's, and says which of the others are over.

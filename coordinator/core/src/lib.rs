@@ -32,7 +32,7 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
     let mut transition = match input {
         Input::Submit(sweep) => order::submit(state, &sweep, now),
         Input::Order { sweep, order } => order::order(state, sweep, order, now),
-        Input::Register(row) => lease::register(row, now),
+        Input::Register(row) => lease::register(state, row, now),
         Input::Acquire {
             worker,
             request,

@@ -15,6 +15,8 @@ pub enum Record {
     Sweep(SweepRow),
     /// A worker registered.
     Worker(WorkerRow),
+    /// A worker is forgotten.
+    WorkerGone(WorkerId),
     /// A trial changed.
     Trial(TrialRow),
     /// An attempt began or ended: provenance, no part of the state.

@@ -11,7 +11,7 @@ use super::exit::Failure;
 /// Where a coordinator is looked for when nothing says otherwise.
 pub(crate) const DEFAULT: &str = "http://127.0.0.1:7465";
 /// The longest reply that is taken, in bytes: results come in messages of a group each.
-const MAX_MESSAGE: usize = 64 << 20;
+const MAX_MESSAGE: usize = 1 << 30;
 
 /// A connected client, and where it is connected to.
 #[derive(Clone)]

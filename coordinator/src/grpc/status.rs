@@ -20,6 +20,7 @@ fn of_refusal(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::UnknownSweep(_) | Refusal::UnknownWorker(_) => Code::NotFound,
         Refusal::StaleFence(_) => Code::Aborted,
+        Refusal::TooManyWorkers(_) => Code::ResourceExhausted,
         Refusal::Gap { .. } | Refusal::IncompleteCurve { .. } | Refusal::NotNow { .. } => {
             Code::FailedPrecondition
         }

@@ -85,6 +85,7 @@ impl Store for MemoryStore {
                 Record::Counters(counters) => rows.counters = counters,
                 Record::Sweep(row) => _ = rows.sweeps.insert(row.number, (at, row)),
                 Record::Worker(row) => _ = rows.workers.insert(row.id, row),
+                Record::WorkerGone(worker) => _ = rows.workers.remove(&worker),
                 Record::Trial(row) => _ = rows.trials.insert(row.id, (at, row)),
                 Record::Attempt(row) => _ = rows.attempts.insert((row.trial, row.number), row),
                 Record::Epochs(row) => {

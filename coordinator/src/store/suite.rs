@@ -220,7 +220,12 @@ pub(super) fn rows_come_back(place: &mut impl Place) {
         "after it was closed and opened"
     );
     assert_eq!(
-        store.commit(&[Record::LeaseClosed(Fence(3))]).unwrap(),
+        store
+            .commit(&[
+                Record::LeaseClosed(Fence(3)),
+                Record::WorkerGone(WorkerId([7; 8]))
+            ])
+            .unwrap(),
         2,
         "commits count on"
     );
@@ -228,7 +233,7 @@ pub(super) fn rows_come_back(place: &mut impl Place) {
         !loaded(store.as_mut())
             .0
             .iter()
-            .any(|record| matches!(record, Record::Lease(_)))
+            .any(|record| matches!(record, Record::Lease(_) | Record::Worker(_)))
     );
 }
 

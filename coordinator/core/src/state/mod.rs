@@ -110,7 +110,7 @@ impl State {
     }
 
     /// All workers.
-    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+    pub fn workers(&self) -> impl ExactSizeIterator<Item = &Worker> {
         self.workers.values()
     }
 
@@ -177,6 +177,7 @@ impl State {
                     },
                 );
             }
+            Record::WorkerGone(worker) => _ = self.workers.remove(worker),
             Record::Seen { worker, at } => {
                 if let Some(worker) = self.workers.get_mut(worker) {
                     worker.seen = Some(*at);

@@ -39,6 +39,7 @@ impl Rows {
             Record::Counters(counters) => self.counters = counters,
             Record::Sweep(row) => _ = self.sweeps.insert(row.id, row),
             Record::Worker(row) => _ = self.workers.insert(row.id, row),
+            Record::WorkerGone(worker) => _ = self.workers.remove(&worker),
             Record::Trial(row) => _ = self.trials.insert(row.id, row),
             Record::Attempt(row) => _ = self.attempts.insert((row.trial, row.number), row),
             Record::Epochs(row) => self.epochs.entry((row.trial, row.fence)).or_default().push(row),

@@ -125,6 +125,7 @@ pub(super) fn write_record(
             "INSERT OR REPLACE INTO lease (fence, row) VALUES (?1, ?2)",
             params![row.fence.0 as i64, json(serde_json::to_string(row))?],
         ),
+        Record::WorkerGone(worker) => execute("DELETE FROM worker WHERE id = ?1", params![worker.0]),
         Record::LeaseClosed(fence) => execute("DELETE FROM lease WHERE fence = ?1", params![fence.0 as i64]),
         Record::Renewed { .. } | Record::Seen { .. } => Ok(()),
     }
