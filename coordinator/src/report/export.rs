@@ -33,7 +33,7 @@ pub fn csv(results: &[GroupResult], out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// The columns of [`csv`] behind the axes.
+/// The columns of [`csv()`] behind the axes.
 pub const CSV_COLUMNS: [&str; 16] = [
     "epoch",
     "metric",
@@ -53,7 +53,7 @@ pub const CSV_COLUMNS: [&str; 16] = [
     "unfinished",
 ];
 
-/// Writes JSON Lines: the rows of [`csv`] as objects with `"v": 1, "kind": "group"`, the axes in an object `axes`.
+/// Writes JSON Lines: the rows of [`csv()`] as objects with `"v": 1, "kind": "group"`, the axes in an object `axes`.
 ///
 /// # Errors
 /// The writer's.

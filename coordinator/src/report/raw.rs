@@ -99,7 +99,7 @@ pub fn csv(rows: &[TrialCurveRow], out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes JSON Lines: the rows of [`csv`] as objects with `"v": 1, "kind": "trial_epoch"`; axes, metrics and
+/// Writes JSON Lines: the rows of [`csv()`] as objects with `"v": 1, "kind": "trial_epoch"`; axes, metrics and
 /// provenance in objects of their own.
 ///
 /// # Errors
