@@ -1,7 +1,7 @@
 //! Numbers, times and states as people read them.
 
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use tenfold_proto::v1;
@@ -71,29 +71,13 @@ pub(crate) fn ago(at_ms: u64) -> String {
     format!("{} ago", duration(now.saturating_sub(at_ms) as f64 / 1000.0))
 }
 
-/// A time in UTC, as RFC 3339 has it.
+/// The last second that four digits of a year can say, in milliseconds since 1970.
+const LAST_TIME: u64 = 253_402_300_799_000;
+
+/// A time in UTC, as RFC 3339 has it. One beyond the year 9999, which only a broken peer sends, is that year's end.
 pub(crate) fn time(at_ms: u64) -> String {
-    let seconds = at_ms / 1000;
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days to civil date, counting from 0000-03-01 in eras of 400 years, so that leap days come last.
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        second / 3600,
-        second % 3600 / 60,
-        second % 60
-    )
+    let at = UNIX_EPOCH + Duration::from_millis(at_ms.min(LAST_TIME));
+    humantime::format_rfc3339_seconds(at).to_string()
 }
 
 /// A sweep's state in a word.
@@ -187,6 +171,7 @@ mod tests {
     #[test]
     fn times_are_utc() {
         assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(u64::MAX), "9999-12-31T23:59:59Z");
         assert_eq!(time(951_782_400_000), "2000-02-29T00:00:00Z");
         assert_eq!(time(1_795_564_799_999), "2026-11-24T23:59:59Z");
     }

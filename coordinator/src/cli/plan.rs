@@ -1,6 +1,7 @@
 //! `tenfold plan`.
 
 use clap::Args;
+use tenfold::grpc::messages;
 use tenfold_core::sweep::Sweep;
 use tenfold_proto::v1;
 
@@ -23,7 +24,7 @@ impl Plan {
             let request = v1::PlanRequest { source: Some(source) };
             client.answer(client.control.clone().plan(request).await)?
         } else {
-            local(&parse(&source)?)
+            messages::plan(&parse(&source)?, false)
         };
         if common.json {
             return format::print(&json::line(&json::plan(&plan)));
@@ -40,17 +41,4 @@ impl Plan {
 pub(crate) fn parse(source: &v1::SweepSource) -> Result<Sweep, Failure> {
     Sweep::parse(&source.text, &source.file, &source.overrides, source.repetitions)
         .map_err(|error| Failure::Usage(error.to_string()))
-}
-
-fn local(sweep: &Sweep) -> v1::PlanResponse {
-    v1::PlanResponse {
-        sweep: sweep.id().0.to_vec(),
-        name: sweep.name().to_owned(),
-        points: sweep.points(),
-        excluded: sweep.raw_points() - sweep.points(),
-        repetitions: sweep.repetitions(),
-        trials: sweep.trials(),
-        description: sweep.describe(),
-        existing: false,
-    }
 }

@@ -101,16 +101,8 @@ impl Control for Service {
 
     async fn plan(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanResponse>, Status> {
         let sweep = parse(request.into_inner().source).await?;
-        Ok(Response::new(v1::PlanResponse {
-            sweep: sweep.id().0.to_vec(),
-            name: sweep.name().to_owned(),
-            points: sweep.points(),
-            excluded: sweep.raw_points() - sweep.points(),
-            repetitions: sweep.repetitions(),
-            trials: sweep.trials(),
-            description: sweep.describe(),
-            existing: self.exists(sweep.id()).await?,
-        }))
+        let existing = self.exists(sweep.id()).await?;
+        Ok(Response::new(messages::plan(&sweep, existing)))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {

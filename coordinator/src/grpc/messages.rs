@@ -50,6 +50,20 @@ pub(crate) fn sweep_status(sweep: &SweepState) -> v1::SweepStatus {
     }
 }
 
+/// What a sweep would be; `existing` says that it has been submitted already.
+pub fn plan(sweep: &Sweep, existing: bool) -> v1::PlanResponse {
+    v1::PlanResponse {
+        sweep: sweep.id().0.to_vec(),
+        name: sweep.name().to_owned(),
+        points: sweep.points(),
+        excluded: sweep.raw_points() - sweep.points(),
+        repetitions: sweep.repetitions(),
+        trials: sweep.trials(),
+        description: sweep.describe(),
+        existing,
+    }
+}
+
 pub(crate) fn assignments(values: &[(Setting, Value)]) -> Vec<v1::Assignment> {
     values
         .iter()

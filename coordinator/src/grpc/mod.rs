@@ -2,7 +2,7 @@
 
 mod control;
 mod fleet;
-pub(crate) mod messages;
+pub mod messages;
 mod selector;
 mod status;
 
