@@ -1,6 +1,8 @@
 //! Real processes are killed in the middle of real training, and what comes out is to the byte what an undisturbed
 //! run gives.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 mod common;
 
 use common::{Cluster, children, kill};
@@ -25,6 +27,19 @@ fn exports(cluster: &Cluster) -> [String; 3] {
         cluster.command(&["results", "last", "--format", "jsonl"]),
         cluster.command(&["results", "last", "--raw", "--format", "csv"]),
     ]
+}
+
+/// Of each accepted epoch, the how-manieth attempt at its trial it is from.
+fn attempts(cluster: &Cluster) -> Vec<u32> {
+    let table = cluster.command(&["results", "last", "--raw", "--provenance", "--format", "csv"]);
+    let mut rows = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let column = rows
+        .next()
+        .unwrap()
+        .iter()
+        .position(|name| *name == "attempt")
+        .unwrap();
+    rows.map(|row| row[column].parse().unwrap()).collect()
 }
 
 fn undisturbed() -> [String; 3] {
@@ -69,6 +84,10 @@ fn kills_leave_no_trace_in_the_results() {
 
     let sweep = cluster.until_over();
     assert_eq!(sweep["trials"]["succeeded"], 12, "{sweep}");
+    assert!(
+        attempts(&cluster).iter().any(|attempts| *attempts > 1),
+        "no kill has cost a trial its attempt: nothing was shown"
+    );
     assert!(
         exports(&cluster) == reference,
         "the results differ from those of an undisturbed run"
