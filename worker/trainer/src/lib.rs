@@ -3,6 +3,7 @@
 //! Each building block has a file: [`network`] the layers, beside their siblings in `tenfold-types`, [`loss`],
 //! [`optimizer`], [`data`]. [`train`] puts them together for one trial, [`session`] talks with the worker.
 
+pub mod array;
 pub mod cuda;
 pub mod data;
 pub mod device;
