@@ -6,6 +6,7 @@
 pub mod array;
 pub mod cuda;
 pub mod data;
+pub mod host;
 pub mod device;
 pub mod loss;
 pub mod network;

@@ -17,14 +17,49 @@ pub(crate) trait Compute {
     fn forward(&self, input: Tensor, parameters: &[Tensor], pass: &mut Pass) -> Result<Tensor, TchError>;
 }
 
-/// How a tensor of weights begins: uniform between ±1/√`fan_in`, as PyTorch has it for linear and convolutional
-/// layers, weights and biases alike.
+/// A tensor of weights, and how it begins.
 #[derive(Debug, Clone)]
 pub(crate) struct Initial {
     /// Its dimensions.
     pub(crate) dimensions: Vec<i64>,
-    /// Values that each output value depends on.
-    pub(crate) fan_in: u64,
+    values: Values,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Values {
+    /// Uniform between plus and minus this.
+    Uniform(f32),
+    /// All the same.
+    Constant(f32),
+}
+
+impl Initial {
+    /// Uniform between ±1/√`fan_in`, the number of values that each output value depends on, as PyTorch has it for
+    /// linear and convolutional layers, weights and biases alike.
+    pub(crate) fn uniform(dimensions: Vec<i64>, fan_in: u64) -> Self {
+        Self {
+            dimensions,
+            values: Values::Uniform((1.0 / (fan_in as f64).sqrt()) as f32),
+        }
+    }
+
+    /// All values the same, without a random number.
+    pub(crate) fn constant(dimensions: Vec<i64>, value: f32) -> Self {
+        Self {
+            dimensions,
+            values: Values::Constant(value),
+        }
+    }
+
+    /// Fills a slice with the first values, in row-major order.
+    pub(crate) fn draw(&self, random: &mut Random, values: &mut [f32]) {
+        match self.values {
+            Values::Uniform(bound) => {
+                values.fill_with(|| bound * (2.0 * random.unit() - 1.0));
+            }
+            Values::Constant(value) => values.fill(value),
+        }
+    }
 }
 
 pub(crate) fn compute(layer: &Layer) -> &dyn Compute {

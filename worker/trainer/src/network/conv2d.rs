@@ -14,7 +14,7 @@ impl Compute for Conv2d {
         let (channels, kernel) = (i64::from(self.channels.get()), i64::from(self.kernel.get()));
         let fan_in = inputs * (kernel * kernel) as u64;
         [vec![channels, inputs as i64, kernel, kernel], vec![channels]]
-            .map(|dimensions| Initial { dimensions, fan_in })
+            .map(|dimensions| Initial::uniform(dimensions, fan_in))
             .to_vec()
     }
 

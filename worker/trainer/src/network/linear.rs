@@ -9,7 +9,7 @@ impl Compute for Linear {
     fn parameters(&self, input: Shape) -> Vec<Initial> {
         let (units, fan_in) = (i64::from(self.units.get()), input.values().unwrap_or(u64::MAX));
         [vec![units, fan_in as i64], vec![units]]
-            .map(|dimensions| Initial { dimensions, fan_in })
+            .map(|dimensions| Initial::uniform(dimensions, fan_in))
             .to_vec()
     }
 

@@ -6,6 +6,7 @@ mod conv2d;
 mod dropout;
 mod flatten;
 mod join;
+mod layout;
 mod linear;
 mod max_pool2d;
 mod parameters;
@@ -18,6 +19,7 @@ use crate::data::Batch;
 use compute::{Compute, compute};
 
 pub use compute::{Masks, Pass};
+pub use layout::{Layout, Place};
 pub use parameters::Parameters;
 
 /// A trial's network.

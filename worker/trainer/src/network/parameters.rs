@@ -53,9 +53,10 @@ impl Parameters {
             for tensor in tensors {
                 let count = tensor.dimensions.iter().product::<i64>();
                 places.push((values.len() as i64, count, &tensor.dimensions));
-                let bound = (1.0 / (tensor.fan_in as f64).sqrt()) as f32;
-                values.extend((0..count).map(|_| bound * (2.0 * random.unit() - 1.0)));
-                values.resize(values.len().next_multiple_of(ALIGNMENT as usize), 0.0);
+                let first = values.len();
+                let end = first + count as usize;
+                values.resize(end.next_multiple_of(ALIGNMENT as usize), 0.0);
+                tensor.draw(&mut random, &mut values[first..end]);
             }
         }
         let values = Tensor::f_from_slice(&values)?.f_to_device(device)?;
