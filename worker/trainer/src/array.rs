@@ -55,5 +55,5 @@ pub trait Stepwise {
     ///
     /// # Errors
     /// Libtorch's.
-    fn scores(&self, place: usize, pairs: &crate::data::Pairs) -> Result<Vec<[f64; 2]>, TrainError>;
+    fn scores(&mut self, place: usize, pairs: &crate::data::Pairs) -> Result<Vec<[f64; 2]>, TrainError>;
 }

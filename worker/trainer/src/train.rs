@@ -120,7 +120,7 @@ fn run(
     Ok(End::Succeeded)
 }
 
-fn check(spec: &TrialSpec) -> Result<Outline, TrainError> {
+pub(crate) fn check(spec: &TrialSpec) -> Result<Outline, TrainError> {
     let require = |good: bool, setting, value: &dyn ToString, needs| match good {
         true => Ok(()),
         false => Err(TrainError::Setting {

@@ -6,7 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::real::{Real, vectorized};
+use super::real::{Real, simd};
 
 /// Channels of the output at once, and places or taps at once: 4 × 5 sums, the values that meet in them, and a weight fit
 /// the 32 vector registers.
@@ -119,7 +119,7 @@ impl<T: Real> Convolution<T> {
                 self.packed.extend(block.iter().skip(tap).step_by(taps));
             }
         }
-        vectorized(Forward {
+        simd(Forward {
             geometry: &self.geometry,
             offsets: &self.offsets_by_row,
             zero_rows: self.zero_rows,
@@ -145,7 +145,7 @@ impl<T: Real> Convolution<T> {
         let taps = self.offsets.len();
         self.sums.clear();
         self.sums.resize(self.geometry.channels_out * taps * T::LANES, T::zero());
-        vectorized(WeightGradient {
+        simd(WeightGradient {
             geometry: &self.geometry,
             offsets: &self.offsets,
             sums: &mut self.sums,

@@ -92,7 +92,7 @@ pub(crate) fn sum_rows<T: Real>(rows: &[T], stride: usize, sums: &mut [T]) {
     vectorized(
         #[inline(always)]
         || {
-            for (row, sum) in rows.chunks_exact(stride).zip(sums) {
+            for (row, sum) in rows.chunks_exact(stride).zip(&mut *sums) {
                 // As many sums as the widest vector has lanes, so that it is one addition for all.
                 let mut lanes = [T::zero(); 16];
                 for part in row.chunks(16) {

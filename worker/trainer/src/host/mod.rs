@@ -1,9 +1,110 @@
-//! Arrays on CPUs.
+//! Arrays on CPUs: each trial by itself, in one thread, so that its values stay in the processor's caches and its curve
+//! is the same bits whatever array it is in.
+//!
+//! Samples lie innermost: every loop over them is whole vectors, and matrix products come in the order that is fastest.
+//! The kernels of common layers are written by hand, one file each; all others are computed by libtorch from their
+//! definition in [`crate::network`].
+
+mod aten;
+mod batch;
 mod conv2d;
 mod convolution;
+mod criterion;
 mod kernel;
 mod linear;
 mod matrix;
 mod max_pool2d;
+mod network;
 mod real;
 mod relu;
+mod softmax;
+mod stack;
+mod trial;
+
+use tenfold_types::TrialSpec;
+
+use crate::array::{Array, Row, Stepwise, Tick};
+use crate::data::{Mnist, Pairs};
+use crate::train::TrainError;
+use trial::Trial;
+
+pub use real::Real;
+pub(crate) use real::vectorized;
+
+/// Scores that a head gives.
+const ANSWERS: usize = tenfold_types::network::ANSWERS.get() as usize;
+
+/// Trials on the processor, one after the other in the thread that asks; see [`crate::train`] for many threads.
+pub struct HostArray<T> {
+    trials: Vec<Trial<T>>,
+}
+
+impl<T: Real> HostArray<T> {
+    /// The trials with their data and first weights.
+    ///
+    /// # Errors
+    /// A spec makes no sense, or asks for more pairs than there are.
+    pub fn new(specs: &[TrialSpec], mnist: &Mnist) -> Result<Self, TrainError> {
+        let trials = specs.iter().map(|spec| Trial::new(spec, mnist));
+        Ok(Self {
+            trials: trials.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl<T: Real> Array for HostArray<T> {
+    fn epochs(&mut self, count: u32, tick: &dyn Tick) -> Result<Option<Vec<Vec<Row>>>, TrainError> {
+        let mut all = Vec::with_capacity(self.trials.len());
+        for trial in &mut self.trials {
+            let mut rows = Vec::with_capacity(count as usize);
+            for _ in 0..count {
+                match trial.epoch(tick)? {
+                    Some(row) => rows.push(row),
+                    None => return Ok(None),
+                }
+            }
+            all.push(rows);
+        }
+        Ok(Some(all))
+    }
+
+    fn keep(&mut self, places: &[usize]) -> Result<(), TrainError> {
+        let mut trials: Vec<Option<Trial<T>>> = self.trials.drain(..).map(Some).collect();
+        self.trials = places.iter().filter_map(|&place| trials[place].take()).collect();
+        Ok(())
+    }
+}
+
+impl<T: Real> Stepwise for HostArray<T> {
+    fn parameters(&self, place: usize) -> Vec<Vec<f64>> {
+        let trial = &self.trials[place];
+        let values = |place: &crate::network::Place| {
+            let values = &trial.parameters[place.range()];
+            values.iter().map(|value| value.double()).collect()
+        };
+        trial.layout.tensors().iter().map(values).collect()
+    }
+
+    fn set_parameters(&mut self, place: usize, parameters: &[Vec<f64>]) {
+        let Trial { layout, parameters: buffer, .. } = &mut self.trials[place];
+        for (tensor, values) in layout.tensors().iter().zip(parameters) {
+            let to = &mut buffer[tensor.range()];
+            assert_eq!(to.len(), values.len(), "a tensor of {:?}", tensor.dimensions);
+            for (to, &value) in to.iter_mut().zip(values) {
+                *to = T::of(value);
+            }
+        }
+    }
+
+    fn step(&mut self, epoch: u32, pairs: &Pairs) -> Result<Vec<f64>, TrainError> {
+        let step = |trial: &mut Trial<T>| {
+            let batch = trial.whole(pairs);
+            trial.step(epoch, &batch)
+        };
+        self.trials.iter_mut().map(step).collect()
+    }
+
+    fn scores(&mut self, place: usize, pairs: &Pairs) -> Result<Vec<[f64; 2]>, TrainError> {
+        self.trials[place].scores(pairs)
+    }
+}

@@ -137,8 +137,26 @@ fn exp_f32(x: f32) -> f32 {
 }
 
 /// Runs an operation with the widest vectors that this processor has. What it calls must be inlined into it.
-pub(crate) fn vectorized<O: WithSimd>(operation: O) -> O::Output {
+pub(crate) fn simd<O: WithSimd>(operation: O) -> O::Output {
     Arch::new().dispatch(operation)
+}
+
+/// Runs plain loops, in a closure marked `#[inline(always)]`, compiled for the widest vectors that this processor has.
+pub(crate) fn vectorized(loops: impl FnMut()) {
+    Arch::new().dispatch(Loops(loops));
+}
+
+// A closure that is called by value would be called through a function of the standard library, which is compiled for any
+// processor; by reference it is not.
+struct Loops<F>(F);
+
+impl<F: FnMut()> WithSimd for Loops<F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        (self.0)();
+    }
 }
 
 #[cfg(test)]

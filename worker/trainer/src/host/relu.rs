@@ -39,7 +39,7 @@ pub(crate) fn forward<T: Real>(values: &mut [T]) {
     vectorized(
         #[inline(always)]
         || {
-            for value in values {
+            for value in &mut *values {
                 *value = if *value < T::zero() { T::zero() } else { *value };
             }
         },

@@ -16,7 +16,8 @@ use tenfold_types::network::{Linear, Outline};
 use tenfold_types::{Join, TrialSpec};
 
 use crate::data::Batch;
-use compute::{Compute, compute};
+pub(crate) use compute::compute;
+use compute::Compute;
 
 pub use compute::{Masks, Pass};
 pub use layout::{Layout, Place};

@@ -1,10 +1,12 @@
 //! Optimizers, one a file.
 
 mod adam;
+mod state;
 
 use tch::{TchError, Tensor};
 use tenfold_types::{Optimizer, TrialSpec};
 
+pub(crate) use state::State;
 pub use adam::Adam;
 
 /// Something that follows gradients.

@@ -1,0 +1,74 @@
+//! Losses of the answer.
+
+use tenfold_types::TrialSpec;
+
+use super::ANSWERS;
+use super::kernel::Samples;
+use super::real::Real;
+use super::softmax::{Columns, cross_entropy, cross_entropy_backward, softmax, wrong};
+use crate::train::TrainError;
+
+/// The loss of the answer, from what the head's linear layer gives: `[2][stride]`.
+pub(crate) trait Criterion<T: Real>: Send {
+    /// The mean loss; fills the scores' gradient, with zeros behind the samples.
+    fn differentiate(
+        &mut self,
+        samples: Samples,
+        scores: &[T],
+        answers: &[u8],
+        gradient: &mut [T],
+    ) -> Result<f64, TrainError>;
+
+    /// The sum of the losses, and how many answers are wrong.
+    fn evaluate(&mut self, samples: Samples, scores: &[T], answers: &[u8]) -> Result<(f64, usize), TrainError>;
+
+    /// What the head gives: `[2][stride]`.
+    fn head(&mut self, samples: Samples, scores: &[T]) -> Result<Vec<T>, TrainError>;
+}
+
+/// The criterion of a trial: by hand for the default, else its definition in [`crate::loss`], by libtorch.
+pub(crate) fn criterion<T: Real>(_: &TrialSpec) -> Box<dyn Criterion<T>> {
+    Box::new(CrossEntropyKernel {
+        probabilities: Vec::new(),
+        logarithms: Vec::new(),
+    })
+}
+
+struct CrossEntropyKernel<T> {
+    probabilities: Vec<T>,
+    logarithms: Vec<T>,
+}
+
+impl<T: Real> CrossEntropyKernel<T> {
+    fn sum(&mut self, at: Columns, scores: &[T], answers: &[u8]) -> f64 {
+        self.probabilities.resize(scores.len(), T::zero());
+        softmax((scores, at), (&mut self.probabilities, at), &mut self.logarithms);
+        cross_entropy((scores, at), &self.logarithms, answers)
+    }
+}
+
+impl<T: Real> Criterion<T> for CrossEntropyKernel<T> {
+    fn differentiate(
+        &mut self,
+        samples: Samples,
+        scores: &[T],
+        answers: &[u8],
+        gradient: &mut [T],
+    ) -> Result<f64, TrainError> {
+        let at = Columns::all(ANSWERS, samples);
+        let pairs = samples.count as f64;
+        let loss = self.sum(at, scores, answers) / pairs;
+        gradient.fill(T::zero());
+        cross_entropy_backward((&self.probabilities, at), answers, T::of(1.0 / pairs), (gradient, at));
+        Ok(loss)
+    }
+
+    fn evaluate(&mut self, samples: Samples, scores: &[T], answers: &[u8]) -> Result<(f64, usize), TrainError> {
+        let at = Columns::all(ANSWERS, samples);
+        Ok((self.sum(at, scores, answers), wrong((scores, at), answers)))
+    }
+
+    fn head(&mut self, _: Samples, scores: &[T]) -> Result<Vec<T>, TrainError> {
+        Ok(scores.to_vec())
+    }
+}
