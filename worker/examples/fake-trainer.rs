@@ -57,7 +57,12 @@ fn main() -> std::io::Result<()> {
         libtorch: "fake".to_owned(),
     };
     let protocol = number("FAKE_PROTOCOL").unwrap_or(PROTOCOL);
-    trainer.send(&FromTrainer::Hello { protocol, device })?;
+    trainer.send(&FromTrainer::Hello {
+        protocol,
+        device,
+        lanes: 1,
+        memory: 0,
+    })?;
     let (sender, packs) = mpsc::channel();
     let listener = Arc::clone(&trainer);
     thread::spawn(move || listener.listen(socket, &sender));
@@ -71,7 +76,8 @@ fn main() -> std::io::Result<()> {
         for (trial, spec) in (0..).zip(&trials) {
             trainer.train(pack, trial, spec)?;
         }
-        trainer.send(&FromTrainer::PackEnded { pack })?;
+        let largest = trials.len() as u32;
+        trainer.send(&FromTrainer::PackEnded { pack, largest })?;
     }
     Ok(())
 }
@@ -110,6 +116,7 @@ impl Trainer {
         while let Ok(Some(message)) = frame::read(&mut socket) {
             match message {
                 ToTrainer::Train { pack, trials } => _ = packs.send((pack, trials)),
+                ToTrainer::Measure { .. } => {}
                 ToTrainer::Cancel { pack, trial } => {
                     let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
                     cancelled.insert((pack, trial));

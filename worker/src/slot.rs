@@ -236,7 +236,7 @@ impl Life {
                     Some(_) if !greeted => {}
                     Some(Order::Kill) => return End::Killed,
                     Some(Order::Tell(frame)) => {
-                        busy |= matches!(frame, ToTrainer::Train { .. });
+                        busy |= matches!(frame, ToTrainer::Train { .. } | ToTrainer::Measure { .. });
                         progressed = Instant::now();
                         let Ok(bytes) = frame::encode(&frame) else { return End::Killed };
                         // A trainer reads at once or is dead, in which case its end of file comes next.
@@ -256,7 +256,7 @@ impl Life {
                         return if greeted { End::Gone } else { End::Stillborn };
                     };
                     let event = match frame {
-                        FromTrainer::Hello { protocol, device } => {
+                        FromTrainer::Hello { protocol, device, .. } => {
                             if protocol != PROTOCOL {
                                 return End::Unfit(format!(
                                     "the trainer speaks frames of version {protocol} and this worker {PROTOCOL}; \
@@ -276,7 +276,7 @@ impl Life {
                         }
                         frame => {
                             progressed = Instant::now();
-                            busy &= !matches!(frame, FromTrainer::PackEnded { .. });
+                            busy &= !matches!(frame, FromTrainer::PackEnded { .. } | FromTrainer::Measured { .. });
                             Event::Frame { slot: number, frame }
                         }
                     };

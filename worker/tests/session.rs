@@ -246,7 +246,7 @@ impl Bench {
     fn ended(&mut self, slot: usize, fence: u64, outcome: Outcome) {
         let (pack, trial) = (fence, 0);
         self.frame(slot, FromTrainer::Ended { pack, trial, outcome });
-        self.frame(slot, FromTrainer::PackEnded { pack });
+        self.frame(slot, FromTrainer::PackEnded { pack, largest: 1 });
     }
 
     fn frame(&mut self, slot: usize, frame: FromTrainer) {
@@ -621,7 +621,7 @@ fn a_cancelled_trial_is_told_to_stop_and_killed_if_it_does_not() {
         assert_eq!(bench.take(), [], "it has been told");
         bench.epochs(0, 1, 2, 2);
         if obeys {
-            bench.frame(0, FromTrainer::PackEnded { pack: 1 });
+            bench.frame(0, FromTrainer::PackEnded { pack: 1, largest: 1 });
             bench.acquire(0);
         }
         bench.pass(1_999);
@@ -730,7 +730,7 @@ fn what_the_trainer_says_of_a_trial_is_passed_on() {
 fn a_pack_that_ends_without_its_trials_ends_gives_them_back() {
     let mut bench = Bench::running(1);
     bench.lease(0, 1);
-    bench.frame(0, FromTrainer::PackEnded { pack: 1 });
+    bench.frame(0, FromTrainer::PackEnded { pack: 1, largest: 1 });
     assert_eq!(bench.finish().2, Outcome::Released);
     bench.acquire(0);
 }

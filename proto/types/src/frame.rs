@@ -11,7 +11,10 @@ use crate::curve::Block;
 use crate::trial::{DeviceKind, Outcome, TrialSpec};
 
 /// Grows with every change of the frames.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
+
+/// The most trials that one pack may have.
+pub const MAX_PACK: u32 = 4096;
 
 /// The descriptor that the trainer finds its end of the socket on.
 pub const DESCRIPTOR: i32 = 3;
@@ -22,7 +25,8 @@ pub const MAX_FRAME: u32 = 16 << 20;
 /// From a worker to its trainer. The trainer exits when the socket reaches its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToTrainer {
-    /// Train these trials, all of one shape. Sent only after [`FromTrainer::Hello`] or [`FromTrainer::PackEnded`].
+    /// Train these trials, 1 to [`MAX_PACK`] of one shape. Sent only to an idle trainer: after [`FromTrainer::Hello`],
+    /// [`FromTrainer::PackEnded`] or [`FromTrainer::Measured`].
     Train {
         /// The worker's number for the pack, repeated in every frame about it.
         pack: u64,
@@ -36,6 +40,18 @@ pub enum ToTrainer {
         /// The trial's place in it.
         trial: u32,
     },
+    /// Find out how fast packs of trials such as this one train; answered by [`FromTrainer::Measured`]. Sent only to an
+    /// idle trainer, as [`ToTrainer::Train`] is.
+    Measure {
+        /// The worker's number for the measurement, repeated in the answer.
+        pack: u64,
+        /// A trial of the shape.
+        spec: TrialSpec,
+        /// How many trials to try at once, ascending.
+        sizes: Vec<u32>,
+        /// Sizes that take more than so many bytes on the device are left out.
+        memory: u64,
+    },
 }
 
 /// From a trainer to its worker.
@@ -47,18 +63,22 @@ pub enum FromTrainer {
         protocol: u32,
         /// What it trains on.
         device: Device,
+        /// Trials that it trains truly at once: its threads on a CPU, 1 on a GPU, where a pack is one network.
+        lanes: u32,
+        /// Bytes that packs may take on the device; 0 when that is not known.
+        memory: u64,
     },
     /// The trainer cannot work at all (no data, no such device). It exits after this frame.
     Unfit {
         /// Why, and what to do about it.
         error: String,
     },
-    /// Sent every second while training; `progress` grows with every batch, so one that stands still has hung.
+    /// Sent every second while training or measuring; `progress` grows with every batch, so one that stands still has hung.
     Alive {
         /// Batches trained or evaluated since the process started.
         progress: u64,
     },
-    /// Epochs of one trial, in order.
+    /// Epochs of one trial, in order. Those of the pack's other trials may come in between.
     Epochs {
         /// The pack.
         pack: u64,
@@ -67,7 +87,8 @@ pub enum FromTrainer {
         /// The epochs.
         block: Block,
     },
-    /// A trial is over; its last epochs came before. Never [`Outcome::Released`].
+    /// A trial is over; its last epochs came before. The pack's other trials go on. [`Outcome::Released`] when memory
+    /// ran out in the middle of its curve, for no fault of its own.
     Ended {
         /// The pack.
         pack: u64,
@@ -80,7 +101,30 @@ pub enum FromTrainer {
     PackEnded {
         /// The pack.
         pack: u64,
+        /// The most of its trials that were trained as one array. Fewer than it has when memory was too small for all:
+        /// they were then trained in several.
+        largest: u32,
     },
+    /// The answer to [`ToTrainer::Measure`]: ready for a pack.
+    Measured {
+        /// Its number.
+        pack: u64,
+        /// By ascending size; sizes for which memory is too small are missing.
+        rates: Vec<Rate>,
+        /// Why nothing could be measured.
+        error: Option<String>,
+    },
+}
+
+/// How fast a pack of so many trials trains.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Trials in the pack.
+    pub trials: u32,
+    /// Epochs a second, of all its trials together, evaluation included.
+    pub epochs_per_second: f64,
+    /// What the pack takes on the device, in bytes; 0 when that is not known.
+    pub bytes: u64,
 }
 
 /// What a trainer runs on, for the record.

@@ -28,12 +28,15 @@ impl Session {
                     trial.end = Some((outcome, String::new()));
                 }
             }
-            FromTrainer::PackEnded { pack } => {
+            FromTrainer::PackEnded { pack, .. } => {
                 if self.slots[slot].training == Some(Fence(pack)) {
                     self.end_training(slot, &Outcome::Released, "");
                 }
             }
-            FromTrainer::Hello { .. } | FromTrainer::Unfit { .. } | FromTrainer::Alive { .. } => {}
+            FromTrainer::Hello { .. }
+            | FromTrainer::Unfit { .. }
+            | FromTrainer::Alive { .. }
+            | FromTrainer::Measured { .. } => {}
         }
     }
 

@@ -94,7 +94,7 @@ impl Slot {
                     assert_eq!(of, pack);
                     seen[trial as usize].1 = Some(outcome);
                 }
-                FromTrainer::PackEnded { pack: of } => {
+                FromTrainer::PackEnded { pack: of, .. } => {
                     assert_eq!(of, pack);
                     return seen;
                 }

@@ -45,6 +45,7 @@ pub enum SessionError {
 struct Pack {
     number: u64,
     trials: Vec<TrialSpec>,
+    measure: bool,
 }
 
 /// What the three threads share.
@@ -112,6 +113,8 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
     shared.send(&FromTrainer::Hello {
         protocol: PROTOCOL,
         device: of_record,
+        lanes: threads.get().into(),
+        memory: 0,
     })?;
     thread::spawn({
         let shared = Arc::clone(&shared);
@@ -121,7 +124,18 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
         train_pack(&pack, &mnist, device, &shared)?;
         // First: when the worker hears of it, it may close the socket, and that must find this process idle.
         shared.outstanding.fetch_sub(1, Ordering::SeqCst);
-        shared.send(&FromTrainer::PackEnded { pack: pack.number })?;
+        let answer = match pack.measure {
+            false => FromTrainer::PackEnded {
+                pack: pack.number,
+                largest: pack.trials.len() as u32,
+            },
+            true => FromTrainer::Measured {
+                pack: pack.number,
+                rates: Vec::new(),
+                error: Some("this trainer does not measure".to_owned()),
+            },
+        };
+        shared.send(&answer)?;
     }
     Ok(())
 }
@@ -131,7 +145,27 @@ fn read(mut socket: UnixStream, shared: &Shared, packs: Sender<Pack>) {
         match frame::read(&mut socket) {
             Ok(Some(ToTrainer::Train { pack: number, trials })) => {
                 shared.outstanding.fetch_add(1, Ordering::SeqCst);
-                if packs.send(Pack { number, trials }).is_err() {
+                if packs
+                    .send(Pack {
+                        number,
+                        trials,
+                        measure: false,
+                    })
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            Ok(Some(ToTrainer::Measure { pack: number, .. })) => {
+                shared.outstanding.fetch_add(1, Ordering::SeqCst);
+                if packs
+                    .send(Pack {
+                        number,
+                        trials: Vec::new(),
+                        measure: true,
+                    })
+                    .is_err()
+                {
                     return;
                 }
             }
