@@ -189,7 +189,13 @@ impl From<&Architecture> for v1::Architecture {
         Self {
             name: architecture.name.clone(),
             sub_networks: architecture.sub_networks,
-            layers: architecture.layers.iter().map(layer).collect(),
+            stacks: architecture
+                .stacks
+                .iter()
+                .map(|stack| v1::Stack {
+                    layers: stack.iter().map(layer).collect(),
+                })
+                .collect(),
         }
     }
 }
@@ -208,10 +214,10 @@ impl TryFrom<v1::Architecture> for Architecture {
         Ok(Self {
             name: architecture.name,
             sub_networks: architecture.sub_networks,
-            layers: architecture
-                .layers
+            stacks: architecture
+                .stacks
                 .into_iter()
-                .map(layer)
+                .map(|stack| stack.layers.into_iter().map(layer).collect())
                 .collect::<Result<_, _>>()?,
         })
     }
@@ -230,6 +236,14 @@ impl From<&TrialSpec> for v1::TrialSpec {
             optimizer: spec.optimizer.name().to_owned(),
             loss: spec.loss.name().to_owned(),
             dropout: spec.dropout,
+            head: spec.head.name().to_owned(),
+            momentum: spec.momentum,
+            nesterov: spec.nesterov,
+            weight_decay: spec.weight_decay,
+            schedule: spec.schedule.name().to_owned(),
+            step_epochs: spec.step_epochs,
+            step_factor: spec.step_factor,
+            warm_up: spec.warm_up,
             epochs: spec.epochs,
             train_pairs: spec.data.train,
             test_pairs: spec.data.test,
@@ -257,6 +271,14 @@ impl TryFrom<v1::TrialSpec> for TrialSpec {
             optimizer: spec.optimizer.parse().map_err(invalid("optimizer"))?,
             loss: spec.loss.parse().map_err(invalid("loss"))?,
             dropout: spec.dropout,
+            head: spec.head.parse().map_err(invalid("head"))?,
+            momentum: spec.momentum,
+            nesterov: spec.nesterov,
+            weight_decay: spec.weight_decay,
+            schedule: spec.schedule.parse().map_err(invalid("schedule"))?,
+            step_epochs: spec.step_epochs,
+            step_factor: spec.step_factor,
+            warm_up: spec.warm_up,
             epochs: spec.epochs,
             data: Data {
                 train: spec.train_pairs,

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use prost::Message;
 use tenfold_proto::{convert, v1};
 use tenfold_types::network::{Architecture, Conv2d, Dropout, Layer, Linear, MaxPool2d, Relu};
-use tenfold_types::{Block, Data, Join, Loss, Optimizer, Outcome, Target, TrialKey, TrialSpec, Value};
+use tenfold_types::{
+    Block, Data, Head, Join, Loss, Optimizer, Outcome, Schedule, Target, TrialKey, TrialSpec, Value,
+};
 
 /// Over the wire and back, as bytes.
 fn sent<M: Message + Default>(message: &M) -> M {
@@ -48,24 +50,39 @@ prop_compose! {
     fn spec()(
         name in ".*",
         sub_networks in any::<u32>(),
-        layers in prop::collection::vec(layer(), 0..6),
+        stacks in prop::collection::vec(prop::collection::vec(layer(), 0..6), 0..4),
         switches in any::<(bool, bool)>(),
-        numbers in (0.0..1e300f64, 1e-300..1e300f64, 0.0..1.0f64),
+        numbers in (0.0..1e300f64, 1e-300..1e300f64, 0.0..1.0f64, 0.0..1.0f64, 0.0..1e300f64, 0.0..1.0f64),
         counts in any::<(u32, u32, u32, u32, u32, u64)>(),
         join in prop::sample::select(Join::NAMES),
         target in prop::sample::select(Target::NAMES),
+        choices in (
+            prop::sample::select(Optimizer::NAMES),
+            prop::sample::select(Loss::NAMES),
+            prop::sample::select(Head::NAMES),
+            prop::sample::select(Schedule::NAMES),
+        ),
+        more in any::<(bool, u32, u32)>(),
     ) -> TrialSpec {
         TrialSpec {
-            architecture: Architecture { name, sub_networks, layers },
+            architecture: Architecture { name, sub_networks, stacks },
             weight_sharing: switches.0,
             auxiliary_loss: switches.1,
             aux_weight: numbers.0,
             join: join.parse().unwrap(),
             learning_rate: numbers.1,
             batch_size: counts.0,
-            optimizer: Optimizer::Adam,
-            loss: Loss::CrossEntropy,
+            optimizer: choices.0.parse().unwrap(),
+            loss: choices.1.parse().unwrap(),
             dropout: numbers.2,
+            head: choices.2.parse().unwrap(),
+            momentum: numbers.3,
+            nesterov: more.0,
+            weight_decay: numbers.4,
+            schedule: choices.3.parse().unwrap(),
+            step_epochs: more.1,
+            step_factor: numbers.5,
+            warm_up: more.2,
             epochs: counts.1,
             data: Data { train: counts.2, test: counts.3, target: target.parse().unwrap() },
             seed: counts.5,
@@ -140,9 +157,11 @@ fn what_is_missing_or_wrong_is_said() {
         "architecture",
     );
     let odd = v1::Architecture {
-        layers: vec![v1::Layer {
-            name: "liner".to_owned(),
-            settings: Vec::new(),
+        stacks: vec![v1::Stack {
+            layers: vec![v1::Layer {
+                name: "liner".to_owned(),
+                settings: Vec::new(),
+            }],
         }],
         ..v1::Architecture::default()
     };

@@ -15,15 +15,9 @@ const HEARTBEAT: u64 = 1_000;
 
 fn spec() -> TrialSpec {
     TrialSpec {
-        architecture: Architecture::named("perceptron-5").unwrap(),
-        weight_sharing: false,
-        auxiliary_loss: false,
-        aux_weight: 1.0,
         join: Join::AsIs,
         learning_rate: 0.1,
         batch_size: 10,
-        optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
         dropout: 0.0,
         epochs: 10,
         data: Data {
@@ -32,7 +26,7 @@ fn spec() -> TrialSpec {
             target: Target::Less,
         },
         seed: 1,
-        repetition: 0,
+        ..TrialSpec::with_defaults(Architecture::named("perceptron-5").unwrap())
     }
 }
 

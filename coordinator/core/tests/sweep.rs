@@ -150,7 +150,7 @@ fn every_key_arrives_in_the_trial() {
     assert_eq!(sweep.point(6), None);
     let spec = sweep.spec(14, 2).unwrap();
     assert_eq!(spec.architecture.name, "mine");
-    assert_eq!(spec.architecture.layers.len(), 4);
+    assert_eq!(spec.architecture.layers(0).len(), 4);
     assert_eq!(
         (spec.learning_rate, spec.batch_size, spec.aux_weight),
         (0.5, 1000, 0.5)

@@ -85,6 +85,10 @@ pub enum Kind {
     NonNegative,
     /// A number in [0, 1).
     Share,
+    /// A number in (0, 1].
+    Factor,
+    /// A whole number, at least 0.
+    Whole,
     /// The name of an architecture.
     Architecture,
     /// One of a few names.
@@ -135,6 +139,22 @@ settings! {
     Loss "loss" Kind::Choice(crate::trial::Loss::NAMES);
     /// The rate of every dropout layer that names none of its own.
     Dropout "dropout" Kind::Share;
+    /// What the head gives.
+    Head "head" Kind::Choice(crate::trial::Head::NAMES);
+    /// The optimizer's momentum.
+    Momentum "momentum" Kind::Share;
+    /// Whether it is Nesterov's.
+    Nesterov "nesterov" Kind::Bool;
+    /// Weight decay.
+    WeightDecay "weight_decay" Kind::NonNegative;
+    /// How the learning rate changes from epoch to epoch.
+    Schedule "schedule" Kind::Choice(crate::trial::Schedule::NAMES);
+    /// Epochs between two steps of the schedule.
+    StepEpochs "step_epochs" Kind::Count;
+    /// What a step multiplies the learning rate by.
+    StepFactor "step_factor" Kind::Factor;
+    /// Epochs in which the learning rate rises to its full height.
+    WarmUp "warm_up" Kind::Whole;
 }
 
 /// A name that is no setting's.

@@ -13,4 +13,6 @@ pub mod trial;
 pub use curve::{Block, Curve, Metric};
 pub use hyperparameter::{Setting, Value};
 pub use id::{AttemptId, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
-pub use trial::{Data, DeviceKind, Join, Loss, Optimizer, Outcome, Target, TrialSpec};
+pub use trial::{
+    Data, DeviceKind, Head, Join, Loss, Optimizer, Outcome, Schedule, ShapeKey, SpecError, Target, TrialSpec,
+};

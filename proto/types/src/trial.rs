@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use sha2::{Digest, Sha256};
+
 use crate::curve::Metric;
-use crate::network::Architecture;
+use crate::network::{Architecture, Layer, Outline, ShapeError};
 
 macro_rules! choices {
     ($(#[$docs:meta])* $name:ident, $what:literal { $($(#[$variant_docs:meta])* $variant:ident $text:literal,)* }) => {
@@ -77,18 +79,83 @@ choices! {
 }
 
 choices! {
-    /// The optimizer.
-    Optimizer, "optimizer" {
-        /// Adam, with the decay rates 0.9 and 0.999 and ε = 1e-8 of its paper (Kingma and Ba, 2015).
-        Adam "adam",
+    /// What the head gives, after its linear layer: two values, for no and for yes.
+    Head, "head" {
+        /// The values as they are.
+        AsIs "as-is",
+        /// Their softmax.
+        Softmax "softmax",
+        /// The logarithms of their softmax.
+        LogSoftmax "log-softmax",
+        /// The sigmoid of each.
+        Sigmoid "sigmoid",
     }
 }
 
 choices! {
-    /// The loss of the answer.
+    /// The optimizer. Constants that are no settings are PyTorch's defaults.
+    Optimizer, "optimizer" {
+        /// Adam, with the decay rates 0.9 and 0.999 and ε = 1e-8 of its paper (Kingma and Ba, 2015).
+        Adam "adam",
+        /// Stochastic gradient descent, with momentum (Polyak, 1964) or Nesterov's (Sutskever and others, 2013).
+        Sgd "sgd",
+        /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+        AdamW "adamw",
+        /// RMSprop (Hinton, 2012), with the decay rate 0.99 and ε = 1e-8.
+        RmsProp "rmsprop",
+        /// Adagrad (Duchi and others, 2011), with ε = 1e-10.
+        Adagrad "adagrad",
+    }
+}
+
+impl Optimizer {
+    /// Whether it has a momentum.
+    pub fn has_momentum(self) -> bool {
+        matches!(self, Self::Sgd | Self::RmsProp)
+    }
+}
+
+choices! {
+    /// The loss of the answer, a mean over the batch.
     Loss, "loss" {
-        /// Cross entropy of the softmax of the two outputs, mean over the batch.
+        /// Cross entropy of the softmax of the two values.
         CrossEntropy "cross-entropy",
+        /// The negative of the right answer's value, which is a logarithm of a probability.
+        NegativeLogLikelihood "negative-log-likelihood",
+        /// The squared difference from 1 for the right answer and 0 for the other, mean over both.
+        MeanSquaredError "mean-squared-error",
+        /// Its absolute value.
+        L1 "l1",
+        /// Half its square where it is below 1, else its absolute value less 1/2 (Girshick, 2015).
+        SmoothL1 "smooth-l1",
+        /// The hinge: how far the right answer's value is from being 1 above the other's, over the two classes.
+        MultiMargin "multi-margin",
+        /// Cross entropy of each of the two values, as probabilities.
+        BinaryCrossEntropy "binary-cross-entropy",
+    }
+}
+
+impl Loss {
+    /// What the head may give for it.
+    pub fn heads(self) -> &'static [Head] {
+        match self {
+            Self::CrossEntropy | Self::MultiMargin => &[Head::AsIs],
+            Self::NegativeLogLikelihood => &[Head::LogSoftmax],
+            Self::BinaryCrossEntropy => &[Head::Softmax, Head::Sigmoid],
+            Self::MeanSquaredError | Self::L1 | Self::SmoothL1 => &[Head::AsIs, Head::Softmax, Head::Sigmoid],
+        }
+    }
+}
+
+choices! {
+    /// How the learning rate changes from epoch to epoch, after the warm-up.
+    Schedule, "schedule" {
+        /// Not at all.
+        Constant "constant",
+        /// By the factor `step_factor` every `step_epochs` epochs.
+        Step "step",
+        /// Down to zero along half a cosine (Loshchilov and Hutter, 2017).
+        Cosine "cosine",
     }
 }
 
@@ -136,6 +203,22 @@ pub struct TrialSpec {
     pub loss: Loss,
     /// The rate of dropout layers that name none.
     pub dropout: f64,
+    /// What the head gives.
+    pub head: Head,
+    /// The optimizer's momentum; 0 for none.
+    pub momentum: f64,
+    /// Whether it is Nesterov's.
+    pub nesterov: bool,
+    /// Weight decay: of AdamW decoupled, of the others a part of the gradient.
+    pub weight_decay: f64,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Epochs between two steps of [`Schedule::Step`].
+    pub step_epochs: u32,
+    /// What a step multiplies the rate by.
+    pub step_factor: f64,
+    /// Epochs in which the rate rises to its full height, before the schedule begins.
+    pub warm_up: u32,
     /// Epochs to train.
     pub epochs: u32,
     /// The data.
@@ -146,7 +229,57 @@ pub struct TrialSpec {
     pub repetition: u32,
 }
 
+/// A trial that makes no sense.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SpecError {
+    /// A setting is out of its range.
+    #[error("{setting} is {value}, needs to be {needs}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        needs: String,
+    },
+    /// The network's shapes do not fit.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+}
+
 impl TrialSpec {
+    /// A trial of this network with every setting at its default: 100 epochs, 1,000 pairs each, seed 0, repetition 0.
+    pub fn with_defaults(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            weight_sharing: false,
+            auxiliary_loss: false,
+            aux_weight: 1.0,
+            join: Join::Softmax,
+            learning_rate: 1e-3,
+            batch_size: 100,
+            optimizer: Optimizer::Adam,
+            loss: Loss::CrossEntropy,
+            dropout: 0.5,
+            head: Head::AsIs,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            schedule: Schedule::Constant,
+            step_epochs: 50,
+            step_factor: 0.1,
+            warm_up: 0,
+            epochs: 100,
+            data: Data {
+                train: 1000,
+                test: 1000,
+                target: Target::Less,
+            },
+            seed: 0,
+            repetition: 0,
+        }
+    }
+
     /// The columns of the trial's curve, in order.
     pub fn metrics(&self) -> Vec<Metric> {
         let mut metrics = vec![
@@ -159,6 +292,157 @@ impl TrialSpec {
             metrics.extend((0..self.architecture.sub_networks).map(Metric::TestDigitError));
         }
         metrics
+    }
+
+    /// Checks that it can be trained, and gives its network's shapes.
+    ///
+    /// # Errors
+    /// A setting is out of its range or does not go with another, or the shapes do not fit.
+    pub fn check(&self) -> Result<Outline, SpecError> {
+        let require = |good: bool, setting, value: &dyn ToString, needs: &str| match good {
+            true => Ok(()),
+            false => Err(SpecError::Setting {
+                setting,
+                value: value.to_string(),
+                needs: needs.to_owned(),
+            }),
+        };
+        let positive = |number: f64| number.is_finite() && number > 0.0;
+        let not_negative = |number: f64| number.is_finite() && number >= 0.0;
+        let share = |number: f64| (0.0..1.0).contains(&number);
+        let (rate, weight, decay) = (self.learning_rate, self.aux_weight, self.weight_decay);
+        require(positive(rate), "learning_rate", &rate, "a finite number above 0")?;
+        require(
+            not_negative(weight),
+            "aux_weight",
+            &weight,
+            "a finite number of at least 0",
+        )?;
+        require(
+            not_negative(decay),
+            "weight_decay",
+            &decay,
+            "a finite number of at least 0",
+        )?;
+        require(
+            share(self.dropout),
+            "dropout",
+            &self.dropout,
+            "at least 0 and below 1",
+        )?;
+        require(
+            share(self.momentum),
+            "momentum",
+            &self.momentum,
+            "at least 0 and below 1",
+        )?;
+        require(self.batch_size > 0, "batch_size", &self.batch_size, "at least 1")?;
+        require(self.epochs > 0, "epochs", &self.epochs, "at least 1")?;
+        require(
+            self.step_epochs > 0,
+            "step_epochs",
+            &self.step_epochs,
+            "at least 1",
+        )?;
+        let factor = self.step_factor > 0.0 && self.step_factor <= 1.0;
+        require(factor, "step_factor", &self.step_factor, "above 0 and at most 1")?;
+        let epochs = format!("less than the {} epochs", self.epochs);
+        require(self.warm_up < self.epochs, "warm_up", &self.warm_up, &epochs)?;
+        let optimizer = self.optimizer;
+        let momentum = self.momentum == 0.0 || optimizer.has_momentum();
+        let none = format!("0 with the optimizer {optimizer}: only sgd and rmsprop have a momentum");
+        require(momentum, "momentum", &self.momentum, &none)?;
+        let nesterov = !self.nesterov || (optimizer == Optimizer::Sgd && self.momentum > 0.0);
+        require(
+            nesterov,
+            "nesterov",
+            &self.nesterov,
+            "false, or the optimizer sgd with a momentum above 0",
+        )?;
+        let heads = self.loss.heads();
+        let names: Vec<&str> = heads.iter().map(|head| head.name()).collect();
+        let fitting = format!("{} for the loss {}", names.join(" or "), self.loss);
+        require(heads.contains(&self.head), "head", &self.head, &fitting)?;
+        let outline = self
+            .architecture
+            .outline(self.weight_sharing, self.auxiliary_loss)?;
+        self.check_batches()?;
+        Ok(outline)
+    }
+
+    /// Batch normalisation divides by the deviation within a batch, which a single value has none of.
+    fn check_batches(&self) -> Result<(), SpecError> {
+        let layers = self.architecture.stacks.iter().flatten();
+        let normalised = layers
+            .into_iter()
+            .any(|layer| matches!(layer, Layer::BatchNorm1d(_)));
+        let sharing = self.weight_sharing && self.architecture.sub_networks > 1;
+        let smallest = match self.data.train % self.batch_size {
+            0 => self.batch_size,
+            rest => rest,
+        };
+        if normalised && smallest == 1 && !sharing {
+            return Err(SpecError::Setting {
+                setting: "batch_size",
+                value: self.batch_size.to_string(),
+                needs: format!(
+                    "such that no batch of the {} training pairs is a single one: batch-norm1d has no deviation then",
+                    self.data.train
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// The learning rate in an epoch, from 1.
+    ///
+    /// It rises evenly over the `warm_up` epochs, whose first has 1/(`warm_up` + 1) of it; then the schedule begins.
+    pub fn rate(&self, epoch: u32) -> f64 {
+        let epoch = epoch.saturating_sub(1);
+        if epoch < self.warm_up {
+            return self.learning_rate * f64::from(epoch + 1) / f64::from(self.warm_up + 1);
+        }
+        let (epoch, epochs) = (epoch - self.warm_up, self.epochs.saturating_sub(self.warm_up));
+        let factor = match self.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Step => self.step_factor.powf(f64::from(epoch / self.step_epochs.max(1))),
+            Schedule::Cosine => {
+                let part = f64::from(epoch) / f64::from(epochs.max(1));
+                0.5 * (1.0 + (std::f64::consts::PI * part).cos())
+            }
+        };
+        self.learning_rate * factor
+    }
+
+    /// What trials of one pack must agree in: the network, its switches except the auxiliary loss, the sizes of batches
+    /// and data, the loss, and the kind of optimizer.
+    pub fn shape(&self) -> ShapeKey {
+        let shape = (
+            (&self.architecture.stacks, self.architecture.sub_networks),
+            (self.weight_sharing, self.join, self.head, self.loss),
+            (self.batch_size, self.data.train, self.data.test),
+            (self.optimizer, self.nesterov),
+        );
+        // Writing to memory cannot fail.
+        let bytes = postcard::to_stdvec(&shape).unwrap_or_default();
+        let mut hash = Sha256::new();
+        hash.update(b"tenfold shape 1");
+        hash.update(&bytes);
+        let hash: [u8; 32] = hash.finalize().into();
+        let mut key = [0; 8];
+        key.copy_from_slice(&hash[..8]);
+        ShapeKey(u64::from_le_bytes(key))
+    }
+}
+
+/// The shape of a trial: a hash of what the trials of one pack agree in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ShapeKey(pub u64);
+
+/// 16 hexadecimal digits.
+impl fmt::Display for ShapeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -179,4 +463,91 @@ pub enum Outcome {
     },
     /// Given back unfinished: the worker stops, or lost its trainer for no fault of the trial. Charged to nobody.
     Released,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> TrialSpec {
+        TrialSpec::with_defaults(Architecture::named("perceptron-20").unwrap())
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_in_words() {
+        assert!(spec().check().is_ok());
+        let complaint = |change: &dyn Fn(&mut TrialSpec)| {
+            let mut spec = spec();
+            change(&mut spec);
+            spec.check().unwrap_err().to_string()
+        };
+        assert_eq!(
+            complaint(&|spec| spec.loss = Loss::NegativeLogLikelihood),
+            "head is as-is, needs to be log-softmax for the loss negative-log-likelihood"
+        );
+        assert_eq!(
+            complaint(&|spec| spec.head = Head::Softmax),
+            "head is softmax, needs to be as-is for the loss cross-entropy"
+        );
+        assert_eq!(
+            complaint(&|spec| spec.momentum = 0.9),
+            "momentum is 0.9, needs to be 0 with the optimizer adam: only sgd and rmsprop have a momentum"
+        );
+        assert!(complaint(&|spec| spec.nesterov = true).contains("nesterov is true"));
+        assert!(complaint(&|spec| spec.weight_decay = f64::NAN).contains("weight_decay is NaN"));
+        assert!(complaint(&|spec| spec.step_factor = 1.5).contains("step_factor is 1.5"));
+        assert_eq!(
+            complaint(&|spec| spec.warm_up = 100),
+            "warm_up is 100, needs to be less than the 100 epochs"
+        );
+        let normalised = |spec: &mut TrialSpec| {
+            spec.architecture.stacks[0].insert(1, crate::network::BatchNorm1d::default().into());
+            spec.batch_size = 37;
+        };
+        assert!(complaint(&normalised).contains("no batch of the 1000 training pairs is a single one"));
+    }
+
+    #[test]
+    fn rates_rise_and_fall() {
+        let rates = |schedule, warm_up| {
+            let spec = TrialSpec {
+                learning_rate: 1.0,
+                epochs: 6,
+                schedule,
+                step_epochs: 2,
+                step_factor: 0.5,
+                warm_up,
+                ..spec()
+            };
+            (1..=6).map(|epoch| spec.rate(epoch)).collect::<Vec<_>>()
+        };
+        assert_eq!(rates(Schedule::Constant, 3), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+        assert_eq!(rates(Schedule::Step, 0), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
+        assert_eq!(rates(Schedule::Step, 1), [0.5, 1.0, 1.0, 0.5, 0.5, 0.25]);
+        let cosine = rates(Schedule::Cosine, 0);
+        assert_eq!((cosine[0], (cosine[3] * 1e12).round()), (1.0, 5e11));
+        assert!(cosine.is_sorted_by(|a, b| a > b) && cosine[5] > 0.0);
+    }
+
+    #[test]
+    fn a_shape_is_what_a_pack_shares() {
+        let base = spec().shape();
+        let changed = |change: &dyn Fn(&mut TrialSpec)| {
+            let mut spec = spec();
+            change(&mut spec);
+            spec.shape() != base
+        };
+        assert!(!changed(&|spec| spec.learning_rate = 0.5));
+        assert!(!changed(&|spec| spec.auxiliary_loss = true));
+        assert!(!changed(&|spec| spec.repetition = 3));
+        assert!(!changed(&|spec| spec.architecture.name = "mine".to_owned()));
+        assert!(changed(&|spec| spec.weight_sharing = true));
+        assert!(changed(&|spec| spec.batch_size = 50));
+        assert!(changed(&|spec| spec.optimizer = Optimizer::Sgd));
+        assert!(changed(
+            &|spec| spec.architecture = Architecture::named("perceptron-21").unwrap()
+        ));
+        // Workers keep tables by it.
+        assert_eq!(base.to_string(), "16f0eab3583589cd");
+    }
 }

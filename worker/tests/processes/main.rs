@@ -49,15 +49,10 @@ fn launch(environment: &[&str]) -> Launch {
 
 fn spec(epochs: u32) -> TrialSpec {
     TrialSpec {
-        architecture: Architecture::named("perceptron-5").unwrap(),
         weight_sharing: true,
-        auxiliary_loss: false,
-        aux_weight: 1.0,
         join: Join::AsIs,
         learning_rate: 0.01,
         batch_size: 10,
-        optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
         dropout: 0.0,
         epochs,
         data: Data {
@@ -66,6 +61,6 @@ fn spec(epochs: u32) -> TrialSpec {
             target: Target::Less,
         },
         seed: 5,
-        repetition: 0,
+        ..TrialSpec::with_defaults(Architecture::named("perceptron-5").unwrap())
     }
 }

@@ -8,6 +8,7 @@ use tenfold_types::{DeviceKind, frame};
 
 use crate::LIBTORCH_VERSION;
 use crate::cuda::{self, CudaError};
+use crate::train::Place;
 
 /// A device as the command line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,15 +48,29 @@ impl FromStr for Wanted {
     }
 }
 
-/// Makes a device ready: libtorch's for the tensors, and what a worker records of it.
+/// A device that is ready.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Where to train.
+    pub place: Place,
+    /// Trials that are trained truly at once.
+    pub lanes: u32,
+    /// What a worker records of it.
+    pub of_record: frame::Device,
+}
+
+/// Memory that is left to others: one part of so many.
+const SPARED: u64 = 10;
+
+/// Makes a device ready.
 ///
-/// Sets how many threads compute, for the whole process. Call it before anything else of libtorch, and once.
+/// Call it before anything else of libtorch, and once: libtorch looks for its CUDA half only then.
 ///
 /// # Errors
 /// A GPU is wanted and cannot be had.
-pub fn start(wanted: Wanted, threads: NonZeroU16) -> Result<(tch::Device, frame::Device), CudaError> {
-    let (device, kind, name) = match wanted {
-        Wanted::Cpu => (tch::Device::Cpu, DeviceKind::Cpu, processor()),
+pub fn start(wanted: Wanted, threads: NonZeroU16) -> Result<Ready, CudaError> {
+    let (device, kind, name, memory) = match wanted {
+        Wanted::Cpu => (tch::Device::Cpu, DeviceKind::Cpu, processor(), free_memory()),
         Wanted::Cuda(number) => {
             cuda::load()?;
             let gpus = cuda::gpus()?;
@@ -63,18 +78,41 @@ pub fn start(wanted: Wanted, threads: NonZeroU16) -> Result<(tch::Device, frame:
                 asked: number,
                 found: gpus.len(),
             })?;
-            (tch::Device::Cuda(number), DeviceKind::Cuda, gpu.name.clone())
+            let device = tch::Device::Cuda(number);
+            (device, DeviceKind::Cuda, gpu.name.clone(), gpu.memory)
         }
     };
+    // A thread trains a trial alone. What libtorch computes for it must not wait for other threads, nor its bits depend
+    // on them.
     tch::set_num_interop_threads(1);
-    tch::set_num_threads(threads.get().into());
-    let device_of_record = frame::Device {
-        kind,
-        name,
-        threads: u32::from(threads.get()),
-        libtorch: LIBTORCH_VERSION.to_owned(),
-    };
-    Ok((device, device_of_record))
+    tch::set_num_threads(1);
+    Ok(Ready {
+        place: Place {
+            device,
+            threads: threads.get().into(),
+            memory: memory - memory / SPARED,
+        },
+        lanes: match kind {
+            DeviceKind::Cpu => threads.get().into(),
+            DeviceKind::Cuda => 1,
+        },
+        of_record: frame::Device {
+            kind,
+            name,
+            threads: u32::from(threads.get()),
+            libtorch: LIBTORCH_VERSION.to_owned(),
+        },
+    })
+}
+
+/// Bytes of memory that are free, as the system estimates it; all that can be addressed where it does not.
+fn free_memory() -> u64 {
+    let information = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    information
+        .lines()
+        .filter_map(|line| line.strip_prefix("MemAvailable:"))
+        .find_map(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .map_or(u64::MAX, |kilobytes| kilobytes * 1024)
 }
 
 /// The processor's model, or its kind where the system does not name it.

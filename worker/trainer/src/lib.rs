@@ -1,18 +1,22 @@
 //! Tenfold's trainer: trains the networks of trials with libtorch and hands their epochs to the worker that started it.
 //!
 //! Each building block has a file: [`network`] the layers, beside their siblings in `tenfold-types`, [`loss`],
-//! [`optimizer`], [`data`]. [`train`] puts them together for one trial, [`session`] talks with the worker.
+//! [`optimizer`], [`data`]. Two kinds of [`array`] put them together: [`fused`] for GPUs, [`host`] for CPUs. [`train`] trains
+//! packs with either, [`measure`] finds out how fast, [`session`] talks with the worker.
 
 pub mod array;
 pub mod cuda;
 pub mod data;
-pub mod host;
 pub mod device;
+pub mod fused;
+pub mod host;
 pub mod loss;
+pub mod measure;
 pub mod network;
 pub mod optimizer;
 pub mod probe;
 pub mod random;
+mod report;
 pub mod session;
 pub mod socket;
 pub mod train;

@@ -46,6 +46,53 @@ impl Random {
     }
 }
 
+/// The random numbers of dropout's masks: each is a function of its place alone, by the mixing of SplitMix64 (Steele, Lea
+/// and Flood, 2014), which any device computes with whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Masking {
+    key: u64,
+}
+
+impl Masking {
+    /// Numbers are below this.
+    pub const RANGE: f64 = (1u64 << 24) as f64;
+    /// From a place to the next: 2⁶⁴ over the golden ratio, made odd.
+    pub(crate) const INCREMENT: u64 = 0x9E37_79B9_7F4A_7C15;
+    /// Shifts to the right, each xored into the number, and the factors behind them.
+    pub(crate) const ROUNDS: [(i64, u64); 3] =
+        [(30, 0xBF58_476D_1CE4_E5B9), (27, 0x94D0_49BB_1331_11EB), (31, 1)];
+    /// What is left of 64 bits is a number.
+    pub(crate) const SHIFT: i64 = 40;
+
+    /// Those of a trial.
+    pub fn new(seed: u64, repetition: u32) -> Self {
+        let mut first = [0; 8];
+        first.copy_from_slice(&key(seed, repetition, Stream::Dropout)[..8]);
+        Self {
+            key: u64::from_le_bytes(first),
+        }
+    }
+
+    /// Where the numbers of a layer begin in a step.
+    pub fn start(self, step: u64, place: u64) -> u64 {
+        mix(self.key ^ mix((step << 20).wrapping_add(place)))
+    }
+
+    /// Number `at` from a start, below 2²⁴.
+    #[inline(always)]
+    pub fn number(start: u64, at: u64) -> u32 {
+        (mix(start.wrapping_add(at.wrapping_mul(Self::INCREMENT))) >> Self::SHIFT) as u32
+    }
+}
+
+#[inline(always)]
+fn mix(mut x: u64) -> u64 {
+    for (shift, factor) in Masking::ROUNDS {
+        x = (x ^ (x >> shift)).wrapping_mul(factor);
+    }
+    x
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,35 +1,30 @@
 //! The conversation with the worker: packs in, epochs out.
 //!
-//! Three threads: this one trains; one reads, so that cancellations and the end of the file are seen while it does; one
-//! says every second that the process is alive.
+//! One thread trains, or starts the threads that do; one reads, so that cancellations and the end of the file are seen
+//! meanwhile; one says every second that the process is alive.
 
 use std::collections::HashSet;
 use std::io;
 use std::num::NonZeroU16;
 use std::os::unix::net::UnixStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tenfold_types::TrialSpec;
 use tenfold_types::frame::{self, FromTrainer, PROTOCOL, ToTrainer};
-use tenfold_types::{Block, Outcome, TrialSpec};
 
 use crate::data::Mnist;
 use crate::device::{self, Wanted};
-use crate::train::{End, Follower, train};
-
-/// Epochs that take less are handed over several at a time.
-const BLOCK_TIME: Duration = Duration::from_millis(20);
+use crate::measure::measure;
+use crate::report::{Reporter, shortened};
+use crate::train::{Place, train_pack};
 
 /// How often the process says that it is alive.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The longest text of an error, in characters; the rest is of no use to the person who submitted.
-const MAX_ERROR: usize = 2000;
 
 /// What ended a session before the worker did.
 #[derive(Debug, thiserror::Error)]
@@ -42,36 +37,44 @@ pub enum SessionError {
     Socket(#[from] io::Error),
 }
 
-struct Pack {
-    number: u64,
-    trials: Vec<TrialSpec>,
-    measure: bool,
+/// Something to do.
+enum Work {
+    Train {
+        pack: u64,
+        trials: Vec<TrialSpec>,
+    },
+    Measure {
+        pack: u64,
+        spec: Box<TrialSpec>,
+        sizes: Vec<u32>,
+        memory: u64,
+    },
 }
 
-/// What the three threads share.
+/// What the threads share.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     writer: Mutex<UnixStream>,
     /// Things to do before this process is idle: getting ready, and each pack.
     outstanding: AtomicU64,
     /// Batches trained or evaluated.
-    progress: AtomicU64,
+    pub(crate) progress: AtomicU64,
     /// Packs and places of trials that are no longer wanted.
     cancelled: Mutex<HashSet<(u64, u32)>>,
 }
 
 impl Shared {
-    fn send(&self, message: &FromTrainer) -> io::Result<()> {
+    pub(crate) fn send(&self, message: &FromTrainer) -> io::Result<()> {
         frame::write(&mut *lock(&self.writer), message)
     }
 
-    fn is_cancelled(&self, pack: u64, trial: u32) -> bool {
+    pub(crate) fn is_cancelled(&self, pack: u64, trial: u32) -> bool {
         lock(&self.cancelled).contains(&(pack, trial))
     }
 }
 
 /// A thread that panicked leaves nothing half-done behind these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -89,7 +92,7 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
         progress: AtomicU64::new(0),
         cancelled: Mutex::default(),
     });
-    let (sender, packs) = mpsc::channel();
+    let (sender, work) = mpsc::channel();
     thread::spawn({
         let shared = Arc::clone(&shared);
         move || read(reader, &shared, sender)
@@ -98,74 +101,97 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
     let ready = Mnist::load(data)
         .map_err(|error| error.to_string())
         .and_then(|mnist| {
-            let (device, of_record) = device::start(wanted, threads).map_err(|error| error.to_string())?;
-            Ok((mnist, device, of_record))
+            let ready = device::start(wanted, threads).map_err(|error| error.to_string())?;
+            Ok((mnist, ready))
         });
     shared.outstanding.fetch_sub(1, Ordering::SeqCst);
-    let (mnist, device, of_record) = match ready {
+    let (mnist, ready) = match ready {
         Ok(ready) => ready,
         Err(error) => {
             shared.send(&FromTrainer::Unfit { error: error.clone() })?;
             return Err(SessionError::Unfit(error));
         }
     };
-    tracing::debug!("ready on {of_record:?}");
+    tracing::debug!("ready on {:?}", ready.of_record);
     shared.send(&FromTrainer::Hello {
         protocol: PROTOCOL,
-        device: of_record,
-        lanes: threads.get().into(),
-        memory: 0,
+        device: ready.of_record,
+        lanes: ready.lanes,
+        memory: ready.place.memory,
     })?;
     thread::spawn({
         let shared = Arc::clone(&shared);
         move || say_alive(&shared)
     });
-    for pack in packs {
-        train_pack(&pack, &mnist, device, &shared)?;
+    for work in work {
+        let answer = match work {
+            Work::Train { pack, trials } => train(pack, &trials, &mnist, ready.place, &shared)?,
+            Work::Measure {
+                pack,
+                spec,
+                sizes,
+                memory,
+            } => {
+                let place = Place {
+                    memory: ready.place.memory.min(memory),
+                    ..ready.place
+                };
+                let measured = measure(&spec, &sizes, &mnist, place, &|| {
+                    shared.progress.fetch_add(1, Ordering::Relaxed);
+                });
+                let (rates, error) = match measured {
+                    Ok(rates) => (rates, None),
+                    Err(error) => (Vec::new(), Some(shortened(&error.to_string()))),
+                };
+                FromTrainer::Measured { pack, rates, error }
+            }
+        };
         // First: when the worker hears of it, it may close the socket, and that must find this process idle.
         shared.outstanding.fetch_sub(1, Ordering::SeqCst);
-        let answer = match pack.measure {
-            false => FromTrainer::PackEnded {
-                pack: pack.number,
-                largest: pack.trials.len() as u32,
-            },
-            true => FromTrainer::Measured {
-                pack: pack.number,
-                rates: Vec::new(),
-                error: Some("this trainer does not measure".to_owned()),
-            },
-        };
         shared.send(&answer)?;
     }
     Ok(())
 }
 
-fn read(mut socket: UnixStream, shared: &Shared, packs: Sender<Pack>) {
+/// Trains a pack and hands everything over but the last word.
+fn train(
+    pack: u64,
+    trials: &[TrialSpec],
+    mnist: &Mnist,
+    place: Place,
+    shared: &Shared,
+) -> io::Result<FromTrainer> {
+    // Those of packs that are over. Of this pack there may be some already.
+    lock(&shared.cancelled).retain(|&(number, _)| number == pack);
+    let reporter = Reporter::new(shared, pack, trials.len());
+    let largest = train_pack(trials, mnist, place, &reporter) as u32;
+    reporter.finish()?;
+    Ok(FromTrainer::PackEnded { pack, largest })
+}
+
+fn read(mut socket: UnixStream, shared: &Shared, work: Sender<Work>) {
     loop {
         match frame::read(&mut socket) {
-            Ok(Some(ToTrainer::Train { pack: number, trials })) => {
+            Ok(Some(ToTrainer::Train { pack, trials })) => {
                 shared.outstanding.fetch_add(1, Ordering::SeqCst);
-                if packs
-                    .send(Pack {
-                        number,
-                        trials,
-                        measure: false,
-                    })
-                    .is_err()
-                {
+                if work.send(Work::Train { pack, trials }).is_err() {
                     return;
                 }
             }
-            Ok(Some(ToTrainer::Measure { pack: number, .. })) => {
+            Ok(Some(ToTrainer::Measure {
+                pack,
+                spec,
+                sizes,
+                memory,
+            })) => {
                 shared.outstanding.fetch_add(1, Ordering::SeqCst);
-                if packs
-                    .send(Pack {
-                        number,
-                        trials: Vec::new(),
-                        measure: true,
-                    })
-                    .is_err()
-                {
+                let measure = Work::Measure {
+                    pack,
+                    spec: Box::new(spec),
+                    sizes,
+                    memory,
+                };
+                if work.send(measure).is_err() {
                     return;
                 }
             }
@@ -184,7 +210,7 @@ fn read(mut socket: UnixStream, shared: &Shared, packs: Sender<Pack>) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         std::process::abort();
     }
-    // An idle process ends by itself when `packs` is dropped.
+    // An idle process ends by itself when `work` is dropped.
 }
 
 fn say_alive(shared: &Shared) {
@@ -196,119 +222,5 @@ fn say_alive(shared: &Shared) {
         {
             return;
         }
-    }
-}
-
-fn train_pack(pack: &Pack, mnist: &Mnist, device: tch::Device, shared: &Shared) -> io::Result<()> {
-    // Those of packs that are over. Of this pack there may be some already.
-    lock(&shared.cancelled).retain(|&(number, _)| number == pack.number);
-    for (trial, spec) in (0..).zip(&pack.trials) {
-        if shared.is_cancelled(pack.number, trial) {
-            continue;
-        }
-        let mut reporter = Reporter::new(shared, pack.number, trial);
-        let end = catch_unwind(AssertUnwindSafe(|| train(spec, mnist, device, &mut reporter)));
-        if let Some(error) = reporter.error.take() {
-            return Err(error);
-        }
-        let outcome = match end {
-            Ok(Ok(End::Stopped)) => continue,
-            Ok(Ok(End::Succeeded)) => Outcome::Succeeded,
-            Ok(Ok(End::Diverged(epoch))) => Outcome::Diverged { epoch },
-            Ok(Err(error)) => failed(&error.to_string()),
-            Err(panic) => failed(&format!("the trainer panicked: {}", words(panic.as_ref()))),
-        };
-        reporter.hand_over()?;
-        shared.send(&FromTrainer::Ended {
-            pack: pack.number,
-            trial,
-            outcome,
-        })?;
-    }
-    Ok(())
-}
-
-fn failed(error: &str) -> Outcome {
-    Outcome::Failed {
-        error: error.chars().take(MAX_ERROR).collect(),
-    }
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
-}
-
-/// Hands a trial's epochs to the worker, and stops it when it is cancelled.
-struct Reporter<'a> {
-    shared: &'a Shared,
-    pack: u64,
-    trial: u32,
-    /// Values of an epoch.
-    metrics: usize,
-    handed_over: u32,
-    handed_over_at: Instant,
-    /// Values of the epochs since, epoch by epoch.
-    rows: Vec<f32>,
-    seconds: Vec<f32>,
-    error: Option<io::Error>,
-}
-
-impl<'a> Reporter<'a> {
-    fn new(shared: &'a Shared, pack: u64, trial: u32) -> Self {
-        Self {
-            shared,
-            pack,
-            trial,
-            metrics: 0,
-            handed_over: 0,
-            handed_over_at: Instant::now(),
-            rows: Vec::new(),
-            seconds: Vec::new(),
-            error: None,
-        }
-    }
-
-    fn hand_over(&mut self) -> io::Result<()> {
-        let epochs = self.seconds.len();
-        if epochs == 0 {
-            return Ok(());
-        }
-        let columns = (0..self.metrics)
-            .flat_map(|metric| self.rows.iter().skip(metric).step_by(self.metrics))
-            .copied()
-            .collect();
-        let block = Block {
-            first: self.handed_over + 1,
-            epochs: epochs as u32,
-            columns,
-            seconds: std::mem::take(&mut self.seconds),
-        };
-        self.rows.clear();
-        self.handed_over = block.last();
-        self.handed_over_at = Instant::now();
-        self.shared.send(&FromTrainer::Epochs {
-            pack: self.pack,
-            trial: self.trial,
-            block,
-        })
-    }
-}
-
-impl Follower for Reporter<'_> {
-    fn batch(&mut self) -> bool {
-        self.shared.progress.fetch_add(1, Ordering::Relaxed);
-        !self.shared.is_cancelled(self.pack, self.trial)
-    }
-
-    fn epoch(&mut self, values: &[f32], seconds: f32) -> bool {
-        self.metrics = values.len();
-        self.rows.extend_from_slice(values);
-        self.seconds.push(seconds);
-        if self.handed_over_at.elapsed() >= BLOCK_TIME {
-            self.error = self.hand_over().err();
-        }
-        self.error.is_none()
     }
 }

@@ -1,28 +1,41 @@
-//! One trial, from its spec to the end of its curve.
+//! Packs, from their specs to the ends of their curves.
+//!
+//! On a GPU a pack is one [`FusedArray`]. On the processor it is as many [`HostArray`]s as it has trials, each trained to its
+//! end by one of the threads: what a thread works on stays in its core's caches, and no curve depends on how many there
+//! are.
 
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
-use tenfold_types::TrialSpec;
-use tenfold_types::network::{Outline, ShapeError};
-use tenfold_types::seed::Stream;
+use tch::{Device, Kind, TchError};
+use tenfold_types::{SpecError, TrialSpec};
 
-use crate::data::{Arranged, Batch, Mnist, PairTensors, PairsError, Purpose, draw};
-use crate::loss::{cross_entropy, loss};
-use crate::network::{Answer, Masks, Network, Pass};
-use crate::optimizer::optimizer;
-use crate::random::Random;
+use crate::array::{Array, Row, Tick};
+use crate::data::{Mnist, PairsError};
+use crate::fused::FusedArray;
+use crate::host::HostArray;
 
-/// Pairs evaluated at once; a constant, so that a curve depends on nothing that was measured.
-const EVALUATION_BATCH: usize = 1000;
+/// A device looks up from its work about so often.
+const BLOCK_TIME: Duration = Duration::from_millis(200);
 
-/// Who follows a training.
-pub trait Follower {
-    /// A batch was trained or evaluated. False ends the training.
-    fn batch(&mut self) -> bool;
+/// An array is compacted when so many of its trials have left: one of this.
+const COMPACT_AT: usize = 4;
 
-    /// An epoch is over; the values are in the order of [`TrialSpec::metrics`]. False ends the training.
-    fn epoch(&mut self, values: &[f32], seconds: f32) -> bool;
+/// Who follows the training of a pack; trials by their places in it. Several threads may call at once, but never for
+/// the same trial.
+pub trait Follower: Sync {
+    /// A batch was trained or evaluated.
+    fn batch(&self);
+
+    /// Whether the trial is still wanted; asked after every batch, or every epoch of an array.
+    fn wants(&self, trial: usize) -> bool;
+
+    /// An epoch is over; the values are in the order of [`TrialSpec::metrics`].
+    fn epoch(&self, trial: usize, values: &[f32], seconds: f32);
+
+    /// The trial is over. Not said of one that was no longer wanted.
+    fn ended(&self, trial: usize, end: Result<End, TrainError>);
 }
 
 /// How a training ended.
@@ -32,301 +45,318 @@ pub enum End {
     Succeeded,
     /// A loss became infinite or no number in this epoch, from 1, which was not handed over.
     Diverged(u32),
-    /// The follower ended it.
-    Stopped,
+    /// Memory ran out when epochs had been handed over; the trial can be trained again.
+    Released,
 }
 
 /// Why a trial cannot be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// A setting makes no sense.
-    #[error("{setting} is {value}, needs to be {needs}")]
-    Setting {
-        /// Which.
-        setting: &'static str,
-        /// Its value.
-        value: String,
-        /// What would be right.
-        needs: &'static str,
-    },
-    /// The network's shapes do not fit.
+    /// It makes no sense.
     #[error(transparent)]
-    Shape(#[from] ShapeError),
+    Spec(#[from] SpecError),
     /// Too many pairs.
     #[error(transparent)]
     Pairs(#[from] PairsError),
-    /// Libtorch's, such as too little memory.
+    /// Trials of an array that are not of one shape, or none.
+    #[error("the trials of an array need to be of one shape, and at least one")]
+    Mixed,
+    /// More memory than there is, for one trial alone.
+    #[error(
+        "one trial of this network needs about {} MiB, {} MiB are free; use a smaller network or batch_size",
+        needs.div_ceil(1 << 20),
+        free >> 20
+    )]
+    TooLarge {
+        /// Bytes that it needs.
+        needs: u64,
+        /// Bytes that there are.
+        free: u64,
+    },
+    /// Libtorch's.
     #[error("libtorch: {}", first_words(.0))]
     Torch(#[from] TchError),
+    /// A bug.
+    #[error("the trainer panicked: {0}")]
+    Panicked(String),
+}
+
+impl TrainError {
+    /// Whether memory ran out.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Torch(error) => {
+                let text = error.to_string();
+                ["out of memory", "not enough memory", "can't allocate"]
+                    .iter()
+                    .any(|words| text.contains(words))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Libtorch's messages end in a list of stack frames, which says nothing to the person who submitted.
 fn first_words(error: &TchError) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("Internal torch error: ").unwrap_or(&text);
-    let end = [
-        "
-Exception raised from",
-        "
-frame #",
-    ]
-    .iter()
-    .filter_map(|end| text.find(end))
-    .min();
+    let end = ["\nException raised from", "\nframe #"]
+        .iter()
+        .filter_map(|end| text.find(end))
+        .min();
     text[..end.unwrap_or(text.len())].trim().to_owned()
 }
 
-/// Trains a trial and hands its epochs to the follower. On one CPU thread the curve is a pure function of the spec and
-/// the version of libtorch.
-///
-/// # Errors
-/// The spec makes no sense, or libtorch fails.
-pub fn train(
-    spec: &TrialSpec,
-    mnist: &Mnist,
-    device: Device,
-    follower: &mut dyn Follower,
-) -> Result<End, TrainError> {
-    // Whatever an earlier trial that panicked has left behind.
-    tch::with_grad(|| run(spec, mnist, device, follower))
+/// What packs are trained on.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The device.
+    pub device: Device,
+    /// Threads of the processor, each with a trial of its own.
+    pub threads: usize,
+    /// Bytes of memory that may be used.
+    pub memory: u64,
 }
 
-fn run(
+/// Trains a pack and tells the follower. The largest array that fitted memory: as large as the pack, or smaller.
+pub fn train_pack(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn Follower) -> usize {
+    match place.device {
+        Device::Cpu => {
+            train_apart(specs, mnist, place, follower);
+            specs.len()
+        }
+        _ => train_fused(specs, mnist, place, follower),
+    }
+}
+
+/// The trials one by one, as many at once as there are threads.
+fn train_apart(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn Follower) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        // A curve's bits must not depend on how libtorch would share an operation among threads.
+        tch::set_num_threads(1);
+        loop {
+            let trial = next.fetch_add(1, Ordering::Relaxed);
+            let Some(spec) = specs.get(trial) else { return };
+            if !follower.wants(trial) {
+                continue;
+            }
+            let trained = guarded(|| {
+                // Whatever an earlier trial that panicked has left behind.
+                tch::with_grad(|| train_alone(spec, trial, mnist, place, follower))
+            });
+            if let Some(end) = trained.transpose() {
+                follower.ended(trial, end);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..place.threads.min(specs.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+}
+
+/// A trial to its end; none when it is no longer wanted.
+fn train_alone(
     spec: &TrialSpec,
+    trial: usize,
     mnist: &Mnist,
-    device: Device,
-    follower: &mut dyn Follower,
-) -> Result<End, TrainError> {
-    let outline = check(spec)?;
-    let mut training = Training::new(spec, &outline, mnist, device)?;
+    place: Place,
+    follower: &dyn Follower,
+) -> Result<Option<End>, TrainError> {
+    struct Wanted<'a>(&'a dyn Follower, usize);
+    impl Tick for Wanted<'_> {
+        fn tick(&self) -> bool {
+            self.0.batch();
+            self.0.wants(self.1)
+        }
+    }
+    let outline = spec.check()?;
+    fits(
+        crate::host::bytes(spec, &outline),
+        place.memory / place.threads.max(1) as u64,
+    )?;
+    let mut array = HostArray::<f32>::new(std::slice::from_ref(spec), mnist)?;
     for epoch in 1..=spec.epochs {
         let start = Instant::now();
-        if !training.epoch(epoch, follower)? {
-            return Ok(End::Stopped);
-        }
-        if !training.losses.f_double_value(&[])?.is_finite() {
-            return Ok(End::Diverged(epoch));
-        }
-        let Some(values) = training.values(follower)? else {
-            return Ok(End::Stopped);
+        let Some(rows) = array.epochs(1, &Wanted(follower, trial))? else {
+            return Ok(None);
         };
-        if !values.iter().all(|value| value.is_finite()) {
-            return Ok(End::Diverged(epoch));
-        }
-        if !follower.epoch(&values, start.elapsed().as_secs_f32()) {
-            return Ok(End::Stopped);
+        let seconds = start.elapsed().as_secs_f32();
+        for row in rows.iter().flatten() {
+            if diverged(row) {
+                return Ok(Some(End::Diverged(epoch)));
+            }
+            follower.epoch(trial, &row.values, seconds);
         }
     }
-    Ok(End::Succeeded)
+    Ok(Some(End::Succeeded))
 }
 
-pub(crate) fn check(spec: &TrialSpec) -> Result<Outline, TrainError> {
-    let require = |good: bool, setting, value: &dyn ToString, needs| match good {
-        true => Ok(()),
-        false => Err(TrainError::Setting {
-            setting,
-            value: value.to_string(),
-            needs,
-        }),
-    };
-    let positive = spec.learning_rate.is_finite() && spec.learning_rate > 0.0;
-    require(
-        positive,
-        "learning_rate",
-        &spec.learning_rate,
-        "a finite number above 0",
-    )?;
-    let not_negative = spec.aux_weight.is_finite() && spec.aux_weight >= 0.0;
-    require(
-        not_negative,
-        "aux_weight",
-        &spec.aux_weight,
-        "a finite number of at least 0",
-    )?;
-    let share = (0.0..1.0).contains(&spec.dropout);
-    require(share, "dropout", &spec.dropout, "at least 0 and below 1")?;
-    require(spec.batch_size > 0, "batch_size", &spec.batch_size, "at least 1")?;
-    require(spec.epochs > 0, "epochs", &spec.epochs, "at least 1")?;
-    Ok(spec
-        .architecture
-        .outline(spec.weight_sharing, spec.auxiliary_loss)?)
+fn fits(needs: u64, free: u64) -> Result<(), TrainError> {
+    if needs > free {
+        return Err(TrainError::TooLarge { needs, free });
+    }
+    Ok(())
 }
 
+fn diverged(row: &Row) -> bool {
+    !row.finite || !row.values.iter().all(|value| value.is_finite())
+}
+
+/// Calls it; a panic is an error like any other.
+fn guarded<T>(train: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+    catch_unwind(AssertUnwindSafe(train)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(TrainError::Panicked(text.unwrap_or("no message").to_owned()))
+    })
+}
+
+/// All trials as one array, or as several where memory is short.
+fn train_fused(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn Follower) -> usize {
+    let all: Vec<usize> = (0..specs.len()).collect();
+    let mut waiting = vec![all];
+    let mut largest = specs.len();
+    while let Some(trials) = waiting.pop() {
+        let mut trials: Vec<usize> = trials
+            .into_iter()
+            .filter(|&trial| follower.wants(trial))
+            .collect();
+        if trials.is_empty() {
+            continue;
+        }
+        let mut training = Training {
+            specs,
+            epochs: vec![0; specs.len()],
+            over: vec![false; specs.len()],
+        };
+        let error = guarded(|| tch::with_grad(|| training.train(&trials, mnist, place, follower)));
+        let Err(error) = error else { continue };
+        trials.retain(|&trial| !training.over[trial]);
+        if error.is_out_of_memory() || matches!(error, TrainError::TooLarge { .. }) {
+            // What was handed over stays; such a trial begins anew elsewhere.
+            let (begun, fresh): (Vec<_>, Vec<_>) =
+                trials.into_iter().partition(|&trial| training.epochs[trial] > 0);
+            for trial in begun {
+                follower.ended(trial, Ok(End::Released));
+            }
+            if fresh.len() > 1 {
+                let (first, second) = fresh.split_at(fresh.len() / 2);
+                tracing::warn!("{error}; going on with {} trials at once", second.len());
+                largest = largest.min(second.len());
+                waiting.extend([second.to_vec(), first.to_vec()]);
+                continue;
+            }
+            trials = fresh;
+        }
+        let text = error.to_string();
+        let mut first = Some(error);
+        for trial in trials {
+            let error = first.take().unwrap_or_else(|| TrainError::Panicked(text.clone()));
+            follower.ended(trial, Err(error));
+        }
+    }
+    largest
+}
+
+/// The training of an array.
 struct Training<'a> {
-    spec: &'a TrialSpec,
-    network: Network,
-    optimizer: Box<dyn crate::optimizer::Step>,
-    train: PairTensors,
-    evaluate_train: Arranged,
-    evaluate_test: Arranged,
-    steps: u64,
-    /// The sum of the epoch's training losses, on the device: looking at each would wait for it.
-    losses: Tensor,
+    specs: &'a [TrialSpec],
+    /// Epochs handed over, by trial.
+    epochs: Vec<u32>,
+    /// Trials that are over or no longer wanted.
+    over: Vec<bool>,
 }
 
-impl<'a> Training<'a> {
-    fn new(
-        spec: &'a TrialSpec,
-        outline: &Outline,
+impl Training<'_> {
+    fn train(
+        &mut self,
+        trials: &[usize],
         mnist: &Mnist,
-        device: Device,
-    ) -> Result<Self, TrainError> {
-        let tensors = |split, purpose, count| {
-            let pairs = draw(
-                split,
-                purpose,
-                count,
-                spec.data.target,
-                spec.seed,
-                spec.repetition,
-            )?;
-            Ok::<_, TrainError>(PairTensors::new(
-                &pairs,
-                spec.architecture.sub_networks == 1,
-                device,
-            )?)
-        };
-        let train = tensors(&mnist.train, Purpose::Train, spec.data.train)?;
-        let test = tensors(&mnist.test, Purpose::Test, spec.data.test)?;
-        let as_drawn = |pairs: &PairTensors| {
-            let order: Vec<u32> = (0..pairs.pairs() as u32).collect();
-            pairs.arranged(&order, EVALUATION_BATCH)
-        };
-        let network = Network::new(spec, outline, device)?;
-        Ok(Self {
-            spec,
-            optimizer: optimizer(spec, &network.parameters.values)?,
-            network,
-            evaluate_train: as_drawn(&train)?,
-            evaluate_test: as_drawn(&test)?,
-            train,
-            steps: 0,
-            losses: Tensor::f_zeros([] as [i64; 0], (Kind::Float, device))?,
-        })
-    }
-
-    /// Trains on all pairs once; false when the follower ended it.
-    fn epoch(&mut self, epoch: u32, follower: &mut dyn Follower) -> Result<bool, TrainError> {
-        let spec = self.spec;
-        let pairs = spec.data.train;
-        let mut random = Random::new(spec.seed, spec.repetition, Stream::Order, epoch.into());
-        let order = random.draw(pairs, pairs);
-        let _ = self.losses.f_zero_()?;
-        for batch in self.train.arranged(&order, spec.batch_size as usize)?.batches() {
-            self.step(&batch?)?;
-            if !follower.batch() {
-                return Ok(false);
+        place: Place,
+        follower: &dyn Follower,
+    ) -> Result<(), TrainError> {
+        struct All<'a>(&'a dyn Follower);
+        impl Tick for All<'_> {
+            fn tick(&self) -> bool {
+                self.0.batch();
+                true
             }
         }
-        Ok(true)
-    }
-
-    fn step(&mut self, batch: &Batch) -> Result<(), TchError> {
-        let spec = self.spec;
-        let mut pass = Pass::Train(Masks::new(spec.seed, spec.repetition, spec.dropout, self.steps));
-        self.steps += 1;
-        let answer = self.network.forward(batch, &mut pass)?;
-        let loss = self.loss(&answer, batch)?;
-        self.network.parameters.differentiate(&loss)?;
-        let _ = self.losses.f_add_(&loss.f_detach()?)?;
-        let parameters = &mut self.network.parameters;
-        self.optimizer.step(&mut parameters.values, &parameters.gradients)
-    }
-
-    fn loss(&self, answer: &Answer, batch: &Batch) -> Result<Tensor, TchError> {
-        let spec = self.spec;
-        let of_answer = loss(spec.loss, &answer.scores, &batch.answers, Reduction::Mean)?;
-        if !spec.auxiliary_loss {
-            return Ok(of_answer);
-        }
-        let mut auxiliary = Vec::with_capacity(answer.features.len());
-        for (sub_network, feature) in answer.features.iter().enumerate() {
-            auxiliary.push(cross_entropy(
-                feature,
-                &digits(batch, sub_network)?,
-                Reduction::Mean,
-            )?);
-        }
-        let sum = Tensor::f_stack(&auxiliary, 0)?.f_sum(None)?;
-        of_answer.f_add(&sum.f_mul_scalar(spec.aux_weight)?)
-    }
-
-    /// The epoch's values in the order of [`TrialSpec::metrics`]; `None` when the follower ended it.
-    fn values(&self, follower: &mut dyn Follower) -> Result<Option<Vec<f32>>, TrainError> {
-        let Some(train) = self.evaluate(&self.evaluate_train, false, follower)? else {
-            return Ok(None);
-        };
-        let Some(test) = self.evaluate(&self.evaluate_test, self.spec.auxiliary_loss, follower)? else {
-            return Ok(None);
-        };
-        let mut values = vec![train.error, test.error, train.loss, test.loss];
-        values.extend(test.digit_errors);
-        Ok(Some(values))
-    }
-
-    fn evaluate(
-        &self,
-        pairs: &Arranged,
-        digit_errors: bool,
-        follower: &mut dyn Follower,
-    ) -> Result<Option<Evaluation>, TrainError> {
-        let mut sums: Option<Tensor> = None;
-        let mut count = 0;
-        for batch in pairs.batches() {
-            let batch = batch?;
-            let of_batch = no_grad(|| self.sums(&batch, digit_errors))?;
-            count += batch.pairs;
-            sums = Some(match sums {
-                Some(sums) => sums.f_add(&of_batch)?,
-                None => of_batch,
-            });
-            if !follower.batch() {
-                return Ok(None);
+        // A spec that makes no sense must not take its neighbours along.
+        for &trial in trials {
+            if let Err(error) = self.specs[trial].check() {
+                self.over[trial] = true;
+                follower.ended(trial, Err(error.into()));
             }
         }
-        let sums = sums.map(Vec::<f64>::try_from).transpose()?.unwrap_or_default();
-        let mut means = sums.into_iter().map(|sum| (sum / count as f64) as f32);
-        let mut next = || means.next().unwrap_or(f32::NAN);
-        Ok(Some(Evaluation {
-            loss: next(),
-            error: next(),
-            digit_errors: means.collect(),
-        }))
-    }
-
-    /// Of a batch: the loss of the answer, wrong answers, and each sub-network's wrong digits.
-    fn sums(&self, batch: &Batch, digit_errors: bool) -> Result<Tensor, TchError> {
-        let answer = self.network.forward(batch, &mut Pass::Evaluate)?;
-        let loss = loss(self.spec.loss, &answer.scores, &batch.answers, Reduction::Sum)?;
-        let mut sums = vec![
-            loss.f_to_kind(Kind::Double)?,
-            wrong(&answer.scores, &batch.answers)?,
-        ];
-        if digit_errors {
-            for (sub_network, feature) in answer.features.iter().enumerate() {
-                sums.push(wrong(feature, &digits(batch, sub_network)?)?);
+        let mut trials: Vec<usize> = trials
+            .iter()
+            .copied()
+            .filter(|&trial| !self.over[trial])
+            .collect();
+        let Some(&first) = trials.first() else {
+            return Ok(());
+        };
+        let outline = self.specs[first].check()?;
+        let count = trials.len() as u64;
+        fits(
+            crate::fused::bytes(&self.specs[first], &outline, count, count),
+            place.memory,
+        )?;
+        let specs: Vec<TrialSpec> = trials.iter().map(|&trial| self.specs[trial].clone()).collect();
+        let mut array = FusedArray::new(&specs, mnist, place.device, Kind::Float)?;
+        let mut at_once = 1;
+        while trials.iter().any(|&trial| !self.over[trial]) {
+            let left = |trial: &&usize| !self.over[**trial];
+            let left = trials
+                .iter()
+                .filter(left)
+                .map(|&trial| self.specs[trial].epochs - self.epochs[trial]);
+            let count = at_once.min(left.min().unwrap_or(1)).max(1);
+            let start = Instant::now();
+            let Some(rows) = array.epochs(count, &All(follower))? else {
+                return Ok(());
+            };
+            let took = start.elapsed();
+            let seconds = took.as_secs_f32() / count as f32;
+            for (&trial, rows) in trials.iter().zip(&rows) {
+                self.hand_over(trial, rows, seconds, follower);
+            }
+            let fitting = BLOCK_TIME.as_secs_f64() / took.as_secs_f64().max(1e-6) * f64::from(count);
+            at_once = (fitting as u32).clamp(1, 1000);
+            let gone = trials.iter().filter(|&&trial| self.over[trial]).count();
+            if gone * COMPACT_AT >= trials.len() && gone < trials.len() {
+                let places: Vec<usize> = (0..trials.len()).filter(|&at| !self.over[trials[at]]).collect();
+                array.keep(&places)?;
+                trials = places.iter().map(|&at| trials[at]).collect();
             }
         }
-        Tensor::f_stack(&sums, 0)
+        Ok(())
     }
-}
 
-struct Evaluation {
-    loss: f32,
-    error: f32,
-    digit_errors: Vec<f32>,
-}
-
-/// The digits that a sub-network sees.
-fn digits(batch: &Batch, sub_network: usize) -> Result<Tensor, TchError> {
-    let image = (sub_network % 2) as i64;
-    batch.digits.f_narrow(0, image * batch.pairs, batch.pairs)
-}
-
-/// How many samples' highest score is not that of the right class.
-fn wrong(scores: &Tensor, classes: &Tensor) -> Result<Tensor, TchError> {
-    scores
-        .f_argmax(1, false)?
-        .f_ne_tensor(classes)?
-        .f_sum(Kind::Double)
+    fn hand_over(&mut self, trial: usize, rows: &[Row], seconds: f32, follower: &dyn Follower) {
+        if !self.over[trial] && !follower.wants(trial) {
+            self.over[trial] = true;
+        }
+        for row in rows {
+            if self.over[trial] {
+                return;
+            }
+            if diverged(row) {
+                self.over[trial] = true;
+                follower.ended(trial, Ok(End::Diverged(self.epochs[trial] + 1)));
+                return;
+            }
+            self.epochs[trial] += 1;
+            follower.epoch(trial, &row.values, seconds);
+            if self.epochs[trial] == self.specs[trial].epochs {
+                self.over[trial] = true;
+                follower.ended(trial, Ok(End::Succeeded));
+            }
+        }
+    }
 }

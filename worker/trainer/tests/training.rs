@@ -3,9 +3,8 @@
 
 mod common;
 
-use common::{Collector, mnist, run, spec};
-use tch::Device;
-use tenfold_trainer::train::{End, train};
+use common::{Collector, mnist, place, run, run_pack, spec};
+use tenfold_trainer::train::{End, train_pack};
 use tenfold_types::network::{
     Conv2d, Dropout, Flatten, Gelu, Layer, LeakyRelu, Linear, MaxPool2d, Relu, Sigmoid, Tanh,
 };
@@ -18,14 +17,9 @@ fn last(spec: &TrialSpec, metric: Metric) -> f32 {
 }
 
 fn refusal(spec: &TrialSpec) -> String {
-    let mut collector = Collector {
-        curve: Vec::new(),
-        batches: 0,
-        stop_after: u64::MAX,
-    };
-    let error = train(spec, mnist(), Device::Cpu, &mut collector).unwrap_err();
-    assert!(collector.curve.is_empty());
-    error.to_string()
+    let (end, curve) = run_pack(std::slice::from_ref(spec), 1).remove(0);
+    assert_eq!(curve.epochs(), 0);
+    end.unwrap_err()
 }
 
 #[test]
@@ -135,7 +129,7 @@ fn all_layers_train_in_any_number_of_sub_networks() {
     for sub_networks in [1, 2, 3, 5] {
         for weight_sharing in [false, true] {
             let mut spec = spec("perceptron-1");
-            spec.architecture.layers = layers.clone();
+            spec.architecture.stacks = vec![layers.clone()];
             spec.architecture.sub_networks = sub_networks;
             spec.weight_sharing = weight_sharing;
             spec.auxiliary_loss = sub_networks > 1;
@@ -151,7 +145,7 @@ fn all_layers_train_in_any_number_of_sub_networks() {
 #[test]
 fn dropout_acts_in_training_alone() {
     let mut spec = spec("perceptron-20");
-    spec.architecture.layers.insert(2, Dropout { rate: None }.into());
+    spec.architecture.stacks[0].insert(2, Dropout { rate: None }.into());
     let without = run(&spec).1;
     spec.dropout = 0.5;
     let with = run(&spec).1;
@@ -182,18 +176,57 @@ fn an_absurd_learning_rate_diverges() {
 
 #[test]
 fn a_follower_can_stop_a_training_at_each_batch() {
-    // An epoch is three batches trained and two evaluated.
-    for (stop_after, epochs) in [(1, 0), (4, 0), (5, 0), (6, 1), (11, 2)] {
-        let mut collector = Collector {
-            curve: Vec::new(),
-            batches: 0,
+    // An epoch is three batches trained, and two and one evaluated.
+    for (stop_after, epochs) in [(1, 0), (4, 0), (6, 0), (7, 1), (13, 2)] {
+        let collector = Collector {
             stop_after,
+            ..Collector::default()
         };
-        let end = train(&spec("perceptron-5"), mnist(), Device::Cpu, &mut collector).unwrap();
+        train_pack(&[spec("perceptron-5")], mnist(), place(1), &collector);
+        let trials = collector.trials.into_inner().unwrap();
+        let collected = trials.get(&0);
+        assert_eq!(collector.batches.into_inner(), stop_after);
+        assert_eq!(collected.map_or(0, |trial| trial.curve.len()), epochs);
+        assert!(collected.is_none_or(|trial| trial.end.is_none()));
+    }
+}
+
+#[test]
+fn a_curve_is_the_same_bits_in_any_pack_and_with_any_number_of_threads() {
+    let trial = |architecture: &str, repetition| {
+        let mut spec = spec(architecture);
+        spec.repetition = repetition;
+        spec.dropout = 0.3;
+        spec.architecture.stacks[0].insert(1, Dropout { rate: None }.into());
+        spec.auxiliary_loss = repetition % 2 == 1;
+        spec.learning_rate = 1e-3 * f64::from(repetition + 1);
+        spec
+    };
+    for architecture in ["perceptron-30", "conv-5"] {
+        let mut pack: Vec<TrialSpec> = (0..7).map(|repetition| trial(architecture, repetition)).collect();
+        // Neighbours that end otherwise.
+        pack[2].learning_rate = 1e30;
+        pack[4].batch_size = 0;
+        let alone: Vec<_> = pack
+            .iter()
+            .map(|spec| run_pack(std::slice::from_ref(spec), 1).remove(0))
+            .collect();
+        assert_eq!(alone[2].0, Ok(End::Diverged(1)));
         assert_eq!(
-            (end, collector.batches, collector.curve.len()),
-            (End::Stopped, stop_after, epochs)
+            alone[4].0,
+            Err("batch_size is 0, needs to be at least 1".to_owned())
         );
+        for threads in [1, 2, 3] {
+            assert_eq!(
+                run_pack(&pack, threads),
+                alone,
+                "{architecture} with {threads} threads"
+            );
+        }
+        pack.reverse();
+        let mut reversed = run_pack(&pack, 2);
+        reversed.reverse();
+        assert_eq!(reversed, alone, "{architecture} in reverse");
     }
 }
 
@@ -214,16 +247,15 @@ fn nonsense_is_refused_in_words() {
     assert!(with(|spec| spec.batch_size = 0).contains("batch_size is 0"));
     assert!(with(|spec| spec.epochs = 0).contains("epochs is 0"));
     assert!(with(|spec| spec.data.train = 30_001).contains("30001 pairs to train on"));
-    assert!(with(|spec| spec.architecture.layers.clear()).contains("0 layers"));
+    assert!(with(|spec| spec.architecture.stacks[0].clear()).contains("0 layers"));
 }
 
 #[test]
-fn what_libtorch_cannot_do_is_an_error_without_its_stack() {
-    let mut spec = spec("conv-1");
-    // 14 × 14 padded to a side of 3,000 is allowed; 10,000 pairs of it at once are 360 GB.
-    spec.architecture.layers.clear();
+fn a_network_that_does_not_fit_memory_is_refused_before_it_is_built() {
+    let mut spec = spec("perceptron-1");
     let number = |n| std::num::NonZeroU32::new(n).unwrap();
-    spec.architecture.layers.push(
+    // 14 × 14 padded to a side of 3,000 is allowed; 10,000 pairs of it at once are far more than there is.
+    spec.architecture.stacks[0] = vec![
         Conv2d {
             channels: number(1),
             kernel: number(1),
@@ -231,14 +263,14 @@ fn what_libtorch_cannot_do_is_an_error_without_its_stack() {
             padding: 1500,
         }
         .into(),
-    );
-    spec.architecture.layers.push(Flatten {}.into());
+        Flatten {}.into(),
+    ];
     spec.data.train = 10_000;
     spec.batch_size = 10_000;
     let error = refusal(&spec);
     assert!(
-        error.starts_with("libtorch: ") && error.contains("memory"),
+        error.starts_with("one trial of this network needs about "),
         "{error}"
     );
-    assert!(!error.contains("frame #"), "{error}");
+    assert!(error.contains("16384 MiB are free"), "{error}");
 }

@@ -53,17 +53,15 @@ impl Reader {
 }
 
 fn architecture(node: &Node) -> Result<(Architecture, Origin), Problem> {
-    let (mut name, mut sub_networks, mut layers) = (None, 2, None);
+    let (mut name, mut sub_networks, mut stacks) = (None, None, None);
     for entry in node.table("a table: [[architecture]] with name and layers")? {
         match entry.key.as_str() {
             "name" => name = Some((entry.value.text()?.to_owned(), entry.value.at.clone())),
-            "sub_networks" => sub_networks = entry.value.count("the number of sub-networks", 1, 1000)? as u32,
-            "layers" => {
-                let list = entry
-                    .value
-                    .list("layers, such as { linear = { units = 100 } } and \"relu\"")?;
-                layers = Some(list.iter().map(layer).collect::<Result<Vec<_>, _>>()?);
+            "sub_networks" => {
+                let count = entry.value.count("the number of sub-networks", 1, 1000)?;
+                sub_networks = Some((count as u32, entry.value.at.clone()));
             }
+            "layers" => stacks = Some(self::stacks(&entry.value)?),
             _ => return Err(unknown_key(entry, &["name", "sub_networks", "layers"])),
         }
     }
@@ -74,15 +72,46 @@ fn architecture(node: &Node) -> Result<(Architecture, Origin), Problem> {
             format!("expected {NAME_RULE} or commas, found {}", quoted(&name)),
         ));
     }
-    let layers = layers.ok_or_else(|| Problem::new(&at, format!("architecture {name:?} has no layers")))?;
+    let mut stacks =
+        stacks.ok_or_else(|| Problem::new(&at, format!("architecture {name:?} has no layers")))?;
+    let lists = stacks.len() as u32;
+    let count = match sub_networks {
+        None if lists > 1 => lists,
+        None => 2,
+        Some((count, at)) if lists > 1 && count != lists => {
+            let message = format!(
+                "{count} sub-networks, but {lists} lists of layers; give one list for all, one for each, or leave \
+                 sub_networks out"
+            );
+            return Err(Problem::new(&at, message));
+        }
+        Some((count, _)) => count,
+    };
+    // Lists that are the same say what one would, and a sweep has one spelling.
+    if stacks.iter().all(|stack| *stack == stacks[0]) {
+        stacks.truncate(1);
+    }
     Ok((
         Architecture {
             name,
-            sub_networks,
-            layers,
+            sub_networks: count,
+            stacks,
         },
         at,
     ))
+}
+
+/// The layers of all sub-networks, or a list of layers for each.
+fn stacks(node: &Node) -> Result<Vec<Vec<Layer>>, Problem> {
+    let what =
+        "layers, such as { linear = { units = 100 } } and \"relu\", or a list of them for each sub-network";
+    let list = node.list(what)?;
+    let stack = |list: &[Node]| list.iter().map(layer).collect::<Result<Vec<_>, _>>();
+    let is_list = |node: &Node| matches!(node.tree, Tree::List(_));
+    if list.is_empty() || !list.iter().all(is_list) {
+        return Ok(vec![stack(list)?]);
+    }
+    list.iter().map(|node| stack(node.list(what)?)).collect()
 }
 
 fn layer(node: &Node) -> Result<Layer, Problem> {

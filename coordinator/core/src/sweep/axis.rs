@@ -70,8 +70,12 @@ pub(super) fn values(
 }
 
 fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
-    let whole = setting.kind() == Kind::Count;
-    if !whole && !matches!(setting.kind(), Kind::Positive | Kind::NonNegative | Kind::Share) {
+    let whole = matches!(setting.kind(), Kind::Count | Kind::Whole);
+    let real = matches!(
+        setting.kind(),
+        Kind::Positive | Kind::NonNegative | Kind::Share | Kind::Factor
+    );
+    if !whole && !real {
         return Err(node.expected(&format!(
             "a list of values for axis {setting}, which takes no range of numbers"
         )));
@@ -173,6 +177,8 @@ fn wanted(setting: Setting) -> String {
         Kind::Positive => format!("{setting}: a finite number above 0"),
         Kind::NonNegative => format!("{setting}: a finite number, at least 0"),
         Kind::Share => format!("{setting}: a number from 0 to below 1"),
+        Kind::Factor => format!("{setting}: a number above 0, at most 1"),
+        Kind::Whole => format!("{setting}: a whole number, at least 0"),
         Kind::Architecture => format!("{setting}: the name of an architecture"),
         Kind::Choice(names) => format!("{setting}: one of {}", names.join(", ")),
     }
@@ -197,7 +203,10 @@ pub(super) fn check(
         (Kind::Count, Value::Int(value)) if (1..=i64::from(u32::MAX)).contains(&value) => {
             Ok(Value::Int(value))
         }
-        (Kind::Positive | Kind::NonNegative | Kind::Share, Value::Int(value)) => {
+        (Kind::Whole, Value::Int(value)) if (0..=i64::from(u32::MAX)).contains(&value) => {
+            Ok(Value::Int(value))
+        }
+        (Kind::Positive | Kind::NonNegative | Kind::Share | Kind::Factor, Value::Int(value)) => {
             check(setting, Value::Float(value as f64), architectures).map_err(|_| refused(&Value::Int(value)))
         }
         (Kind::Positive, Value::Float(value)) if value.is_finite() && value > 0.0 => Ok(Value::Float(value)),
@@ -206,6 +215,7 @@ pub(super) fn check(
             Ok(Value::Float(value + 0.0))
         }
         (Kind::Share, Value::Float(value)) if (0.0..1.0).contains(&value) => Ok(Value::Float(value + 0.0)),
+        (Kind::Factor, Value::Float(value)) if value > 0.0 && value <= 1.0 => Ok(Value::Float(value)),
         (Kind::Architecture, Value::Text(name)) => {
             let known = architectures.contains(&name) || Architecture::named(&name).is_some();
             if known {

@@ -86,6 +86,13 @@ pub(super) fn default(setting: Setting) -> Option<Value> {
         Setting::Optimizer => Value::Text("adam".to_owned()),
         Setting::Loss => Value::Text("cross-entropy".to_owned()),
         Setting::Dropout => Value::Float(0.5),
+        Setting::Head => Value::Text("as-is".to_owned()),
+        Setting::Momentum | Setting::WeightDecay => Value::Float(0.0),
+        Setting::Nesterov => Value::Bool(false),
+        Setting::Schedule => Value::Text("constant".to_owned()),
+        Setting::StepEpochs => Value::Int(50),
+        Setting::StepFactor => Value::Float(0.1),
+        Setting::WarmUp => Value::Int(0),
     })
 }
 

@@ -117,25 +117,32 @@ fn networks(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
             if shown > NETWORKS {
                 return writeln!(out, "  … and more");
             }
-            let shapes: Vec<String> = outline
-                .layers
-                .iter()
-                .map(|layer| {
-                    if layer.input == layer.output {
-                        layer.name.to_owned()
-                    } else {
-                        format!("{} → {}", layer.name, layer.output)
-                    }
-                })
-                .collect();
-            writeln!(
-                out,
-                "  {}: {} × [{} → {}]",
-                architecture.name,
-                architecture.sub_networks,
-                architecture.input(),
-                shapes.join(", ")
-            )?;
+            for (stack, layers) in outline.stacks.iter().enumerate() {
+                let shapes: Vec<String> = layers
+                    .iter()
+                    .map(|layer| {
+                        if layer.input == layer.output {
+                            layer.name.to_owned()
+                        } else {
+                            format!("{} → {}", layer.name, layer.output)
+                        }
+                    })
+                    .collect();
+                let name = match stack {
+                    0 => format!("{}:", architecture.name),
+                    _ => " ".repeat(architecture.name.chars().count() + 1),
+                };
+                let times = match outline.stacks.len() {
+                    1 => architecture.sub_networks,
+                    _ => 1,
+                };
+                writeln!(
+                    out,
+                    "  {name} {times} × [{} → {}]",
+                    architecture.input(),
+                    shapes.join(", ")
+                )?;
+            }
             last.clone_from(&architecture.name);
         }
         writeln!(

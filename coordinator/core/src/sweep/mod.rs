@@ -14,11 +14,12 @@ mod grouping;
 mod normalise;
 mod overrides;
 mod selection;
+mod together;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenfold_types::network::{Architecture, Layer};
+use tenfold_types::network::Architecture;
 use tenfold_types::{Data, DeviceKind, Metric, Setting, SweepId, TrialSpec, Value};
 
 pub use axis::Axis;
@@ -95,7 +96,7 @@ impl Sweep {
         }
         let grid = Grid::new(&definition).map_err(|error| refuse(vec![grid_problem(&error, &places)]))?;
         let sweep = Self::build(definition, grid);
-        let problems = sweep.check_networks(&places);
+        let problems = together::check(&sweep, &places);
         if problems.is_empty() {
             Ok(sweep)
         } else {
@@ -224,26 +225,56 @@ impl Sweep {
     /// A trial as a trainer needs it.
     pub fn spec(&self, index: u64, repetition: u32) -> Option<TrialSpec> {
         let point = self.point(index)?;
-        let values = Values {
-            definition: &self.0.definition,
-            point: &point,
+        let Value::Text(name) = self.value(&point, Setting::Architecture)? else {
+            return None;
         };
-        Some(TrialSpec {
-            architecture: self.architecture(values.text(Setting::Architecture)?.as_str())?,
-            weight_sharing: values.bool(Setting::WeightSharing)?,
-            auxiliary_loss: values.bool(Setting::AuxiliaryLoss)?,
-            aux_weight: values.float(Setting::AuxWeight)?,
-            join: values.text(Setting::Join)?.parse().ok()?,
-            learning_rate: values.float(Setting::LearningRate)?,
-            batch_size: values.count(Setting::BatchSize)?,
-            optimizer: values.text(Setting::Optimizer)?.parse().ok()?,
-            loss: values.text(Setting::Loss)?.parse().ok()?,
-            dropout: values.float(Setting::Dropout)?,
+        let mut spec = TrialSpec {
             epochs: self.epochs(),
             data: self.data(),
             seed: self.seed(),
             repetition,
-        })
+            ..TrialSpec::with_defaults(self.architecture(&name)?)
+        };
+        for &setting in Setting::ALL {
+            self.put(&mut spec, setting, &self.value(&point, setting)?)?;
+        }
+        Some(spec)
+    }
+
+    /// The value of a setting at a point: from its axes, else fixed, else the default.
+    fn value(&self, point: &Point, setting: Setting) -> Option<Value> {
+        let of_axis = point.values.iter().find(|(axis, _)| *axis == setting);
+        of_axis
+            .map(|(_, value)| value)
+            .or_else(|| self.0.definition.settings.get(&setting))
+            .cloned()
+            .or_else(|| definition::default(setting))
+    }
+
+    /// Sets a setting of a trial; none for a value that is not of its kind.
+    fn put(&self, spec: &mut TrialSpec, setting: Setting, value: &Value) -> Option<()> {
+        match (setting, value) {
+            (Setting::Architecture, Value::Text(name)) => spec.architecture = self.architecture(name)?,
+            (Setting::WeightSharing, Value::Bool(value)) => spec.weight_sharing = *value,
+            (Setting::AuxiliaryLoss, Value::Bool(value)) => spec.auxiliary_loss = *value,
+            (Setting::AuxWeight, Value::Float(value)) => spec.aux_weight = *value,
+            (Setting::Join, Value::Text(value)) => spec.join = value.parse().ok()?,
+            (Setting::LearningRate, Value::Float(value)) => spec.learning_rate = *value,
+            (Setting::BatchSize, Value::Int(value)) => spec.batch_size = u32::try_from(*value).ok()?,
+            (Setting::Optimizer, Value::Text(value)) => spec.optimizer = value.parse().ok()?,
+            (Setting::Loss, Value::Text(value)) => spec.loss = value.parse().ok()?,
+            (Setting::Dropout, Value::Float(value)) => spec.dropout = *value,
+            (Setting::Head, Value::Text(value)) => spec.head = value.parse().ok()?,
+            (Setting::Momentum, Value::Float(value)) => spec.momentum = *value,
+            (Setting::Nesterov, Value::Bool(value)) => spec.nesterov = *value,
+            (Setting::WeightDecay, Value::Float(value)) => spec.weight_decay = *value,
+            (Setting::Schedule, Value::Text(value)) => spec.schedule = value.parse().ok()?,
+            (Setting::StepEpochs, Value::Int(value)) => spec.step_epochs = u32::try_from(*value).ok()?,
+            (Setting::StepFactor, Value::Float(value)) => spec.step_factor = *value,
+            (Setting::WarmUp, Value::Int(value)) => spec.warm_up = u32::try_from(*value).ok()?,
+            _ => return None,
+        }
+        Some(())
     }
 
     /// Groups its points: by the values of some axes, or each point by itself when none is named.
@@ -312,116 +343,6 @@ impl Sweep {
             }
         }
         found
-    }
-
-    fn check_networks(&self, places: &Places) -> Vec<Problem> {
-        let of_setting = |setting: Setting| {
-            let axis = self.axes().iter().position(|axis| axis.setting == setting);
-            axis.and_then(|axis| places.axes.get(axis))
-                .or_else(|| places.settings.get(&setting))
-                .unwrap_or(&Origin::Whole)
-        };
-        let mut problems = Vec::new();
-        let mut said = BTreeSet::new();
-        let networks = self.networks();
-        let mut combinations = None;
-        for (architecture, sharing, auxiliary) in &networks {
-            let Err(error) = architecture.outline(*sharing, *auxiliary) else {
-                continue;
-            };
-            let settings = [
-                (Setting::Architecture, Value::Text(architecture.name.clone())),
-                (Setting::WeightSharing, Value::Bool(*sharing)),
-                (Setting::AuxiliaryLoss, Value::Bool(*auxiliary)),
-            ];
-            let occurring = combinations
-                .get_or_insert_with(|| self.combinations(&settings.clone().map(|s| s.0), networks.len()));
-            let varies = |setting| self.axes().iter().any(|axis| axis.setting == setting);
-            let combination: Vec<&Value> = settings
-                .iter()
-                .filter(|(setting, _)| varies(*setting))
-                .map(|(_, value)| value)
-                .collect();
-            if occurring.contains(&combination) && said.insert(error.to_string()) {
-                let at = places.architectures.get(&architecture.name);
-                problems.push(Problem::new(
-                    at.unwrap_or_else(|| of_setting(Setting::Architecture)),
-                    error.to_string(),
-                ));
-            }
-        }
-        let drops = |architecture: &Architecture| {
-            architecture
-                .layers
-                .iter()
-                .any(|layer| matches!(layer, Layer::Dropout(dropout) if dropout.rate.is_none()))
-        };
-        let varies = self.axes().iter().any(|axis| axis.setting == Setting::Dropout);
-        if varies && !networks.iter().any(|(architecture, ..)| drops(architecture)) {
-            let message = "dropout varies, but no network of the sweep has a dropout layer without a rate of its own; \
-                           add \"dropout\" to the layers of an [[architecture]]";
-            problems.push(Problem::new(of_setting(Setting::Dropout), message));
-        }
-        let varies = self.axes().iter().any(|axis| axis.setting == Setting::AuxWeight);
-        if varies
-            && !self
-                .values_of(Setting::AuxiliaryLoss)
-                .contains(&Value::Bool(true))
-        {
-            let message = "aux_weight varies, but auxiliary_loss is false everywhere, so all points would be the same; \
-                           set auxiliary_loss = true or make it an axis";
-            problems.push(Problem::new(of_setting(Setting::AuxWeight), message));
-        }
-        problems
-    }
-}
-
-/// The values of one point's settings: from its axes, else fixed, else the default.
-struct Values<'a> {
-    definition: &'a Definition,
-    point: &'a Point,
-}
-
-impl Values<'_> {
-    fn get(&self, setting: Setting) -> Option<Value> {
-        let of_axis = self
-            .point
-            .values
-            .iter()
-            .find(|(axis, _)| *axis == setting)
-            .map(|(_, value)| value);
-        of_axis
-            .or_else(|| self.definition.settings.get(&setting))
-            .cloned()
-            .or_else(|| definition::default(setting))
-    }
-
-    fn text(&self, setting: Setting) -> Option<String> {
-        match self.get(setting)? {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn bool(&self, setting: Setting) -> Option<bool> {
-        match self.get(setting)? {
-            Value::Bool(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    fn float(&self, setting: Setting) -> Option<f64> {
-        match self.get(setting)? {
-            Value::Float(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    fn count(&self, setting: Setting) -> Option<u32> {
-        match self.get(setting)? {
-            Value::Int(value) => value.try_into().ok(),
-            _ => None,
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Activations: functions of each value alone.
+//! Activations: functions of each value alone, and softmax.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ activations! {
     Sigmoid "sigmoid";
     /// `x Φ(x)` with the normal distribution function Φ (Hendrycks and Gimpel, 2016), not its approximation by tanh.
     Gelu "gelu";
+    /// `exp(x)` over the sum of all `exp(x)`: of a vector's values, or of the channels at each place of a signal or image.
+    Softmax "softmax";
 }
 
 /// `x` where it is positive, else `slope x`.

@@ -1,8 +1,10 @@
 //! Sub-networks, and the networks that have a name.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Conv2d, Layer, Linear, MaxPool2d, Relu};
 
@@ -15,16 +17,16 @@ pub const CLASSES: u32 = 10;
 /// The widest named network.
 const MAX_NAMED: u32 = 1_000_000;
 
-/// A sub-network's layers, and how many sub-networks there are. With auxiliary loss the last layer must give a value
-/// for each of the [`CLASSES`] of a digit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The layers of sub-networks, and how many there are. With auxiliary loss the last layer must give a value for each of
+/// the [`CLASSES`] of a digit.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// The name by which the sweep file calls it.
     pub name: String,
     /// How many sub-networks; sub-network `s` sees image `s mod 2`, a single one sees both as channels.
     pub sub_networks: u32,
-    /// Their layers, first to last.
-    pub layers: Vec<Layer>,
+    /// Their layers, first to last: one list that all have, or one for each sub-network.
+    pub stacks: Vec<Vec<Layer>>,
 }
 
 impl Architecture {
@@ -83,7 +85,70 @@ impl Architecture {
         Some(Self {
             name: name.to_owned(),
             sub_networks,
+            stacks: vec![layers],
+        })
+    }
+
+    /// The layers of a sub-network, from 0.
+    pub fn layers(&self, sub_network: usize) -> &[Layer] {
+        match self.stacks.as_slice() {
+            [alike] => alike,
+            each => &each[sub_network],
+        }
+    }
+}
+
+/// In text for people one stack is `layers` and several are `stacks`; in frames there are only stacks.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<'a> {
+    name: Cow<'a, str>,
+    sub_networks: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layers: Option<Cow<'a, [Layer]>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stacks: Option<Cow<'a, [Vec<Layer>]>>,
+}
+
+impl Serialize for Architecture {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return (&self.name, self.sub_networks, &self.stacks).serialize(serializer);
+        }
+        let (layers, stacks) = match self.stacks.as_slice() {
+            [layers] => (Some(Cow::Borrowed(layers.as_slice())), None),
+            stacks => (None, Some(Cow::Borrowed(stacks))),
+        };
+        let written = Written {
+            name: Cow::Borrowed(&self.name),
+            sub_networks: self.sub_networks,
             layers,
+            stacks,
+        };
+        written.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Architecture {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            let (name, sub_networks, stacks) = Deserialize::deserialize(deserializer)?;
+            return Ok(Self {
+                name,
+                sub_networks,
+                stacks,
+            });
+        }
+        let written = Written::deserialize(deserializer)?;
+        let stacks = match (written.layers, written.stacks) {
+            (Some(layers), None) => vec![layers.into_owned()],
+            (None, Some(stacks)) => stacks.into_owned(),
+            _ => return Err(D::Error::custom("an architecture has either layers or stacks")),
+        };
+        Ok(Self {
+            name: written.name.into_owned(),
+            sub_networks: written.sub_networks,
+            stacks,
         })
     }
 }

@@ -4,27 +4,37 @@
 
 mod activation;
 mod architecture;
+mod avg_pool1d;
+mod avg_pool2d;
+mod batch_norm;
+mod conv1d;
 mod conv2d;
 mod dropout;
 mod flatten;
 mod layer;
 mod linear;
+mod max_pool1d;
 mod max_pool2d;
 mod outline;
 mod shape;
 
-pub use activation::{Gelu, LeakyRelu, Relu, Sigmoid, Tanh};
+pub use activation::{Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
 pub use architecture::{Architecture, CLASSES, SIDE};
+pub use avg_pool1d::AvgPool1d;
+pub use avg_pool2d::AvgPool2d;
+pub use batch_norm::{BatchNorm1d, BatchNorm2d};
+pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use layer::LayerError;
 pub use linear::Linear;
+pub use max_pool1d::MaxPool1d;
 pub use max_pool2d::MaxPool2d;
 pub use outline::{ANSWERS, LayerOutline, Outline, ShapeError};
 pub use shape::{Flow, LayerKind, Misfit, Shape};
 
-use shape::{checked, window};
+use shape::{checked, window, window1d};
 
 // The order is the order of the frames' encoding: add new kinds at the end.
 layer::layers! {
@@ -48,6 +58,20 @@ layer::layers! {
     Gelu,
     /// See [`Dropout`].
     Dropout,
+    /// See [`Conv1d`].
+    Conv1d,
+    /// See [`MaxPool1d`].
+    MaxPool1d,
+    /// See [`AvgPool1d`].
+    AvgPool1d,
+    /// See [`AvgPool2d`].
+    AvgPool2d,
+    /// See [`BatchNorm1d`].
+    BatchNorm1d,
+    /// See [`BatchNorm2d`].
+    BatchNorm2d,
+    /// See [`Softmax`].
+    Softmax,
 }
 
 #[cfg(test)]

@@ -15,6 +15,13 @@ pub(super) const MAX_VALUES: u64 = 10_000_000;
 pub enum Shape {
     /// A vector of so many values.
     Flat(u64),
+    /// A signal.
+    Signal {
+        /// Channels.
+        channels: u64,
+        /// Values of each.
+        length: u64,
+    },
     /// An image.
     Image {
         /// Channels.
@@ -34,6 +41,7 @@ impl Shape {
     pub fn values(self) -> Result<u64, Misfit> {
         match self {
             Self::Flat(values) => Ok(values),
+            Self::Signal { channels, length } => checked(channels.checked_mul(length)),
             Self::Image {
                 channels,
                 height,
@@ -43,11 +51,28 @@ impl Shape {
     }
 }
 
-/// `196`, or channels, rows and columns: `20 × 12 × 12`.
+impl Shape {
+    /// Channels and length of a signal, or of an image read as one: each channel row by row, so that 1 × 14 × 14 is
+    /// 1 × 196.
+    pub fn signal(self) -> Option<(u64, u64)> {
+        match self {
+            Self::Flat(_) => None,
+            Self::Signal { channels, length } => Some((channels, length)),
+            Self::Image {
+                channels,
+                height,
+                width,
+            } => Some((channels, height.checked_mul(width)?)),
+        }
+    }
+}
+
+/// `196`, or channels and length: `20 × 194`, or channels, rows and columns: `20 × 12 × 12`.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flat(values) => values.fmt(f),
+            Self::Signal { channels, length } => write!(f, "{channels} × {length}"),
             Self::Image {
                 channels,
                 height,
@@ -135,4 +160,26 @@ pub(super) fn window(
     }
     let places = |size: u64| (size + padding - kernel) / u64::from(stride.get()) + 1;
     Ok((channels, places(height), places(width)))
+}
+
+/// The channels of a signal, or an image read as one, and the places that a kernel has on it.
+pub(super) fn window1d(
+    input: Shape,
+    kernel: NonZeroU32,
+    stride: NonZeroU32,
+    padding: u32,
+) -> Result<(u64, u64), Misfit> {
+    let kernel = u64::from(kernel.get());
+    let padding = 2 * u64::from(padding);
+    let least = kernel.saturating_sub(padding).max(1);
+    match input.signal() {
+        Some((channels, length)) if length >= least => Ok((
+            channels,
+            (length + padding - kernel) / u64::from(stride.get()) + 1,
+        )),
+        Some(_) => Err(Misfit::Input(format!("at least {least} values in each channel"))),
+        None => Err(Misfit::Input(format!(
+            "a signal of at least {least} values in each channel, or an image"
+        ))),
+    }
 }

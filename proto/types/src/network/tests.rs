@@ -21,7 +21,7 @@ fn network(text: &str) -> Architecture {
     Architecture {
         name: "my-net".to_owned(),
         sub_networks: 2,
-        layers: layers(text).unwrap(),
+        stacks: vec![layers(text).unwrap()],
     }
 }
 
@@ -62,6 +62,31 @@ fn any_layer() -> impl Strategy<Value = Layer> {
         Just(Sigmoid {}.into()),
         Just(Gelu {}.into()),
         proptest::option::of(real()).prop_map(|rate| Dropout { rate }.into()),
+        (
+            count(),
+            count(),
+            prop_oneof![Just(NonZeroU32::MIN), count()],
+            any::<u32>()
+        )
+            .prop_map(|(channels, kernel, stride, padding)| {
+                let layer = Conv1d {
+                    channels,
+                    kernel,
+                    stride,
+                    padding,
+                };
+                layer.into()
+            }),
+        (count(), proptest::option::of(count()), 0..3u8).prop_map(|(kernel, stride, kind)| match kind {
+            0 => MaxPool1d { kernel, stride }.into(),
+            1 => AvgPool1d { kernel, stride }.into(),
+            _ => AvgPool2d { kernel, stride }.into(),
+        }),
+        (real(), real(), any::<bool>()).prop_map(|(momentum, epsilon, image)| match image {
+            true => BatchNorm2d { momentum, epsilon }.into(),
+            false => BatchNorm1d { momentum, epsilon }.into(),
+        }),
+        Just(Softmax {}.into()),
     ]
 }
 
@@ -147,7 +172,7 @@ fn named_networks_are_as_the_design_has_them() {
     assert_eq!(outline("perceptron-600", true).operations, perceptron.operations);
 
     let shapes: Vec<String> = outline("conv-20", false)
-        .layers
+        .layers(0)
         .iter()
         .map(|layer| format!("{} {}", layer.name, layer.output))
         .collect();
@@ -167,10 +192,13 @@ fn named_networks_are_as_the_design_has_them() {
         ]
     );
     let conv = outline("conv-20", true);
-    assert_eq!(conv.layers[2].parameters, 20 * 20 * 9 + 20);
-    assert_eq!(conv.layers[2].operations, 2 * 20 * 20 * 9 * 100);
+    assert_eq!(conv.layers(0)[2].parameters, 20 * 20 * 9 + 20);
+    assert_eq!(conv.layers(0)[2].operations, 2 * 20 * 20 * 9 * 100);
     assert_eq!((conv.join_width, conv.head.parameters), (20, 42));
-    assert_eq!(outline("conv1-8", true).layers[2].output.to_string(), "8 × 6 × 6");
+    assert_eq!(
+        outline("conv1-8", true).layers(0)[2].output.to_string(),
+        "8 × 6 × 6"
+    );
 }
 
 #[test]
@@ -196,7 +224,7 @@ fn other_names_are_no_networks() {
 fn a_single_sub_network_sees_both_images() {
     let single = Architecture::named_with("conv-20", 1).unwrap();
     let outline = single.outline(false, false).unwrap();
-    assert_eq!(outline.layers[0].parameters, 2 * 20 * 9 + 20);
+    assert_eq!(outline.layers(0)[0].parameters, 2 * 20 * 9 + 20);
     assert_eq!(outline.join_width, 10);
     assert!(complaint(&single, true).contains("auxiliary loss with a single sub-network"));
 }
@@ -251,7 +279,67 @@ fn absurd_sizes_are_refused_before_anything_is_allocated() {
         many.sub_networks = sub_networks;
         assert!(complaint(&many, true).contains("sub-networks, needs 1 to 1000"));
     }
-    many.layers.clear();
+    many.stacks[0].clear();
     many.sub_networks = 2;
     assert!(complaint(&many, false).contains("0 layers"));
+}
+
+#[test]
+fn a_signal_is_an_image_read_row_by_row() {
+    let outline = network(
+        "{ conv1d = { channels = 4, kernel = 3 } }, { max-pool1d = { kernel = 2 } }, \"batch-norm1d\", \"softmax\", \
+         { avg-pool1d = { kernel = 3, stride = 2 } }, { linear = { units = 10 } }",
+    )
+    .outline(true, true)
+    .unwrap();
+    let shapes: Vec<String> = outline
+        .layers(0)
+        .iter()
+        .map(|layer| layer.output.to_string())
+        .collect();
+    assert_eq!(shapes, ["4 × 194", "4 × 97", "4 × 97", "4 × 97", "4 × 48", "10"]);
+    assert_eq!(outline.layers(0)[0].parameters, 4 * 3 + 4);
+    assert_eq!(outline.layers(0)[0].operations, 2 * 4 * 3 * 194);
+    assert_eq!(outline.layers(0)[2].parameters, 8);
+    assert_eq!(outline.layers(0)[5].parameters, 4 * 48 * 10 + 10);
+
+    let long = network("{ conv1d = { channels = 1, kernel = 197 } }, { linear = { units = 10 } }");
+    assert!(complaint(&long, false).contains("needs at least 197 values in each channel"));
+    let flat = network("\"flatten\", { conv1d = { channels = 1, kernel = 3 } }");
+    assert!(complaint(&flat, false).contains("needs a signal of at least 3 values"));
+    assert!(complaint(&network("\"batch-norm1d\""), false).contains("needs a vector or a signal"));
+    assert!(complaint(&network("\"flatten\", \"batch-norm2d\""), false).contains("needs an image"));
+    let momentum = network("{ batch-norm2d = { momentum = 0.0 } }, { linear = { units = 10 } }");
+    assert!(complaint(&momentum, false).contains("momentum is 0, needs to be above 0 and at most 1"));
+    let open = network("{ conv1d = { channels = 1, kernel = 3 } }");
+    assert!(complaint(&open, false).contains("gives a signal of 1 × 194"));
+}
+
+#[test]
+fn sub_networks_may_differ_and_then_share_nothing() {
+    let each = |texts: [&str; 2]| Architecture {
+        name: "two".to_owned(),
+        sub_networks: 2,
+        stacks: texts.map(|text| layers(text).unwrap()).to_vec(),
+    };
+    let two = each([
+        "{ linear = { units = 10 } }",
+        "{ linear = { units = 20 } }, { linear = { units = 7 } }",
+    ]);
+    let outline = two.outline(false, false).unwrap();
+    assert_eq!(outline.widths, [10, 7]);
+    assert_eq!(outline.layers(1)[1].output, Shape::Flat(7));
+    assert_eq!(outline.parameters, 1970 + (197 * 20 + 21 * 7) + 2 * 18);
+    assert_eq!(outline.operations, 2 * (1960 + 196 * 20 + 140 + 34));
+    assert!(complaint(&two, true).contains("the last layer, 2 (linear, units 7), gives 7 values"));
+    let sharing = two.outline(true, false).unwrap_err().to_string();
+    assert!(
+        sharing.contains("weight sharing between sub-networks that differ"),
+        "{sharing}"
+    );
+    let same = each(["{ linear = { units = 10 } }", "{ linear = { units = 10 } }"]);
+    assert_eq!(same.outline(true, false).unwrap().parameters, 1970 + 42);
+    let mut three = two;
+    three.sub_networks = 3;
+    assert!(complaint(&three, false).contains("2 lists of layers for 3 sub-networks"));
 }

@@ -1,6 +1,5 @@
 //! MNIST, and the pairs that a trial trains and is tested on.
 
-mod batches;
 mod idx;
 mod pairs;
 mod pool;
@@ -11,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use batches::{Arranged, Batch, PairTensors};
 pub use idx::{IdxError, Images};
 pub use pairs::{Pairs, PairsError, Purpose, draw};
 pub use pool::{MEAN, PIXELS, SIDE, STANDARD_DEVIATION, pooled};

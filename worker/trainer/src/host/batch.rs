@@ -73,7 +73,8 @@ impl<T: Real> Batch<T> {
             digits.extend(order.iter().map(|&pair| pairs.digits[pair as usize][which]));
         }
         self.answers.clear();
-        self.answers.extend(order.iter().map(|&pair| pairs.answers[pair as usize]));
+        self.answers
+            .extend(order.iter().map(|&pair| pairs.answers[pair as usize]));
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::convolution::{Convolution, Geometry};
 use super::kernel::{Backward, HostPass, Kernel, Samples};
 use super::linear::sum_rows;
-use super::real::{Real, vectorized};
+use super::real::Real;
 use crate::train::TrainError;
 
 /// `bias + weights * input`, and its positive part where a `relu` was absorbed.
@@ -29,7 +29,12 @@ pub(crate) struct Conv2dKernel<T> {
 
 impl<T: Real> Conv2dKernel<T> {
     /// `geometry` is that without padding.
-    pub(crate) fn new(geometry: Geometry, padding: [usize; 2], weights: Range<usize>, bias: Range<usize>) -> Self {
+    pub(crate) fn new(
+        geometry: Geometry,
+        padding: [usize; 2],
+        weights: Range<usize>,
+        bias: Range<usize>,
+    ) -> Self {
         let input = [0, 1].map(|axis| geometry.input[axis] + 2 * padding[axis]);
         Self {
             padding,
@@ -57,7 +62,10 @@ impl<T: Real> Conv2dKernel<T> {
             stride: [1, 1],
         });
         let margin = geometry.kernel[0] - 1;
-        back.zero_rows(margin, input[0] - margin - ((geometry.output()[0] - 1) * geometry.stride[0] + 1));
+        back.zero_rows(
+            margin,
+            input[0] - margin - ((geometry.output()[0] - 1) * geometry.stride[0] + 1),
+        );
         back
     }
 
@@ -89,15 +97,29 @@ impl<T: Real> Kernel<T> for Conv2dKernel<T> {
         } else {
             let size = self.convolution.geometry().input;
             let inner = [0, 1].map(|axis| size[axis] - 2 * self.padding[axis]);
-            spread(input, inner, &mut self.padded_input, size, self.padding, [1, 1], stride);
+            spread(
+                input,
+                inner,
+                &mut self.padded_input,
+                size,
+                self.padding,
+                [1, 1],
+                stride,
+            );
             &self.padded_input
         };
         let (weights, bias) = (&parameters[self.weights.clone()], &parameters[self.bias.clone()]);
-        self.convolution.forward(weights, Some(bias), self.relu, input, output, stride);
+        self.convolution
+            .forward(weights, Some(bias), self.relu, input, output, stride);
         Ok(())
     }
 
-    fn backward(&mut self, samples: Samples, parameters: &[T], step: Backward<'_, T>) -> Result<(), TrainError> {
+    fn backward(
+        &mut self,
+        samples: Samples,
+        parameters: &[T],
+        step: Backward<'_, T>,
+    ) -> Result<(), TrainError> {
         let stride = samples.stride;
         let geometry = self.convolution.geometry().clone();
         let size = geometry.output();
@@ -110,16 +132,27 @@ impl<T: Real> Kernel<T> for Conv2dKernel<T> {
         let padded = self.padding != [0, 0];
         let input = if padded { &self.padded_input } else { step.input };
         let gradients = &mut step.gradients[self.weights.clone()];
-        self.convolution.weight_gradient(output_gradient, input, gradients, stride);
+        self.convolution
+            .weight_gradient(output_gradient, input, gradients, stride);
         let Some(input_gradient) = step.input_gradient else {
             return Ok(());
         };
         self.turn(&parameters[self.weights.clone()]);
-        let back = self.back.get_or_insert_with(|| Self::backward_convolution(&geometry));
+        let back = self
+            .back
+            .get_or_insert_with(|| Self::backward_convolution(&geometry));
         let outer = back.geometry().input;
         let margin = [0, 1].map(|axis| geometry.kernel[axis] - 1);
         let gradient = &mut self.padded_gradient;
-        spread(output_gradient, size, gradient, outer, margin, geometry.stride, stride);
+        spread(
+            output_gradient,
+            size,
+            gradient,
+            outer,
+            margin,
+            geometry.stride,
+            stride,
+        );
         if !padded {
             back.forward(&self.turned, None, false, gradient, input_gradient, stride);
             return Ok(());
@@ -127,7 +160,14 @@ impl<T: Real> Kernel<T> for Conv2dKernel<T> {
         let [rows, columns] = geometry.input;
         self.padded_input_gradient
             .resize(geometry.channels_in * rows * columns * stride, T::zero());
-        back.forward(&self.turned, None, false, gradient, &mut self.padded_input_gradient, stride);
+        back.forward(
+            &self.turned,
+            None,
+            false,
+            gradient,
+            &mut self.padded_input_gradient,
+            stride,
+        );
         let (padding, whole) = (self.padding, &self.padded_input_gradient);
         let inner = [0, 1].map(|axis| geometry.input[axis] - 2 * padding[axis]);
         for (at, row) in input_gradient.chunks_exact_mut(inner[1] * stride).enumerate() {

@@ -54,7 +54,9 @@ impl Geometry {
         let [height, width] = self.kernel;
         let row = |row: usize| {
             let channels = 0..self.channels_in;
-            channels.flat_map(move |channel| (0..width).map(move |column| (channel * height + row) * width + column))
+            channels.flat_map(move |channel| {
+                (0..width).map(move |column| (channel * height + row) * width + column)
+            })
         };
         (0..height).flat_map(row).collect()
     }
@@ -144,7 +146,8 @@ impl<T: Real> Convolution<T> {
     ) {
         let taps = self.offsets.len();
         self.sums.clear();
-        self.sums.resize(self.geometry.channels_out * taps * T::LANES, T::zero());
+        self.sums
+            .resize(self.geometry.channels_out * taps * T::LANES, T::zero());
         simd(WeightGradient {
             geometry: &self.geometry,
             offsets: &self.offsets,
@@ -204,11 +207,14 @@ impl<T: Real> WithSimd for Forward<'_, T> {
             for row in 0..rows {
                 let seen = row * geometry.stride[0];
                 let from = top.saturating_sub(seen).min(geometry.kernel[0]);
-                let to = (geometry.input[0] - bottom).saturating_sub(seen).clamp(from, geometry.kernel[0]);
+                let to = (geometry.input[0] - bottom)
+                    .saturating_sub(seen)
+                    .clamp(from, geometry.kernel[0]);
                 let some = from * taps_of_row..to * taps_of_row;
                 let offsets = &offsets[some.clone()];
                 for part in even_parts(columns, PLACES) {
-                    let place = row * geometry.stride[0] * geometry.input[1] + part.start * geometry.stride[1];
+                    let place =
+                        row * geometry.stride[0] * geometry.input[1] + part.start * geometry.stride[1];
                     let seen = &input[place * stride + lane..];
                     for first in (0..channels).step_by(CHANNELS) {
                         let block = CHANNELS.min(channels - first);
@@ -295,7 +301,9 @@ impl<T: Real> WithSimd for WeightGradient<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { geometry, offsets, .. } = self;
+        let Self {
+            geometry, offsets, ..
+        } = self;
         let stride = self.stride / lanes::<T, S>();
         let input = T::vectors::<S>(self.input);
         let gradient = T::vectors::<S>(self.output_gradient);

@@ -1,10 +1,15 @@
 //! Layers by hand, for the processor.
 
+use std::num::NonZeroU32;
+
+use tch::TchError;
+use tenfold_types::TrialSpec;
 use tenfold_types::network::{Layer, LayerOutline, Shape};
 
 use super::aten::AtenKernel;
 use super::conv2d::Conv2dKernel;
 use super::convolution::Geometry;
+use super::dropout::DropoutKernel;
 use super::linear::LinearKernel;
 use super::max_pool2d::{MaxPool2dKernel, Window};
 use super::real::Real;
@@ -44,7 +49,12 @@ pub(crate) trait Kernel<T: Real>: Send {
     ) -> Result<(), TrainError>;
 
     /// Fills the gradients of the parameters, and of the input where one is wanted. May use up the output's gradient.
-    fn backward(&mut self, samples: Samples, parameters: &[T], step: Backward<'_, T>) -> Result<(), TrainError>;
+    fn backward(
+        &mut self,
+        samples: Samples,
+        parameters: &[T],
+        step: Backward<'_, T>,
+    ) -> Result<(), TrainError>;
 
     /// Takes a `relu` behind the layer into it, if it can: true means that it is done.
     fn absorb_relu(&mut self) -> bool {
@@ -56,7 +66,9 @@ pub(crate) trait Kernel<T: Real>: Send {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum HostPass {
     /// Training, step number `step` from 0.
-    Train { step: u64 },
+    Train {
+        step: u64,
+    },
     Evaluate,
 }
 
@@ -70,12 +82,9 @@ pub(crate) struct Backward<'a, T> {
 }
 
 /// What a layer is told of the trial it belongs to.
-#[derive(Debug, Clone)]
-pub(crate) struct Context {
-    pub(crate) seed: u64,
-    pub(crate) repetition: u32,
-    /// The rate of dropout layers that name none.
-    pub(crate) dropout: f64,
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) spec: &'a TrialSpec,
     /// The sub-network's set of parameters.
     pub(crate) set: usize,
 }
@@ -85,39 +94,99 @@ pub(crate) fn kernel<T: Real>(
     layer: &Layer,
     outline: &LayerOutline,
     places: &[Place],
-    context: &Context,
+    context: &Context<'_>,
     at: usize,
-) -> Box<dyn Kernel<T>> {
+) -> Result<Box<dyn Kernel<T>>, TchError> {
     let first = places.first().map_or(0, |place| place.start);
     let range = |tensor: usize| {
         let range = places[tensor].range();
         range.start - first..range.end - first
     };
-    let values = |shape: Shape| shape.values().unwrap_or(u64::MAX) as usize;
-    match (layer, outline.input) {
-        (Layer::Linear(layer), input) => {
-            Box::new(LinearKernel::new(values(input), layer.units.get() as usize, range(1)))
+    let values = outline.input.values().unwrap_or(u64::MAX) as usize;
+    Ok(match (layer, Plane::of(outline.input)) {
+        (Layer::Linear(layer), _) => {
+            Box::new(LinearKernel::new(values, layer.units.get() as usize, range(1)))
         }
-        (Layer::Conv2d(layer), Shape::Image { channels, height, width }) => {
-            let geometry = Geometry {
-                channels_in: channels as usize,
-                input: [height as usize, width as usize],
-                channels_out: layer.channels.get() as usize,
-                kernel: [layer.kernel.get() as usize; 2],
-                stride: [layer.stride.get() as usize; 2],
-            };
+        (Layer::Conv2d(layer), Some(plane)) => {
+            let (kernel, stride) = ([layer.kernel; 2], [layer.stride; 2]);
+            let geometry = plane.convolution(layer.channels, kernel, stride);
             let padding = [layer.padding as usize; 2];
             Box::new(Conv2dKernel::new(geometry, padding, range(0), range(1)))
         }
-        (Layer::MaxPool2d(layer), Shape::Image { channels, height, width }) => {
-            Box::new(MaxPool2dKernel::new(Window {
-                channels: channels as usize,
-                input: [height as usize, width as usize],
-                kernel: [layer.kernel.get() as usize; 2],
-                stride: [layer.steps().get() as usize; 2],
-            }))
+        (Layer::Conv1d(layer), Some(plane)) => {
+            let (kernel, stride) = ([ONE, layer.kernel], [ONE, layer.stride]);
+            let geometry = plane.row().convolution(layer.channels, kernel, stride);
+            let padding = [0, layer.padding as usize];
+            Box::new(Conv2dKernel::new(geometry, padding, range(0), range(1)))
         }
-        (Layer::Relu(_), input) => Box::new(ReluKernel { values: values(input) }),
-        _ => Box::new(AtenKernel::new(layer, outline, places, context, at)),
+        (Layer::MaxPool2d(layer), Some(plane)) => Box::new(MaxPool2dKernel::new(
+            plane.window([layer.kernel; 2], [layer.steps(); 2]),
+        )),
+        (Layer::MaxPool1d(layer), Some(plane)) => {
+            let window = plane.row().window([ONE, layer.kernel], [ONE, layer.steps()]);
+            Box::new(MaxPool2dKernel::new(window))
+        }
+        (Layer::Relu(_), _) => Box::new(ReluKernel { values }),
+        (Layer::Dropout(layer), _) => Box::new(DropoutKernel::new(values, layer.rate, context, at)),
+        _ => Box::new(AtenKernel::new::<T>(layer, outline, places, context, at)?),
+    })
+}
+
+const ONE: NonZeroU32 = NonZeroU32::MIN;
+
+/// Channels with rows and columns; a signal is one row.
+#[derive(Clone, Copy)]
+struct Plane {
+    channels: usize,
+    size: [usize; 2],
+}
+
+impl Plane {
+    fn of(shape: Shape) -> Option<Self> {
+        let (channels, size) = match shape {
+            Shape::Flat(_) => return None,
+            Shape::Signal { channels, length } => (channels, [1, length]),
+            Shape::Image {
+                channels,
+                height,
+                width,
+            } => (channels, [height, width]),
+        };
+        Some(Self {
+            channels: channels as usize,
+            size: size.map(|size| size as usize),
+        })
+    }
+
+    /// All rows in one.
+    fn row(self) -> Self {
+        Self {
+            size: [1, self.size[0] * self.size[1]],
+            ..self
+        }
+    }
+
+    fn convolution(
+        self,
+        channels_out: NonZeroU32,
+        kernel: [NonZeroU32; 2],
+        stride: [NonZeroU32; 2],
+    ) -> Geometry {
+        Geometry {
+            channels_in: self.channels,
+            input: self.size,
+            channels_out: channels_out.get() as usize,
+            kernel: kernel.map(|size| size.get() as usize),
+            stride: stride.map(|size| size.get() as usize),
+        }
+    }
+
+    fn window(self, kernel: [NonZeroU32; 2], stride: [NonZeroU32; 2]) -> Window {
+        Window {
+            channels: self.channels,
+            input: self.size,
+            kernel: kernel.map(|size| size.get() as usize),
+            stride: stride.map(|size| size.get() as usize),
+        }
     }
 }

@@ -42,19 +42,32 @@ impl<T: Real> Kernel<T> for LinearKernel {
         output: &mut [T],
     ) -> Result<(), TrainError> {
         let Samples { count, stride } = samples;
-        for (row, &bias) in output.chunks_exact_mut(stride).zip(&parameters[self.bias.clone()]) {
+        for (row, &bias) in output
+            .chunks_exact_mut(stride)
+            .zip(&parameters[self.bias.clone()])
+        {
             row.fill(bias);
         }
         let of_output = Layout::rows(self.units, count, stride);
         let of_input = Layout::rows(self.inputs, count, stride);
-        multiply(true, (output, of_output), (parameters, self.weights()), (input, of_input));
+        multiply(
+            true,
+            (output, of_output),
+            (parameters, self.weights()),
+            (input, of_input),
+        );
         if self.relu {
             relu::forward(&mut output[..self.units * stride]);
         }
         Ok(())
     }
 
-    fn backward(&mut self, samples: Samples, parameters: &[T], step: Backward<'_, T>) -> Result<(), TrainError> {
+    fn backward(
+        &mut self,
+        samples: Samples,
+        parameters: &[T],
+        step: Backward<'_, T>,
+    ) -> Result<(), TrainError> {
         let Samples { count, stride } = samples;
         let output_gradient = &mut step.output_gradient[..self.units * stride];
         if self.relu {

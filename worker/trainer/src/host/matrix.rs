@@ -14,7 +14,10 @@ pub(crate) struct Layout {
 impl Layout {
     /// Rows one behind the other, `stride` numbers from each to the next.
     pub(crate) fn rows(rows: usize, columns: usize, stride: usize) -> Self {
-        assert!(stride >= columns, "rows of {columns} numbers overlap at a stride of {stride}");
+        assert!(
+            stride >= columns,
+            "rows of {columns} numbers overlap at a stride of {stride}"
+        );
         Self {
             rows,
             columns,
@@ -96,10 +99,13 @@ mod tests {
         let b: Vec<f64> = (0..20).map(|x| f64::from(x * x)).collect();
         let mut c = vec![1.0; 20];
         // 3 × 4 and 4 × 2, in rows of 5 numbers.
-        let (of_a, of_b, of_c) = (Layout::rows(3, 4, 5), Layout::rows(4, 2, 5), Layout::rows(3, 2, 5));
-        let at = |row: usize, column: usize| -> f64 {
-            (0..4).map(|k| a[row * 5 + k] * b[k * 5 + column]).sum()
-        };
+        let (of_a, of_b, of_c) = (
+            Layout::rows(3, 4, 5),
+            Layout::rows(4, 2, 5),
+            Layout::rows(3, 2, 5),
+        );
+        let at =
+            |row: usize, column: usize| -> f64 { (0..4).map(|k| a[row * 5 + k] * b[k * 5 + column]).sum() };
         multiply(true, (&mut c, of_c), (&a, of_a), (&b, of_b));
         assert_eq!([c[0], c[1], c[2]], [1.0 + at(0, 0), 1.0 + at(0, 1), 1.0]);
         multiply(

@@ -65,19 +65,23 @@ impl<T: Real> Kernel<T> for MaxPool2dKernel<T> {
     ) -> Result<(), TrainError> {
         let stride = samples.stride;
         let [rows, columns] = self.window.output();
-        self.chosen.resize(self.window.channels * rows * columns * stride, T::zero());
+        self.chosen
+            .resize(self.window.channels * rows * columns * stride, T::zero());
         let (window, offsets, chosen) = (&self.window, &self.offsets, &mut self.chosen);
         vectorized(
             #[inline(always)]
             || {
-                let outputs = output.chunks_exact_mut(stride).zip(chosen.chunks_exact_mut(stride));
+                let outputs = output
+                    .chunks_exact_mut(stride)
+                    .zip(chosen.chunks_exact_mut(stride));
                 for ((output, chosen), corner) in outputs.zip(window.corners()) {
                     output.copy_from_slice(&input[corner * stride..][..stride]);
                     chosen.fill(T::zero());
                     for (at, offset) in offsets.iter().enumerate().skip(1) {
                         let number = T::of(at as f64);
                         let input = &input[(corner + offset) * stride..][..stride];
-                        for ((output, chosen), &value) in output.iter_mut().zip(chosen.iter_mut()).zip(input) {
+                        for ((output, chosen), &value) in output.iter_mut().zip(chosen.iter_mut()).zip(input)
+                        {
                             // A value that is no number is taken: the trial diverges by it.
                             let larger = !(value <= *output);
                             *output = if larger { value } else { *output };

@@ -10,6 +10,7 @@ mod batch;
 mod conv2d;
 mod convolution;
 mod criterion;
+mod dropout;
 mod kernel;
 mod linear;
 mod matrix;
@@ -19,9 +20,11 @@ mod real;
 mod relu;
 mod softmax;
 mod stack;
+mod tensors;
 mod trial;
 
 use tenfold_types::TrialSpec;
+use tenfold_types::network::{LayerOutline, Outline};
 
 use crate::array::{Array, Row, Stepwise, Tick};
 use crate::data::{Mnist, Pairs};
@@ -50,6 +53,34 @@ impl<T: Real> HostArray<T> {
             trials: trials.collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// Bytes that a trial needs, about: parameters with gradients and two moments, what is between the layers for a batch in
+/// training and its gradients, and all pairs, once as they were drawn and once as they are computed with.
+pub fn bytes(spec: &TrialSpec, outline: &Outline) -> u64 {
+    let pixels = 2 * crate::data::PIXELS as u64;
+    let of_stack = |layers: &Vec<LayerOutline>| {
+        let values = layers
+            .iter()
+            .map(|layer| layer.output.values().unwrap_or(u64::MAX));
+        values.fold(pixels, u64::saturating_add)
+    };
+    let values = outline.stacks.iter().map(of_stack).fold(0, u64::saturating_add);
+    let times = u64::from(spec.architecture.sub_networks) / outline.stacks.len().max(1) as u64;
+    // Evaluation takes as many pairs, or more.
+    let batch = u64::from(spec.batch_size.min(spec.data.train)).max(trial::EVALUATION_BATCH as u64);
+    let pairs = u64::from(spec.data.train) + u64::from(spec.data.test);
+    let numbers = outline
+        .parameters
+        .saturating_mul(4)
+        .saturating_add(
+            values
+                .saturating_mul(times)
+                .saturating_mul(2)
+                .saturating_mul(batch),
+        )
+        .saturating_add(pairs * pixels * 2);
+    numbers.saturating_mul(size_of::<f32>() as u64)
 }
 
 impl<T: Real> Array for HostArray<T> {
@@ -86,7 +117,11 @@ impl<T: Real> Stepwise for HostArray<T> {
     }
 
     fn set_parameters(&mut self, place: usize, parameters: &[Vec<f64>]) {
-        let Trial { layout, parameters: buffer, .. } = &mut self.trials[place];
+        let Trial {
+            layout,
+            parameters: buffer,
+            ..
+        } = &mut self.trials[place];
         for (tensor, values) in layout.tensors().iter().zip(parameters) {
             let to = &mut buffer[tensor.range()];
             assert_eq!(to.len(), values.len(), "a tensor of {:?}", tensor.dimensions);

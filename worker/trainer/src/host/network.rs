@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use tch::TchError;
 use tenfold_types::network::{CLASSES, Outline};
 use tenfold_types::{Join, TrialSpec};
 
@@ -10,9 +11,9 @@ use super::criterion::Criterion;
 use super::kernel::{Backward, Context, HostPass, Kernel, Samples};
 use super::linear::LinearKernel;
 use super::real::Real;
+use super::relu;
 use super::softmax::{Columns, cross_entropy, cross_entropy_backward, softmax, softmax_backward, wrong};
 use super::stack::Stack;
-use super::relu;
 use crate::network::Layout;
 use crate::train::TrainError;
 
@@ -62,7 +63,7 @@ pub(crate) struct Sums {
 }
 
 impl<T: Real> Network<T> {
-    pub(crate) fn new(spec: &TrialSpec, outline: &Outline, layout: &Layout) -> Self {
+    pub(crate) fn new(spec: &TrialSpec, outline: &Outline, layout: &Layout) -> Result<Self, TchError> {
         let sub_networks = spec.architecture.sub_networks as usize;
         let view = match (sub_networks, spec.weight_sharing) {
             (1, _) => View::Channels,
@@ -71,28 +72,27 @@ impl<T: Real> Network<T> {
         };
         let sets = if spec.weight_sharing { 1 } else { sub_networks };
         let run = |set: usize| {
-            let context = Context {
-                seed: spec.seed,
-                repetition: spec.repetition,
-                dropout: spec.dropout,
-                set,
-            };
-            let layers = spec.architecture.layers.iter().zip(&outline.layers).enumerate();
+            let context = Context { spec, set };
+            let layers = spec
+                .architecture
+                .layers(set)
+                .iter()
+                .zip(outline.layers(set))
+                .enumerate();
             let layers = layers.map(|(at, (layer, outline))| (layer, outline, layout.layer(set, at)));
-            Run {
-                stack: Stack::new(layers, &context),
+            Ok(Run {
+                stack: Stack::new(layers, &context)?,
                 panel: if view == View::Apart { set % 2 } else { 0 },
                 sub_networks: if sets == 1 { 0..sub_networks } else { set..set + 1 },
-            }
+            })
         };
-        let width = outline.layers.last().map_or(0, |layer| layer.output.values().unwrap_or(0) as usize);
         let head = layout.head();
         let (weights, bias) = (head[0].range(), head[1].range());
-        Self {
+        Ok(Self {
             view,
-            runs: (0..sets).map(run).collect(),
+            runs: (0..sets).map(run).collect::<Result<_, TchError>>()?,
             join: spec.join,
-            widths: vec![width; sub_networks],
+            widths: outline.widths.iter().map(|&width| width as usize).collect(),
             head: LinearKernel::new(
                 outline.join_width as usize,
                 super::ANSWERS,
@@ -102,7 +102,7 @@ impl<T: Real> Network<T> {
             criterion: super::criterion::criterion(spec),
             auxiliary: spec.auxiliary_loss.then_some(spec.aux_weight),
             buffers: Buffers::default(),
-        }
+        })
     }
 
     /// From the images to the scores. Their panel is `[2][stride]`.
@@ -113,7 +113,9 @@ impl<T: Real> Network<T> {
         buffers.joined.resize(joined_width * samples.stride, T::zero());
         buffers.scores.resize(super::ANSWERS * samples.stride, T::zero());
         for run in &mut self.runs {
-            let features = run.stack.forward(pass, batch.samples, parameters, &batch.panels[run.panel])?;
+            let features = run
+                .stack
+                .forward(pass, batch.samples, parameters, &batch.panels[run.panel])?;
             for sub_network in run.sub_networks.clone() {
                 let at = feature(&run.sub_networks, sub_network, self.widths[sub_network], batch);
                 let into = joined(&self.widths, sub_network, samples);
@@ -148,7 +150,9 @@ impl<T: Real> Network<T> {
     ) -> Result<f64, TrainError> {
         let samples = self.forward(HostPass::Train { step }, parameters, batch)?;
         let buffers = &mut self.buffers;
-        buffers.scores_gradient.resize(super::ANSWERS * samples.stride, T::zero());
+        buffers
+            .scores_gradient
+            .resize(super::ANSWERS * samples.stride, T::zero());
         buffers.joined_gradient.resize(buffers.joined.len(), T::zero());
         let mut loss = self.criterion.differentiate(
             samples,
@@ -191,9 +195,15 @@ impl<T: Real> Network<T> {
                     continue;
                 };
                 let digits = &batch.digits[sub_network % 2];
-                buffers.digit_probabilities.resize(columns.rows * samples.stride, T::zero());
+                buffers
+                    .digit_probabilities
+                    .resize(columns.rows * samples.stride, T::zero());
                 let probabilities = &mut buffers.digit_probabilities;
-                softmax((features, at), (&mut *probabilities, columns), &mut buffers.scratch);
+                softmax(
+                    (features, at),
+                    (&mut *probabilities, columns),
+                    &mut buffers.scratch,
+                );
                 let pairs = batch.pairs as f64;
                 loss += weight * cross_entropy((features, at), &buffers.scratch, digits) / pairs;
                 let weight = T::of(weight / pairs);
@@ -212,9 +222,9 @@ impl<T: Real> Network<T> {
         digits: bool,
     ) -> Result<Sums, TrainError> {
         let samples = self.forward(HostPass::Evaluate, parameters, batch)?;
-        let (loss, wrong_answers) =
-            self.criterion
-                .evaluate(samples, &self.buffers.scores, &batch.answers)?;
+        let (loss, wrong_answers) = self
+            .criterion
+            .evaluate(samples, &self.buffers.scores, &batch.answers)?;
         let mut wrong_digits = Vec::new();
         if digits {
             for run in &self.runs {

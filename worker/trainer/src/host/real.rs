@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use num_traits::Float;
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::optimizer::{Formula, Step};
+
 /// A real number, and vectors of it as wide as the processor has them.
 pub trait Real: Float + Debug + Default + Send + Sync + 'static {
     /// The kind of libtorch's tensors of it.
@@ -42,12 +44,21 @@ pub trait Real: Float + Debug + Default + Send + Sync + 'static {
     /// The number in double precision, without loss.
     fn double(self) -> f64;
 
+    /// A step of an optimizer over slices of it.
+    fn step(
+        formula: &dyn Formula,
+        step: &Step,
+        values: &mut [Self],
+        gradients: &[Self],
+        moments: &mut [Vec<Self>; 2],
+    );
+
     /// `exp(x)` for x ≤ 0 (softmax asks for no other), written so that it vectorises.
     fn exp_negative(self) -> Self;
 }
 
 macro_rules! real {
-    ($type:ty, $kind:ident, $vector:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $sum:ident, $exp:expr) => {
+    ($type:ty, $kind:ident, $vector:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $sum:ident, $slices:ident, $exp:expr) => {
         impl Real for $type {
             const KIND: tch::Kind = tch::Kind::$kind;
 
@@ -88,6 +99,16 @@ macro_rules! real {
                 self.into()
             }
 
+            fn step(
+                formula: &dyn Formula,
+                step: &Step,
+                values: &mut [Self],
+                gradients: &[Self],
+                moments: &mut [Vec<Self>; 2],
+            ) {
+                formula.$slices(step, values, gradients, moments);
+            }
+
             #[inline(always)]
             fn exp_negative(self) -> Self {
                 $exp(self)
@@ -105,6 +126,7 @@ real!(
     splat_f32s,
     mul_add_e_f32s,
     reduce_sum_f32s,
+    slices_f32,
     exp_f32
 );
 real!(
@@ -116,6 +138,7 @@ real!(
     splat_f64s,
     mul_add_e_f64s,
     reduce_sum_f64s,
+    slices_f64,
     f64::exp
 );
 

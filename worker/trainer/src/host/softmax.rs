@@ -90,7 +90,9 @@ pub(crate) fn softmax_backward<T: Real>(
                 }
             }
             for row in 0..at.rows {
-                let columns = probabilities[at.row(row)].iter().zip(&mut gradient[into.row(row)]);
+                let columns = probabilities[at.row(row)]
+                    .iter()
+                    .zip(&mut gradient[into.row(row)]);
                 for ((&p, g), &sum) in columns.zip(scratch.iter()) {
                     *g = p * (*g - sum);
                 }
@@ -121,7 +123,9 @@ pub(crate) fn cross_entropy_backward<T: Real>(
         #[inline(always)]
         || {
             for row in 0..at.rows {
-                let columns = probabilities[at.row(row)].iter().zip(&mut gradient[into.row(row)]);
+                let columns = probabilities[at.row(row)]
+                    .iter()
+                    .zip(&mut gradient[into.row(row)]);
                 for (&p, gradient) in columns {
                     *gradient = weight.mul_add(p, *gradient);
                 }

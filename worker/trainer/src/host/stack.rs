@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use tch::TchError;
 use tenfold_types::network::{Layer, LayerOutline};
 
 use super::kernel::{Backward, Context, HostPass, Kernel, Samples, kernel};
@@ -27,10 +28,13 @@ struct Link<T> {
 
 impl<T: Real> Stack<T> {
     /// From the layers, their outlines, and where the tensors of each lie.
+    ///
+    /// # Errors
+    /// Libtorch's.
     pub(crate) fn new<'a>(
         layers: impl Iterator<Item = (&'a Layer, &'a LayerOutline, &'a [Place])>,
-        context: &Context,
-    ) -> Self {
+        context: &Context<'_>,
+    ) -> Result<Self, TchError> {
         let mut links: Vec<Link<T>> = Vec::new();
         for (at, (layer, outline, places)) in layers.enumerate() {
             let absorbed = matches!(layer, Layer::Relu(_))
@@ -44,16 +48,16 @@ impl<T: Real> Stack<T> {
                 [first, ..] => first.start..places[places.len() - 1].range().end,
             };
             links.push(Link {
-                kernel: kernel(layer, outline, places, context, at),
+                kernel: kernel(layer, outline, places, context, at)?,
                 parameters,
                 width: outline.output.values().unwrap_or(u64::MAX) as usize,
                 output: Vec::new(),
             });
         }
-        Self {
+        Ok(Self {
             links,
             gradients: [Vec::new(), Vec::new()],
-        }
+        })
     }
 
     /// The last layer's values for these, `[width][stride]`.
@@ -71,8 +75,13 @@ impl<T: Real> Stack<T> {
                 link.output.resize(length, T::zero());
             }
             let output = &mut link.output[..length];
-            link.kernel
-                .forward(pass, samples, &parameters[link.parameters.clone()], values, output)?;
+            link.kernel.forward(
+                pass,
+                samples,
+                &parameters[link.parameters.clone()],
+                values,
+                output,
+            )?;
             values = output;
         }
         Ok(values)

@@ -11,13 +11,13 @@ use super::real::Real;
 use crate::array::{Row, Tick};
 use crate::data::{Mnist, Pairs, Purpose, draw};
 use crate::network::Layout;
-use crate::optimizer::State;
+use crate::optimizer::{OverSlices, Step};
 use crate::random::Random;
 use crate::train::TrainError;
 
 /// Pairs evaluated at once; a constant, so that a curve depends on nothing that was measured. Their values between two
 /// layers should stay in the second-level cache.
-const EVALUATION_BATCH: usize = 200;
+pub(super) const EVALUATION_BATCH: usize = 200;
 
 /// A trial under training.
 pub(crate) struct Trial<T> {
@@ -26,7 +26,7 @@ pub(crate) struct Trial<T> {
     network: Network<T>,
     pub(crate) parameters: Vec<T>,
     gradients: Vec<T>,
-    optimizer: State<T>,
+    optimizer: OverSlices<T>,
     train: Arc<Pairs>,
     evaluate_train: Vec<Batch<T>>,
     evaluate_test: Vec<Batch<T>>,
@@ -38,11 +38,18 @@ pub(crate) struct Trial<T> {
 
 impl<T: Real> Trial<T> {
     pub(crate) fn new(spec: &TrialSpec, mnist: &Mnist) -> Result<Self, TrainError> {
-        let outline = crate::train::check(spec)?;
+        let outline = spec.check()?;
         let layout = Layout::new(spec, &outline);
-        let network = Network::new(spec, &outline, &layout);
+        let network = Network::new(spec, &outline, &layout)?;
         let pairs = |split, purpose, count| {
-            draw(split, purpose, count, spec.data.target, spec.seed, spec.repetition)
+            draw(
+                split,
+                purpose,
+                count,
+                spec.data.target,
+                spec.seed,
+                spec.repetition,
+            )
         };
         let train = pairs(&mnist.train, Purpose::Train, spec.data.train)?;
         let test = pairs(&mnist.test, Purpose::Test, spec.data.test)?;
@@ -62,7 +69,7 @@ impl<T: Real> Trial<T> {
             evaluate_test: in_batches(&test),
             batch: Batch::empty(network.view),
             gradients: vec![T::zero(); parameters.len()],
-            optimizer: State::new(spec, parameters.len()),
+            optimizer: OverSlices::new(spec, parameters.len()),
             train: Arc::new(train),
             parameters,
             network,
@@ -117,13 +124,17 @@ impl<T: Real> Trial<T> {
             .network
             .differentiate(self.steps, &self.parameters, batch, &mut self.gradients)?;
         self.steps += 1;
-        self.optimizer
-            .step(&self.spec, epoch, &mut self.parameters, &self.gradients);
+        let step = Step::of(&self.spec, epoch, self.steps);
+        self.optimizer.step(&step, &mut self.parameters, &self.gradients);
         Ok(loss)
     }
 
     fn evaluate(&mut self, train: bool, tick: &dyn Tick) -> Result<Option<Sums>, TrainError> {
-        let batches = if train { &self.evaluate_train } else { &self.evaluate_test };
+        let batches = if train {
+            &self.evaluate_train
+        } else {
+            &self.evaluate_test
+        };
         let digits = !train && self.spec.auxiliary_loss;
         let mut sums = Sums::default();
         for batch in batches {

@@ -1,10 +1,14 @@
 //! What a kind of layer has to do here; to add one, write a file like its neighbours and a line in [`compute`].
+//!
+//! Every tensor has the trials of an array first and samples second: `[trials, samples, …]`, parameters `[trials, …]`.
+//! Nothing may mix trials, so that none disturbs another.
 
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 use tenfold_types::network::{Layer, Shape};
-use tenfold_types::seed::Stream;
 
 use crate::random::Random;
+
+pub use super::dropout::Masks;
 
 /// A layer that computes.
 pub(crate) trait Compute {
@@ -13,9 +17,38 @@ pub(crate) trait Compute {
         Vec::new()
     }
 
-    /// What comes out for a batch (its first dimension).
-    fn forward(&self, input: Tensor, parameters: &[Tensor], pass: &mut Pass) -> Result<Tensor, TchError>;
+    /// Values that it keeps from batch to batch and that are no weights: how many, and what they are at first.
+    fn state(&self, _input: Shape) -> Vec<(u64, f64)> {
+        Vec::new()
+    }
+
+    /// What comes out for a batch; libtorch finds the gradients.
+    ///
+    /// # Errors
+    /// Libtorch's.
+    fn forward(&self, input: Tensor, parameters: &[Tensor], pass: &mut Pass<'_>) -> Result<Tensor, TchError>;
 }
+
+/// A pass through a layer.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    /// In training: the masks of dropout. Without, the pass is an evaluation.
+    pub masks: Option<&'a Masks>,
+    /// The layer's place in its network, for the masks.
+    pub place: u64,
+    /// What the layer keeps, `[trials, count]` each.
+    pub state: &'a mut [Tensor],
+}
+
+impl Pass<'_> {
+    /// The place of layer `layer` in set `set`.
+    pub fn place(set: usize, layer: usize) -> u64 {
+        set as u64 * MOST_LAYERS + layer as u64
+    }
+}
+
+/// A network has at most so many layers in each set.
+const MOST_LAYERS: u64 = 1000;
 
 /// A tensor of weights, and how it begins.
 #[derive(Debug, Clone)]
@@ -65,67 +98,21 @@ impl Initial {
 pub(crate) fn compute(layer: &Layer) -> &dyn Compute {
     match layer {
         Layer::Linear(layer) => layer,
+        Layer::Conv1d(layer) => layer,
         Layer::Conv2d(layer) => layer,
+        Layer::MaxPool1d(layer) => layer,
         Layer::MaxPool2d(layer) => layer,
+        Layer::AvgPool1d(layer) => layer,
+        Layer::AvgPool2d(layer) => layer,
+        Layer::BatchNorm1d(layer) => layer,
+        Layer::BatchNorm2d(layer) => layer,
         Layer::Flatten(layer) => layer,
         Layer::Relu(layer) => layer,
         Layer::LeakyRelu(layer) => layer,
         Layer::Tanh(layer) => layer,
         Layer::Sigmoid(layer) => layer,
         Layer::Gelu(layer) => layer,
+        Layer::Softmax(layer) => layer,
         Layer::Dropout(layer) => layer,
-    }
-}
-
-/// A pass through a network: training with dropout, or evaluation.
-#[derive(Debug)]
-pub enum Pass {
-    /// Training.
-    Train(Masks),
-    /// Evaluation.
-    Evaluate,
-}
-
-/// The masks of dropout in one step. Mask after mask in the order of the pass, each is a pure function of the seed, the
-/// repetition, the step and its place, whatever the device.
-#[derive(Debug)]
-pub struct Masks {
-    seed: u64,
-    repetition: u32,
-    sequence: u64,
-    /// The rate of layers that name none.
-    pub(crate) default_rate: f64,
-}
-
-impl Masks {
-    /// Those of step number `step` of a trial.
-    pub fn new(seed: u64, repetition: u32, default_rate: f64, step: u64) -> Self {
-        Self {
-            seed,
-            repetition,
-            // At most 1,000 layers of 1,000 sub-networks ask for a mask in a step.
-            sequence: step << 20,
-            default_rate,
-        }
-    }
-
-    /// The next mask: 0 with probability `rate`, else 1 / (1 - `rate`).
-    pub(crate) fn next(&mut self, rate: f64, dimensions: &[i64], device: Device) -> Result<Tensor, TchError> {
-        let mut random = Random::new(self.seed, self.repetition, Stream::Dropout, self.sequence);
-        self.sequence += 1;
-        let keep = (1.0 / (1.0 - rate)) as f32;
-        let count = dimensions.iter().product::<i64>();
-        let mask: Vec<f32> = (0..count)
-            .map(|_| {
-                if f64::from(random.unit()) < rate {
-                    0.0
-                } else {
-                    keep
-                }
-            })
-            .collect();
-        Tensor::f_from_slice(&mask)?
-            .f_view(dimensions)?
-            .f_to_device(device)
     }
 }

@@ -6,7 +6,7 @@ use tenfold_types::network::Flatten;
 use super::compute::{Compute, Pass};
 
 impl Compute for Flatten {
-    fn forward(&self, input: Tensor, _: &[Tensor], _: &mut Pass) -> Result<Tensor, TchError> {
-        input.f_flatten(1, -1)
+    fn forward(&self, input: Tensor, _: &[Tensor], _: &mut Pass<'_>) -> Result<Tensor, TchError> {
+        input.f_flatten(2, -1)
     }
 }

@@ -3,7 +3,8 @@
 use tch::{TchError, Tensor};
 use tenfold_types::Join;
 
-pub(super) fn apply(join: Join, feature: &Tensor) -> Result<Tensor, TchError> {
+/// From the values of that layer, the last dimension.
+pub(crate) fn join(join: Join, feature: &Tensor) -> Result<Tensor, TchError> {
     match join {
         Join::AsIs => Ok(feature.shallow_clone()),
         Join::Relu => feature.f_relu(),

@@ -47,15 +47,19 @@ impl Place {
 impl Layout {
     /// That of a trial whose outline this is.
     pub fn new(spec: &TrialSpec, outline: &Outline) -> Self {
-        let sets = if spec.weight_sharing { 1 } else { spec.architecture.sub_networks };
+        let sets = if spec.weight_sharing {
+            1
+        } else {
+            spec.architecture.sub_networks
+        };
         let mut layout = Self {
             tensors: Vec::new(),
             sets: Vec::new(),
             head: 0..0,
             length: 0,
         };
-        for _ in 0..sets {
-            let layers = spec.architecture.layers.iter().zip(&outline.layers);
+        for set in 0..sets as usize {
+            let layers = spec.architecture.layers(set).iter().zip(outline.layers(set));
             let ranges = layers.map(|(layer, at)| layout.add(compute(layer).parameters(at.input)));
             let ranges = ranges.collect();
             layout.sets.push(ranges);
@@ -92,6 +96,16 @@ impl Layout {
     /// The tensors of layer `layer` in set `set`, both from 0.
     pub fn layer(&self, set: usize, layer: usize) -> &[Place] {
         &self.tensors[self.sets[set][layer].clone()]
+    }
+
+    /// Which of [`Layout::tensors`] those of a layer are.
+    pub(crate) fn layer_tensors(&self, set: usize, layer: usize) -> Range<usize> {
+        self.sets[set][layer].clone()
+    }
+
+    /// Which of [`Layout::tensors`] the head's are.
+    pub(crate) fn head_tensors(&self) -> Range<usize> {
+        self.head.clone()
     }
 
     /// The head's tensors.

@@ -13,12 +13,8 @@ impl Compute for Linear {
             .to_vec()
     }
 
-    fn forward(&self, input: Tensor, parameters: &[Tensor], _: &mut Pass) -> Result<Tensor, TchError> {
-        let input = if input.dim() > 2 {
-            input.f_flatten(1, -1)?
-        } else {
-            input
-        };
-        input.f_linear(&parameters[0], Some(&parameters[1]))
+    fn forward(&self, input: Tensor, parameters: &[Tensor], _: &mut Pass<'_>) -> Result<Tensor, TchError> {
+        let (weights, bias) = (parameters[0].f_transpose(1, 2)?, parameters[1].f_unsqueeze(1)?);
+        bias.f_baddbmm(&input.f_flatten(2, -1)?, &weights, 1.0, 1.0)
     }
 }

@@ -6,8 +6,12 @@ use tenfold_types::network::MaxPool2d;
 use super::compute::{Compute, Pass};
 
 impl Compute for MaxPool2d {
-    fn forward(&self, input: Tensor, _: &[Tensor], _: &mut Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Tensor, _: &[Tensor], _: &mut Pass<'_>) -> Result<Tensor, TchError> {
         let (kernel, stride) = (i64::from(self.kernel.get()), i64::from(self.steps().get()));
-        input.f_max_pool2d([kernel, kernel], [stride, stride], [0, 0], [1, 1], false)
+        let (trials, samples) = (input.size()[0], input.size()[1]);
+        input
+            .f_flatten(0, 1)?
+            .f_max_pool2d([kernel; 2], [stride; 2], [0, 0], [1, 1], false)?
+            .f_unflatten(0, [trials, samples])
     }
 }

@@ -1,90 +1,86 @@
-//! Adam (Kingma and Ba, "Adam: a method for stochastic optimization", 2015).
+//! Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019).
 
-use tch::{TchError, Tensor, no_grad};
+use tch::{TchError, Tensor};
 
-use super::Step;
+use super::{Formula, Step, Steps, by_slices, over};
+use crate::host::Real;
 
 /// Decay rates of the moments and the ε of the paper's algorithm 1.
 const DECAY_1: f64 = 0.9;
 const DECAY_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
-/// Adam's state for one flat buffer of values. ε stands outside the root, as in the paper's algorithm 1.
+/// Adam; ε stands outside the root, as in the paper's algorithm 1.
 #[derive(Debug)]
-pub struct Adam {
-    learning_rate: f64,
-    steps: i32,
-    first_moment: Tensor,
-    second_moment: Tensor,
+pub(super) struct Adam {
+    /// AdamW: the weights decay by themselves, not by their gradients.
+    pub(super) decoupled: bool,
+}
+
+/// How far the two moments are from their full height after so many steps.
+fn corrections(steps: u64) -> (f64, f64) {
+    // After so many steps the corrections are 1 to the last bit.
+    let steps = i32::try_from(steps).unwrap_or(i32::MAX);
+    (1.0 - DECAY_1.powi(steps), 1.0 - DECAY_2.powi(steps))
 }
 
 impl Adam {
-    /// Adam at its start.
-    ///
-    /// # Errors
-    /// Libtorch's.
-    pub fn new(learning_rate: f64, values: &Tensor) -> Result<Self, TchError> {
-        Ok(Self {
-            learning_rate,
-            steps: 0,
-            first_moment: values.f_zeros_like()?,
-            second_moment: values.f_zeros_like()?,
-        })
+    fn slices<T: Real>(&self, step: &Step, values: &mut [T], gradients: &[T], moments: &mut [Vec<T>; 2]) {
+        let (correction_1, correction_2) = corrections(step.number);
+        let (decay_1, rest_1) = (T::of(DECAY_1), T::of(1.0 - DECAY_1));
+        let (decay_2, rest_2) = (T::of(DECAY_2), T::of(1.0 - DECAY_2));
+        let (rate, root) = (T::of(step.rate / correction_1), T::of(1.0 / correction_2.sqrt()));
+        let epsilon = T::of(EPSILON);
+        let (in_gradient, kept) = match self.decoupled {
+            true => (T::zero(), T::of(1.0 - step.rate * step.weight_decay)),
+            false => (T::of(step.weight_decay), T::one()),
+        };
+        over(
+            values,
+            gradients,
+            moments,
+            #[inline(always)]
+            |value, gradient, first, second| {
+                let gradient = gradient + in_gradient * *value;
+                *first = decay_1 * *first + rest_1 * gradient;
+                *second = decay_2 * *second + rest_2 * gradient * gradient;
+                *value = kept * *value - rate * *first / (second.sqrt() * root + epsilon);
+            },
+        );
     }
 }
 
-impl Step for Adam {
-    fn step(&mut self, values: &mut Tensor, gradients: &Tensor) -> Result<(), TchError> {
-        // After so many steps the corrections are 1 to the last bit.
-        self.steps = self.steps.saturating_add(1);
-        let correction_1 = 1.0 - DECAY_1.powi(self.steps);
-        let correction_2 = 1.0 - DECAY_2.powi(self.steps);
-        no_grad(|| {
-            let _ = self.first_moment.f_lerp_(gradients, 1.0 - DECAY_1)?;
-            let _ = self
-                .second_moment
-                .f_lerp_(&gradients.f_square()?, 1.0 - DECAY_2)?;
-            let mut denominator = self.second_moment.f_sqrt()?;
-            let _ = denominator.f_mul_scalar_(1.0 / correction_2.sqrt())?;
-            let _ = denominator.f_add_scalar_(EPSILON)?;
-            let mut change = self.first_moment.f_div(&denominator)?;
-            let _ = change.f_mul_scalar_(self.learning_rate / correction_1)?;
-            let _ = values.f_sub_(&change)?;
-            Ok(())
-        })
+impl Formula for Adam {
+    fn moments(&self) -> usize {
+        2
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    by_slices!();
 
-    #[test]
-    fn it_follows_the_paper() {
-        let gradients = [
-            [0.5, -2.0, 0.0],
-            [0.25, 1.0, 1e-6],
-            [-1.0, 0.5, 0.0],
-            [3.0, 0.0, 1e6],
-        ];
-        let mut values = Tensor::from_slice(&[1.0f32, -1.0, 0.5]);
-        let mut adam = Adam::new(0.01, &values).unwrap();
-        let mut expected = [1.0f64, -1.0, 0.5];
-        let (mut m, mut v) = ([0.0f64; 3], [0.0f64; 3]);
-        for (step, gradient) in gradients.iter().enumerate() {
-            adam.step(&mut values, &Tensor::from_slice(&gradient.map(|g| g as f32)))
-                .unwrap();
-            for at in 0..3 {
-                m[at] = 0.9 * m[at] + 0.1 * gradient[at];
-                v[at] = 0.999 * v[at] + 0.001 * gradient[at] * gradient[at];
-                let m_hat = m[at] / (1.0 - 0.9f64.powi(step as i32 + 1));
-                let v_hat = v[at] / (1.0 - 0.999f64.powi(step as i32 + 1));
-                expected[at] -= 0.01 * m_hat / (v_hat.sqrt() + 1e-8);
+    fn tensors(
+        &self,
+        steps: &Steps,
+        values: &mut Tensor,
+        gradients: &Tensor,
+        moments: &mut [Tensor],
+    ) -> Result<(), TchError> {
+        let (correction_1, correction_2) = corrections(steps.number);
+        let gradients = match (&steps.weight_decay, self.decoupled) {
+            (Some(decay), true) => {
+                let _ = values.f_mul_(&steps.rate.f_mul(decay)?.f_neg()?.f_add_scalar(1.0)?)?;
+                gradients.shallow_clone()
             }
-        }
-        let values = Vec::<f32>::try_from(values).unwrap();
-        for (value, expected) in values.iter().zip(expected) {
-            assert!((f64::from(*value) - expected).abs() < 1e-6, "{value} {expected}");
-        }
+            _ => steps.decayed(values, gradients)?,
+        };
+        let [first, second] = moments else { return Ok(()) };
+        let _ = first.f_lerp_(&gradients, 1.0 - DECAY_1)?;
+        let _ = second.f_mul_scalar_(DECAY_2)?;
+        let _ = second.f_add_(&gradients.f_square()?.f_mul_scalar(1.0 - DECAY_2)?)?;
+        let mut denominator = second.f_sqrt()?;
+        let _ = denominator.f_mul_scalar_(1.0 / correction_2.sqrt())?;
+        let _ = denominator.f_add_scalar_(EPSILON)?;
+        let change = steps.rate.f_mul_scalar(-1.0 / correction_1)?.f_mul(first)?;
+        let _ = values.f_addcdiv_(&change, &denominator)?;
+        Ok(())
     }
 }

@@ -1,29 +1,220 @@
-//! Optimizers, one a file.
+//! Optimizers, one a file: each has its formula for one number, which [`crate::host`] runs over slices, and for tensors,
+//! which [`crate::fused`] runs over the parameters of many trials at once. To add one: a file like its neighbours and a
+//! line in [`optimizer`].
 
+mod adagrad;
 mod adam;
-mod state;
+mod rmsprop;
+mod sgd;
 
-use tch::{TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
 use tenfold_types::{Optimizer, TrialSpec};
 
-pub(crate) use state::State;
-pub use adam::Adam;
+use crate::host::Real;
 
-/// Something that follows gradients.
-pub trait Step {
-    /// Changes values by one step, given their gradients; both one-dimensional, of one length.
+/// One step over one trial's parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The number of the step, from 1.
+    pub number: u64,
+    /// The learning rate.
+    pub rate: f64,
+    /// See [`TrialSpec::momentum`].
+    pub momentum: f64,
+    /// See [`TrialSpec::weight_decay`].
+    pub weight_decay: f64,
+}
+
+impl Step {
+    /// Step number `number`, from 1, in an epoch, from 1, of a trial.
+    pub fn of(spec: &TrialSpec, epoch: u32, number: u64) -> Self {
+        Self {
+            number,
+            rate: spec.rate(epoch),
+            momentum: spec.momentum,
+            weight_decay: spec.weight_decay,
+        }
+    }
+}
+
+/// One step over the parameters of many trials, `[trials, parameters]`.
+#[derive(Debug)]
+pub struct Steps {
+    /// The number of the step, from 1.
+    pub number: u64,
+    /// Of each trial, `[trials, 1]`.
+    pub rate: Tensor,
+    /// Of each trial, `[trials, 1]`.
+    pub momentum: Tensor,
+    /// Of each trial, `[trials, 1]`; none when it is 0 for all.
+    pub weight_decay: Option<Tensor>,
+}
+
+impl Steps {
+    /// The first step of these trials in an epoch.
     ///
     /// # Errors
     /// Libtorch's.
-    fn step(&mut self, values: &mut Tensor, gradients: &Tensor) -> Result<(), TchError>;
+    pub fn of(specs: &[TrialSpec], epoch: u32, number: u64, on: (Kind, Device)) -> Result<Self, TchError> {
+        let column = |of: &dyn Fn(&TrialSpec) -> f64| {
+            let numbers: Vec<f64> = specs.iter().map(of).collect();
+            Tensor::f_from_slice(&numbers)?
+                .f_view([-1, 1])?
+                .f_to_kind(on.0)?
+                .f_to_device(on.1)
+        };
+        let decays = specs.iter().any(|spec| spec.weight_decay != 0.0);
+        Ok(Self {
+            number,
+            rate: column(&|spec| spec.rate(epoch))?,
+            momentum: column(&|spec| spec.momentum)?,
+            weight_decay: match decays {
+                true => Some(column(&|spec| spec.weight_decay)?),
+                false => None,
+            },
+        })
+    }
+
+    /// The gradients with weight decay as a part of them.
+    fn decayed(&self, values: &Tensor, gradients: &Tensor) -> Result<Tensor, TchError> {
+        match &self.weight_decay {
+            Some(decay) => gradients.f_addcmul(values, decay),
+            None => Ok(gradients.shallow_clone()),
+        }
+    }
 }
 
-/// A trial's optimizer for these values.
-///
-/// # Errors
-/// Libtorch's.
-pub fn optimizer(spec: &TrialSpec, values: &Tensor) -> Result<Box<dyn Step>, TchError> {
+/// A way to go down gradients.
+pub trait Formula: Send + Sync {
+    /// How many numbers it keeps for each parameter, zeros at first.
+    fn moments(&self) -> usize;
+
+    /// A step over slices that are as long as one another; one pass over memory.
+    fn slices_f32(&self, step: &Step, values: &mut [f32], gradients: &[f32], moments: &mut [Vec<f32>; 2]);
+
+    /// Likewise.
+    fn slices_f64(&self, step: &Step, values: &mut [f64], gradients: &[f64], moments: &mut [Vec<f64>; 2]);
+
+    /// A step over tensors `[trials, parameters]`, in as few operations as there are.
+    ///
+    /// # Errors
+    /// Libtorch's.
+    fn tensors(
+        &self,
+        steps: &Steps,
+        values: &mut Tensor,
+        gradients: &Tensor,
+        moments: &mut [Tensor],
+    ) -> Result<(), TchError>;
+}
+
+/// The formula of a trial.
+pub fn optimizer(spec: &TrialSpec) -> Box<dyn Formula> {
     match spec.optimizer {
-        Optimizer::Adam => Ok(Box::new(Adam::new(spec.learning_rate, values)?)),
+        Optimizer::Adam => Box::new(adam::Adam { decoupled: false }),
+        Optimizer::AdamW => Box::new(adam::Adam { decoupled: true }),
+        Optimizer::Sgd => Box::new(sgd::Sgd {
+            nesterov: spec.nesterov,
+        }),
+        Optimizer::RmsProp => Box::new(rmsprop::RmsProp {}),
+        Optimizer::Adagrad => Box::new(adagrad::Adagrad {}),
+    }
+}
+
+/// Both kinds of slices by one generic function.
+macro_rules! by_slices {
+    () => {
+        fn slices_f32(
+            &self,
+            step: &$crate::optimizer::Step,
+            values: &mut [f32],
+            gradients: &[f32],
+            moments: &mut [Vec<f32>; 2],
+        ) {
+            self.slices(step, values, gradients, moments);
+        }
+
+        fn slices_f64(
+            &self,
+            step: &$crate::optimizer::Step,
+            values: &mut [f64],
+            gradients: &[f64],
+            moments: &mut [Vec<f64>; 2],
+        ) {
+            self.slices(step, values, gradients, moments);
+        }
+    };
+}
+use by_slices;
+
+/// Runs `number(value, gradient, first moment, second moment)` over all numbers.
+fn over<T: Real>(
+    values: &mut [T],
+    gradients: &[T],
+    [first, second]: &mut [Vec<T>; 2],
+    number: impl Fn(&mut T, T, &mut T, &mut T),
+) {
+    crate::host::vectorized(
+        #[inline(always)]
+        || {
+            let numbers = values.iter_mut().zip(gradients);
+            for (((value, &gradient), first), second) in numbers.zip(&mut *first).zip(&mut *second) {
+                number(value, gradient, first, second);
+            }
+        },
+    );
+}
+
+/// An optimizer with what it keeps of one trial, over slices.
+pub(crate) struct OverSlices<T> {
+    formula: Box<dyn Formula>,
+    moments: [Vec<T>; 2],
+}
+
+impl<T: Real> OverSlices<T> {
+    pub(crate) fn new(spec: &TrialSpec, parameters: usize) -> Self {
+        Self {
+            formula: optimizer(spec),
+            // Formulas that keep less still go over both: then the second is as short as the loop is cheap.
+            moments: [0, 1].map(|_| vec![T::zero(); parameters]),
+        }
+    }
+
+    pub(crate) fn step(&mut self, step: &Step, values: &mut [T], gradients: &[T]) {
+        T::step(&*self.formula, step, values, gradients, &mut self.moments);
+    }
+}
+
+/// An optimizer with what it keeps of many trials, over tensors.
+pub(crate) struct OverTensors {
+    formula: Box<dyn Formula>,
+    moments: Vec<Tensor>,
+}
+
+impl OverTensors {
+    pub(crate) fn new(spec: &TrialSpec, values: &Tensor) -> Result<Self, TchError> {
+        let formula = optimizer(spec);
+        let moments = (0..formula.moments()).map(|_| values.f_zeros_like());
+        Ok(Self {
+            moments: moments.collect::<Result<_, _>>()?,
+            formula,
+        })
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        steps: &Steps,
+        values: &mut Tensor,
+        gradients: &Tensor,
+    ) -> Result<(), TchError> {
+        no_grad(|| self.formula.tensors(steps, values, gradients, &mut self.moments))
+    }
+
+    /// Only the trials with these numbers stay.
+    pub(crate) fn keep(&mut self, places: &Tensor) -> Result<(), TchError> {
+        for moment in &mut self.moments {
+            *moment = moment.f_index_select(0, places)?;
+        }
+        Ok(())
     }
 }

@@ -6,13 +6,15 @@
     reason = "each test binary uses some of it"
 )]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use tenfold_trainer::data::Mnist;
-use tenfold_trainer::train::{End, Follower, train};
+use tenfold_trainer::train::{End, Follower, Place, TrainError, train_pack};
 use tenfold_types::network::Architecture;
-use tenfold_types::{Curve, Data, Join, Loss, Optimizer, Target, TrialSpec};
+use tenfold_types::{Curve, Data, Join, Target, TrialSpec};
 
 pub(crate) fn data_folder() -> PathBuf {
     std::env::var_os("TENFOLD_DATA").map_or_else(
@@ -35,15 +37,9 @@ pub(crate) fn mnist() -> &'static Mnist {
 
 pub(crate) fn spec(architecture: &str) -> TrialSpec {
     TrialSpec {
-        architecture: Architecture::named(architecture).unwrap(),
-        weight_sharing: false,
-        auxiliary_loss: false,
-        aux_weight: 1.0,
         join: Join::AsIs,
         learning_rate: 1e-3,
         batch_size: 100,
-        optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
         dropout: 0.0,
         epochs: 3,
         data: Data {
@@ -52,43 +48,80 @@ pub(crate) fn spec(architecture: &str) -> TrialSpec {
             target: Target::LessOrEqual,
         },
         seed: 559,
-        repetition: 0,
+        ..TrialSpec::with_defaults(Architecture::named(architecture).unwrap())
     }
 }
 
-/// Collects a curve, and stops after so many batches.
+/// Where the tests train: the processor.
+pub(crate) fn place(threads: usize) -> Place {
+    Place {
+        device: tch::Device::Cpu,
+        threads,
+        memory: 1 << 34,
+    }
+}
+
+/// Collects the curves of a pack, and cancels trials when so many batches were counted.
+#[derive(Default)]
 pub(crate) struct Collector {
-    pub(crate) curve: Vec<Vec<f32>>,
-    pub(crate) batches: u64,
+    pub(crate) trials: Mutex<BTreeMap<usize, Collected>>,
+    pub(crate) batches: AtomicU64,
+    /// No trial is wanted after so many batches; 0 for all.
     pub(crate) stop_after: u64,
 }
 
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) curve: Vec<Vec<f32>>,
+    pub(crate) end: Option<Result<End, String>>,
+}
+
 impl Follower for Collector {
-    fn batch(&mut self) -> bool {
-        self.batches += 1;
-        self.batches < self.stop_after
+    fn batch(&self) {
+        self.batches.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn epoch(&mut self, values: &[f32], seconds: f32) -> bool {
+    fn wants(&self, _: usize) -> bool {
+        self.stop_after == 0 || self.batches.load(Ordering::SeqCst) < self.stop_after
+    }
+
+    fn epoch(&self, trial: usize, values: &[f32], seconds: f32) {
         assert!(seconds >= 0.0);
-        self.curve.push(values.to_vec());
-        true
+        let mut trials = self.trials.lock().unwrap();
+        trials.entry(trial).or_default().curve.push(values.to_vec());
+    }
+
+    fn ended(&self, trial: usize, end: Result<End, TrainError>) {
+        let mut trials = self.trials.lock().unwrap();
+        let collected = trials.entry(trial).or_default();
+        assert!(collected.end.is_none(), "a trial ends once");
+        collected.end = Some(end.map_err(|error| error.to_string()));
     }
 }
 
-pub(crate) fn run(spec: &TrialSpec) -> (End, Curve) {
-    let mut collector = Collector {
-        curve: Vec::new(),
-        batches: 0,
-        stop_after: u64::MAX,
-    };
-    let end = train(spec, mnist(), tch::Device::Cpu, &mut collector).unwrap();
-    let mut curve = Curve::new(spec.metrics());
-    for row in collector.curve {
-        assert_eq!(row.len(), curve.columns.len());
-        for (column, value) in curve.columns.iter_mut().zip(row) {
-            column.push(value);
+/// Trains a pack with so many threads.
+pub(crate) fn run_pack(specs: &[TrialSpec], threads: usize) -> Vec<(Result<End, String>, Curve)> {
+    let collector = Collector::default();
+    assert_eq!(
+        train_pack(specs, mnist(), place(threads), &collector),
+        specs.len()
+    );
+    let mut trials = collector.trials.into_inner().unwrap();
+    let result = |(trial, spec): (usize, &TrialSpec)| {
+        let collected = trials.remove(&trial).unwrap();
+        let mut curve = Curve::new(spec.metrics());
+        for row in collected.curve {
+            assert_eq!(row.len(), curve.columns.len());
+            for (column, value) in curve.columns.iter_mut().zip(row) {
+                column.push(value);
+            }
         }
-    }
-    (end, curve)
+        (collected.end.unwrap(), curve)
+    };
+    specs.iter().enumerate().map(result).collect()
+}
+
+pub(crate) fn run(spec: &TrialSpec) -> (End, Curve) {
+    let (end, curve) = run_pack(std::slice::from_ref(spec), 1).remove(0);
+    (end.unwrap(), curve)
 }

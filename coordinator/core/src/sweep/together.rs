@@ -1,0 +1,145 @@
+//! What must go together in a sweep: settings that fit one another at every point, networks whose shapes do, and axes that
+//! make a difference.
+
+use std::collections::BTreeSet;
+
+use tenfold_types::network::{Architecture, Layer};
+use tenfold_types::{Schedule, Setting, SpecError, TrialSpec, Value};
+
+use super::Sweep;
+use super::definition::Places;
+use super::error::{Origin, Problem};
+
+/// Settings that [`TrialSpec::check`] compares with one another; what it says of one group does not depend on another.
+const GROUPS: &[&[Setting]] = &[
+    &[
+        Setting::Architecture,
+        Setting::WeightSharing,
+        Setting::AuxiliaryLoss,
+    ],
+    &[Setting::Architecture, Setting::WeightSharing, Setting::BatchSize],
+    &[Setting::Loss, Setting::Head],
+    &[Setting::Optimizer, Setting::Momentum, Setting::Nesterov],
+    &[Setting::WarmUp],
+];
+
+/// All problems of a sweep that can be read.
+pub(super) fn check(sweep: &Sweep, places: &Places) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for group in GROUPS {
+        check_group(sweep, places, group, &mut problems);
+    }
+    check_differences(sweep, places, &mut problems);
+    problems
+}
+
+/// Where a setting stands in the file, if it does.
+fn origin(sweep: &Sweep, places: &Places, setting: Setting) -> Option<Origin> {
+    let axis = sweep.axes().iter().position(|axis| axis.setting == setting);
+    axis.and_then(|axis| places.axes.get(axis))
+        .or_else(|| places.settings.get(&setting))
+        .cloned()
+}
+
+/// Tries all combinations of the group's values; what is refused is a problem if some point has it.
+fn check_group(sweep: &Sweep, places: &Places, group: &[Setting], problems: &mut Vec<Problem>) {
+    let mut combinations: Vec<Vec<Value>> = vec![Vec::new()];
+    for &setting in group {
+        let values = sweep.values_of(setting);
+        let longer = combinations.iter().flat_map(|combination| {
+            let with = |value: &Value| combination.iter().chain([value]).cloned().collect();
+            values.iter().map(with).collect::<Vec<_>>()
+        });
+        combinations = longer.collect();
+    }
+    let varies = |setting: &Setting| sweep.axes().iter().any(|axis| axis.setting == *setting);
+    let mut occurring = None;
+    let mut said = BTreeSet::new();
+    for combination in &combinations {
+        let Some((architecture, error)) = refusal(sweep, group, combination) else {
+            continue;
+        };
+        let occurring = occurring.get_or_insert_with(|| sweep.combinations(group, combinations.len()));
+        let varying: Vec<&Value> = group
+            .iter()
+            .zip(combination)
+            .filter(|(setting, _)| varies(setting))
+            .map(|(_, value)| value)
+            .collect();
+        if !occurring.contains(&varying) || !said.insert(error.to_string()) {
+            continue;
+        }
+        let at = match &error {
+            SpecError::Shape(_) => places.architectures.get(&architecture).cloned(),
+            SpecError::Setting { setting, .. } => setting
+                .parse()
+                .ok()
+                .and_then(|setting| origin(sweep, places, setting)),
+        };
+        // A setting that is refused at its default stands nowhere; then it is another of the group that asks for more.
+        let at = at.or_else(|| {
+            group
+                .iter()
+                .rev()
+                .find_map(|&setting| origin(sweep, places, setting))
+        });
+        problems.push(Problem::new(&at.unwrap_or(Origin::Whole), error.to_string()));
+        // The values of an axis are seldom wrong one by one.
+        if group.len() == 1 || said.len() == MOST_SAID {
+            return;
+        }
+    }
+}
+
+/// So many problems of one group say what is wrong with it.
+const MOST_SAID: usize = 20;
+
+/// What is wrong with a combination, and the name of its architecture.
+fn refusal(sweep: &Sweep, group: &[Setting], values: &[Value]) -> Option<(String, SpecError)> {
+    let mut spec = TrialSpec {
+        epochs: sweep.epochs(),
+        data: sweep.data(),
+        ..TrialSpec::with_defaults(Architecture::named("perceptron-1")?)
+    };
+    for (&setting, value) in group.iter().zip(values) {
+        sweep.put(&mut spec, setting, value)?;
+    }
+    let error = spec.check().err()?;
+    Some((spec.architecture.name, error))
+}
+
+/// Axes whose values could make no difference at any point.
+fn check_differences(sweep: &Sweep, places: &Places, problems: &mut Vec<Problem>) {
+    let mut idle = |setting: Setting, used: bool, message: &str| {
+        if !used && sweep.axes().iter().any(|axis| axis.setting == setting) {
+            let at = origin(sweep, places, setting).unwrap_or(Origin::Whole);
+            problems.push(Problem::new(&at, format!("{setting} varies, but {message}")));
+        }
+    };
+    let drops = |(architecture, ..): &(Architecture, bool, bool)| {
+        let mut layers = architecture.stacks.iter().flatten();
+        layers.any(|layer| matches!(layer, Layer::Dropout(dropout) if dropout.rate.is_none()))
+    };
+    idle(
+        Setting::Dropout,
+        sweep.networks().iter().any(drops),
+        "no network of the sweep has a dropout layer without a rate of its own; add \"dropout\" to the layers of an \
+         [[architecture]]",
+    );
+    let auxiliary = sweep.values_of(Setting::AuxiliaryLoss);
+    idle(
+        Setting::AuxWeight,
+        auxiliary.contains(&Value::Bool(true)),
+        "auxiliary_loss is false everywhere, so all points would be the same; set auxiliary_loss = true or make it an \
+         axis",
+    );
+    let schedules = sweep.values_of(Setting::Schedule);
+    let steps = schedules.contains(&Value::Text(Schedule::Step.name().to_owned()));
+    for setting in [Setting::StepEpochs, Setting::StepFactor] {
+        idle(
+            setting,
+            steps,
+            "schedule is nowhere \"step\", so all points would be the same; set schedule = \"step\" or make it an axis",
+        );
+    }
+}
