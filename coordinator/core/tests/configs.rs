@@ -9,7 +9,7 @@ use std::path::Path;
 use tenfold_core::sweep::Sweep;
 use tenfold_types::Setting;
 use tenfold_types::network::Layer;
-use tenfold_types::trial::{Join, Loss, Optimizer, Target};
+use tenfold_types::trial::{Head, Join, Loss, Optimizer, Schedule, Target};
 
 fn configs() -> BTreeMap<String, Sweep> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
@@ -92,7 +92,14 @@ fn the_reference_names_everything() {
             "{name} is not in docs/sweep-file.md"
         );
     }
-    let choices = [Join::NAMES, Optimizer::NAMES, Loss::NAMES, Target::NAMES];
+    let choices = [
+        Join::NAMES,
+        Optimizer::NAMES,
+        Loss::NAMES,
+        Target::NAMES,
+        Head::NAMES,
+        Schedule::NAMES,
+    ];
     for name in choices.concat() {
         assert!(
             reference.contains(&format!("`\"{name}\"`")),

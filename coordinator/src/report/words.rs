@@ -46,6 +46,14 @@ pub fn setting(setting: Setting) -> &'static str {
         Setting::Optimizer => "optimizer",
         Setting::Loss => "loss",
         Setting::Dropout => "dropout",
+        Setting::Head => "head",
+        Setting::Momentum => "momentum",
+        Setting::Nesterov => "Nesterov momentum",
+        Setting::WeightDecay => "weight decay",
+        Setting::Schedule => "schedule",
+        Setting::StepEpochs => "epochs a step",
+        Setting::StepFactor => "step factor",
+        Setting::WarmUp => "warm-up epochs",
     }
 }
 
@@ -62,6 +70,14 @@ fn short(setting: Setting) -> &'static str {
         Setting::Optimizer => "optimizer",
         Setting::Loss => "loss",
         Setting::Dropout => "dropout",
+        Setting::Head => "head",
+        Setting::Momentum => "momentum",
+        Setting::Nesterov => "nesterov",
+        Setting::WeightDecay => "decay",
+        Setting::Schedule => "schedule",
+        Setting::StepEpochs => "step-epochs",
+        Setting::StepFactor => "step-factor",
+        Setting::WarmUp => "warm-up",
     }
 }
 
