@@ -84,15 +84,8 @@ fn check_group(sweep: &Sweep, places: &Places, group: &[Setting], problems: &mut
                 .find_map(|&setting| origin(sweep, places, setting))
         });
         problems.push(Problem::new(&at.unwrap_or(Origin::Whole), error.to_string()));
-        // The values of an axis are seldom wrong one by one.
-        if group.len() == 1 || said.len() == MOST_SAID {
-            return;
-        }
     }
 }
-
-/// So many problems of one group say what is wrong with it.
-const MOST_SAID: usize = 20;
 
 /// What is wrong with a combination, and the name of its architecture.
 fn refusal(sweep: &Sweep, group: &[Setting], values: &[Value]) -> Option<(String, SpecError)> {
