@@ -26,8 +26,9 @@ const GROUPS: &[&[Setting]] = &[
 /// All problems of a sweep that can be read.
 pub(super) fn check(sweep: &Sweep, places: &Places) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let mut said = BTreeSet::new();
     for group in GROUPS {
-        check_group(sweep, places, group, &mut problems);
+        check_group(sweep, places, group, &mut said, &mut problems);
     }
     check_differences(sweep, places, &mut problems);
     problems
@@ -42,7 +43,13 @@ fn origin(sweep: &Sweep, places: &Places, setting: Setting) -> Option<Origin> {
 }
 
 /// Tries all combinations of the group's values; what is refused is a problem if some point has it.
-fn check_group(sweep: &Sweep, places: &Places, group: &[Setting], problems: &mut Vec<Problem>) {
+fn check_group(
+    sweep: &Sweep,
+    places: &Places,
+    group: &[Setting],
+    said: &mut BTreeSet<String>,
+    problems: &mut Vec<Problem>,
+) {
     let mut combinations: Vec<Vec<Value>> = vec![Vec::new()];
     for &setting in group {
         let values = sweep.values_of(setting);
@@ -54,7 +61,6 @@ fn check_group(sweep: &Sweep, places: &Places, group: &[Setting], problems: &mut
     }
     let varies = |setting: &Setting| sweep.axes().iter().any(|axis| axis.setting == *setting);
     let mut occurring = None;
-    let mut said = BTreeSet::new();
     for combination in &combinations {
         let Some((architecture, error)) = refusal(sweep, group, combination) else {
             continue;
