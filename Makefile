@@ -2,10 +2,10 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check clean
+.PHONY: help setup build run test check bench bench-train clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: ## Fetch libtorch and MNIST, once (CUDA=1 adds what a GPU node needs)
 	@deploy/setup-libtorch.sh
@@ -26,6 +26,11 @@ check: setup ## Formatting, lints with warnings denied, and all tests
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+bench: bench-train ## Run all benchmarks
+
+bench-train: setup ## How fast networks train, beside PyTorch (ARGS=--help says what can be chosen)
+	$(CARGO) bench -p tenfold-trainer --bench train -- $(ARGS)
 
 clean: ## Remove what was built; libtorch, MNIST and results stay
 	$(CARGO) clean

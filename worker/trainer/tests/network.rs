@@ -393,14 +393,14 @@ fn seven(spec: &TrialSpec) -> Vec<TrialSpec> {
             trial.learning_rate = 3e-4 * f64::from(number + 1);
             trial.repetition = number / 2;
             trial.seed = u64::from(number % 3);
-            trial.auxiliary_loss = several && number % 2 == 0;
+            trial.auxiliary_loss = several && number.is_multiple_of(2);
             trial.aux_weight = 0.5 * f64::from(number);
             trial.weight_decay = 1e-3 * f64::from(number);
             trial.dropout = 0.1 * f64::from(number);
             if spec.optimizer.has_momentum() {
                 trial.momentum = 0.1 * f64::from(number + 1);
             }
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 trial.data.target = Target::Less;
             }
             trial
@@ -470,8 +470,8 @@ fn trials_leave_without_disturbing_those_that_stay() {
         base.data.train = 120;
         let mut trials = seven(&base);
         trials[3].learning_rate = 1e250;
-        let arrays: [&dyn Fn(&[TrialSpec]) -> Box<dyn Array>; 2] =
-            [&|specs| Box::new(host(specs)), &|specs| Box::new(fused(specs))];
+        let arrays: [fn(&[TrialSpec]) -> Box<dyn Array>; 2] =
+            [|specs| Box::new(host(specs)), |specs| Box::new(fused(specs))];
         for make in arrays {
             let mut all = make(&trials);
             let mut curves = rows(&mut *all, 2);

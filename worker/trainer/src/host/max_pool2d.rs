@@ -83,7 +83,7 @@ impl<T: Real> Kernel<T> for MaxPool2dKernel<T> {
                         for ((output, chosen), &value) in output.iter_mut().zip(chosen.iter_mut()).zip(input)
                         {
                             // A value that is no number is taken: the trial diverges by it.
-                            let larger = !(value <= *output);
+                            let larger = value > *output || value.is_nan();
                             *output = if larger { value } else { *output };
                             *chosen = if larger { number } else { *chosen };
                         }

@@ -55,6 +55,15 @@ impl<T: Real> HostArray<T> {
     }
 }
 
+/// `c = a b` for row-major matrices of m × k and k × n numbers, by the library that host arrays use: for benchmarks.
+///
+/// # Panics
+/// When a slice is too short.
+pub fn product(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let rows = matrix::Layout::rows;
+    matrix::multiply(false, (c, rows(m, n, n)), (a, rows(m, k, k)), (b, rows(k, n, n)));
+}
+
 /// Bytes that a trial needs, about: parameters with gradients and two moments, what is between the layers for a batch in
 /// training and its gradients, and all pairs, once as they were drawn and once as they are computed with.
 pub fn bytes(spec: &TrialSpec, outline: &Outline) -> u64 {
