@@ -462,6 +462,84 @@ fn seven_trials_train_as_one_as_they_would_alone_and_by_hand() {
     assert!(missing.is_empty(), "not compared: {missing:?}");
 }
 
+/// Where libtorch on a processor computes a trial's values otherwise when there are others beside them: grouped
+/// convolutions, pooling, and the ends of vectors of sigmoids. (The arrays by hand know no neighbours at all.)
+fn depends_on_neighbours(spec: &TrialSpec) -> bool {
+    let layers = spec.architecture.stacks.iter().flatten();
+    spec.head == Head::Sigmoid
+        || layers.into_iter().any(|layer| {
+            matches!(
+                layer,
+                Layer::Conv1d(_)
+                    | Layer::Conv2d(_)
+                    | Layer::MaxPool2d(_)
+                    | Layer::AvgPool2d(_)
+                    | Layer::Sigmoid(_)
+            )
+        })
+}
+
+#[test]
+fn in_single_precision_an_array_gives_each_trial_its_bits() {
+    tch::set_num_threads(1);
+    let array = |trials: &[TrialSpec]| FusedArray::new(trials, mnist(), Device::Cpu, Kind::Float).unwrap();
+    for (name, spec) in shapes() {
+        let trials = seven(&spec);
+        let mut together = array(&trials);
+        let curves = rows(&mut together, 2);
+        for (place, trial) in trials.iter().enumerate() {
+            let mut alone = array(std::slice::from_ref(trial));
+            let curve = rows(&mut alone, 2).remove(0);
+            let apart = parameters_apart(&alone.parameters(0), &together.parameters(place));
+            if depends_on_neighbours(&spec) {
+                // The last bits of sums differ, by some 1e-7 of them. Where a gradient is nothing but rounding errors, as
+                // that of a bias before batch normalisation, Adam makes whole steps of them: no longer than the rate each.
+                let steps = 6.0;
+                assert!(
+                    apart <= 2.0 * steps * trial.learning_rate,
+                    "{name}, trial {place}: {apart:e}"
+                );
+                for (a, b) in curves[place].iter().zip(&curve) {
+                    for (a, b) in a.values.iter().zip(&b.values).skip(2).take(2) {
+                        assert!((a - b).abs() < 1e-4, "{name}, trial {place}: losses {a} and {b}");
+                    }
+                }
+            } else {
+                assert_eq!(curves[place], curve, "{name}, trial {place}");
+                assert_eq!(apart, 0.0, "{name}, trial {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_curves_of_a_whole_quickstart_are_the_same_bits_in_an_array() {
+    tch::set_num_threads(1);
+    let trial = |number: u32| TrialSpec {
+        auxiliary_loss: number == 1,
+        repetition: number / 2,
+        seed: 559,
+        epochs: 200,
+        ..TrialSpec::with_defaults(Architecture::named("perceptron-100").unwrap())
+    };
+    let trials: Vec<TrialSpec> = (0..3).map(trial).collect();
+    let array = |trials: &[TrialSpec]| FusedArray::new(trials, mnist(), Device::Cpu, Kind::Float).unwrap();
+    let together = rows(&mut array(&trials), 200);
+    for (place, trial) in trials.iter().enumerate() {
+        let alone = rows(&mut array(std::slice::from_ref(trial)), 200);
+        assert_eq!(together[place], alone[0], "trial {place}");
+        // By hand, sums have another order. The first epoch has had ten steps: what differs are the last bits. At the end
+        // it is a few pairs near the border, of 1,000.
+        let by_hand = HostArray::<f32>::new(std::slice::from_ref(trial), mnist());
+        let by_hand = rows(&mut by_hand.unwrap(), 200).remove(0);
+        for (epoch, most) in [(0, 0.002), (199, 0.02)] {
+            for (x, y) in alone[0][epoch].values.iter().zip(&by_hand[epoch].values).take(2) {
+                assert!((x - y).abs() <= most, "trial {place}, epoch {epoch}: {x} and {y}");
+            }
+        }
+    }
+}
+
 #[test]
 fn trials_leave_without_disturbing_those_that_stay() {
     for name in ["perceptron-8", "conv-3"] {
