@@ -91,6 +91,7 @@ pub fn start(wanted: Wanted, threads: NonZeroU16) -> Result<Ready, CudaError> {
             device,
             threads: threads.get().into(),
             memory: memory - memory / SPARED,
+            fuse: kind == DeviceKind::Cuda,
         },
         lanes: match kind {
             DeviceKind::Cpu => threads.get().into(),

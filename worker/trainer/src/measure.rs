@@ -37,29 +37,29 @@ pub fn measure(
         let trials: Vec<TrialSpec> = (0..size.max(1)).map(trial).collect();
         let counter = Counter {
             batch,
-            lanes: match place.device {
-                tch::Device::Cpu => place.threads.min(trials.len()) as u64,
-                _ => 1,
+            lanes: match place.fuse {
+                false => place.threads.min(trials.len()) as u64,
+                true => 1,
             },
             begun: AtomicU64::new(0),
             since: Mutex::new(None),
             epochs: AtomicU64::new(0),
             error: Mutex::new(None),
         };
-        let largest = train_pack(&trials, mnist, place, &counter);
+        let trained = train_pack(&trials, mnist, place, &counter);
         if let Some(error) = lock(&counter.error).take() {
             if rates.is_empty() {
                 return Err(error);
             }
             break;
         }
-        if largest < trials.len() {
+        if trained.largest < trials.len() || trained.lost.is_some() {
             break;
         }
         let seconds = lock(&counter.since).map_or(f64::MAX, |since| since.elapsed().as_secs_f64());
-        let bytes = match place.device {
-            tch::Device::Cpu => crate::host::bytes(spec, &outline) * counter.lanes,
-            _ => crate::fused::bytes(spec, &outline, size.into(), size.into()),
+        let bytes = match place.fuse {
+            false => crate::host::bytes(spec, &outline).saturating_mul(counter.lanes),
+            true => crate::fused::bytes(spec, &outline, size.into(), size.into()),
         };
         rates.push(Rate {
             trials: size,

@@ -29,7 +29,7 @@ const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// What ended a session before the worker did.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// No data or no device; the worker has been told.
+    /// No data or no device, or it was lost; the worker has been told.
     #[error("unfit: {0}")]
     Unfit(String),
     /// The socket broke.
@@ -149,6 +149,9 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
         // First: when the worker hears of it, it may close the socket, and that must find this process idle.
         shared.outstanding.fetch_sub(1, Ordering::SeqCst);
         shared.send(&answer)?;
+        if let FromTrainer::Unfit { error } = answer {
+            return Err(SessionError::Unfit(error));
+        }
     }
     Ok(())
 }
@@ -164,9 +167,17 @@ fn train(
     // Those of packs that are over. Of this pack there may be some already.
     lock(&shared.cancelled).retain(|&(number, _)| number == pack);
     let reporter = Reporter::new(shared, pack, trials.len());
-    let largest = train_pack(trials, mnist, place, &reporter) as u32;
+    let trained = train_pack(trials, mnist, place, &reporter);
     reporter.finish()?;
-    Ok(FromTrainer::PackEnded { pack, largest })
+    Ok(match trained.lost {
+        None => FromTrainer::PackEnded {
+            pack,
+            largest: trained.largest as u32,
+        },
+        Some(error) => FromTrainer::Unfit {
+            error: format!("the device is lost: {error}"),
+        },
+    })
 }
 
 fn read(mut socket: UnixStream, shared: &Shared, work: Sender<Work>) {

@@ -45,7 +45,7 @@ pub enum End {
     Succeeded,
     /// A loss became infinite or no number in this epoch, from 1, which was not handed over.
     Diverged(u32),
-    /// Memory ran out when epochs had been handed over; the trial can be trained again.
+    /// Memory ran out when epochs had been handed over, or the device was lost; the trial can be trained again.
     Released,
 }
 
@@ -96,6 +96,16 @@ impl TrainError {
     }
 }
 
+impl TrainError {
+    /// Whether the device is of no use any more: after such an error CUDA answers everything with it.
+    pub fn is_device_lost(&self) -> bool {
+        match self {
+            Self::Torch(error) => !self.is_out_of_memory() && error.to_string().contains("CUDA error"),
+            _ => false,
+        }
+    }
+}
+
 /// Libtorch's messages end in a list of stack frames, which says nothing to the person who submitted.
 fn first_words(error: &TchError) -> String {
     let text = error.to_string();
@@ -116,16 +126,28 @@ pub struct Place {
     pub threads: usize,
     /// Bytes of memory that may be used.
     pub memory: u64,
+    /// Whether a pack is one network, as on GPUs, or each trial one by itself.
+    pub fuse: bool,
 }
 
-/// Trains a pack and tells the follower. The largest array that fitted memory: as large as the pack, or smaller.
-pub fn train_pack(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn Follower) -> usize {
-    match place.device {
-        Device::Cpu => {
-            train_apart(specs, mnist, place, follower);
-            specs.len()
-        }
-        _ => train_fused(specs, mnist, place, follower),
+/// How the training of a pack went, beside its trials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trained {
+    /// The largest array that fitted memory: as large as the pack, or smaller.
+    pub largest: usize,
+    /// Why the device is of no use any more, if it is not. Its trials were released.
+    pub lost: Option<String>,
+}
+
+/// Trains a pack and tells the follower.
+pub fn train_pack(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn Follower) -> Trained {
+    if place.fuse {
+        return train_fused(specs, mnist, place, follower);
+    }
+    train_apart(specs, mnist, place, follower);
+    Trained {
+        largest: specs.len(),
+        lost: None,
     }
 }
 
@@ -216,10 +238,13 @@ fn guarded<T>(train: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainE
 }
 
 /// All trials as one array, or as several where memory is short.
-fn train_fused(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn Follower) -> usize {
+fn train_fused(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn Follower) -> Trained {
     let all: Vec<usize> = (0..specs.len()).collect();
     let mut waiting = vec![all];
-    let mut largest = specs.len();
+    let mut trained = Trained {
+        largest: specs.len(),
+        lost: None,
+    };
     while let Some(trials) = waiting.pop() {
         let mut trials: Vec<usize> = trials
             .into_iter()
@@ -236,6 +261,13 @@ fn train_fused(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn 
         let error = guarded(|| tch::with_grad(|| training.train(&trials, mnist, place, follower)));
         let Err(error) = error else { continue };
         trials.retain(|&trial| !training.over[trial]);
+        if error.is_device_lost() {
+            for trial in trials.into_iter().chain(waiting.into_iter().flatten()) {
+                follower.ended(trial, Ok(End::Released));
+            }
+            trained.lost = Some(error.to_string());
+            return trained;
+        }
         if error.is_out_of_memory() || matches!(error, TrainError::TooLarge { .. }) {
             // What was handed over stays; such a trial begins anew elsewhere.
             let (begun, fresh): (Vec<_>, Vec<_>) =
@@ -246,7 +278,7 @@ fn train_fused(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn 
             if fresh.len() > 1 {
                 let (first, second) = fresh.split_at(fresh.len() / 2);
                 tracing::warn!("{error}; going on with {} trials at once", second.len());
-                largest = largest.min(second.len());
+                trained.largest = trained.largest.min(second.len());
                 waiting.extend([second.to_vec(), first.to_vec()]);
                 continue;
             }
@@ -259,7 +291,7 @@ fn train_fused(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn 
             follower.ended(trial, Err(error));
         }
     }
-    largest
+    trained
 }
 
 /// The training of an array.

@@ -571,6 +571,20 @@ fn trials_leave_without_disturbing_those_that_stay() {
 }
 
 #[test]
+fn data_that_are_no_numbers_make_losses_that_are_none() {
+    let mut pairs = pairs(8);
+    pairs.images[100] = f32::NAN;
+    for name in ["perceptron-8", "conv-3"] {
+        let specs = [spec(name)];
+        let arrays: [Box<dyn Stepwise>; 2] = [Box::new(host(&specs)), Box::new(fused(&specs))];
+        for mut array in arrays {
+            assert!(array.step(1, &pairs).unwrap()[0].is_nan(), "{name}");
+            array.scores(0, &pairs).unwrap();
+        }
+    }
+}
+
+#[test]
 fn trials_of_other_shapes_are_no_array() {
     let (a, mut b) = (spec("perceptron-5"), spec("perceptron-5"));
     b.batch_size = 50;

@@ -37,13 +37,20 @@ impl Trainer {
 
     fn ready() -> Self {
         let mut trainer = Self::start(&data_folder());
-        let Some(FromTrainer::Hello { protocol, device, .. }) = trainer.next() else {
+        let Some(FromTrainer::Hello {
+            protocol,
+            device,
+            lanes,
+            memory,
+        }) = trainer.next()
+        else {
             panic!("the first frame is no greeting")
         };
         assert_eq!(
-            (protocol, device.kind, device.threads),
-            (PROTOCOL, DeviceKind::Cpu, 1)
+            (protocol, device.kind, device.threads, lanes),
+            (PROTOCOL, DeviceKind::Cpu, 1, 1)
         );
+        assert!(memory > 1 << 20, "{memory}");
         assert!(device.libtorch.starts_with("2."), "{device:?}");
         assert!(!device.name.is_empty());
         trainer
@@ -185,6 +192,44 @@ fn a_cancelled_trial_stops_and_the_others_go_on() {
             }
         }
     }
+    assert_eq!(trainer.close().status.code(), Some(0));
+}
+
+#[test]
+fn a_trainer_measures_packs() {
+    let mut trainer = Trainer::ready();
+    let measure = |spec: TrialSpec| ToTrainer::Measure {
+        pack: 5,
+        spec,
+        sizes: vec![1, 2],
+        memory: 1 << 30,
+    };
+    trainer.send(&measure(spec("perceptron-5")));
+    let Some(FromTrainer::Measured {
+        pack: 5,
+        rates,
+        error: None,
+    }) = trainer.next()
+    else {
+        panic!("no measurement")
+    };
+    assert_eq!(rates.iter().map(|rate| rate.trials).collect::<Vec<_>>(), [1, 2]);
+    let mut nonsense = spec("perceptron-5");
+    nonsense.batch_size = 0;
+    trainer.send(&measure(nonsense));
+    let Some(FromTrainer::Measured {
+        rates,
+        error: Some(error),
+        ..
+    }) = trainer.next()
+    else {
+        panic!("a measurement of nonsense")
+    };
+    assert!(rates.is_empty() && error.contains("batch_size is 0"), "{error}");
+    // And trains as before.
+    let pack = [spec("perceptron-5")];
+    trainer.train(6, &pack);
+    assert_eq!(trainer.results(6, &pack)[0].1, Some(Outcome::Succeeded));
     assert_eq!(trainer.close().status.code(), Some(0));
 }
 

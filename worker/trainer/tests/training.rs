@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{Collector, mnist, place, run, run_pack, spec};
-use tenfold_trainer::train::{End, train_pack};
+use common::{Collector, mnist, place, run, run_on, run_pack, spec};
+use tenfold_trainer::train::{End, Place, train_pack};
 use tenfold_types::network::{
     Conv2d, Dropout, Flatten, Gelu, Layer, LeakyRelu, Linear, MaxPool2d, Relu, Sigmoid, Tanh,
 };
@@ -250,6 +250,131 @@ fn nonsense_is_refused_in_words() {
     assert!(with(|spec| spec.epochs = 0).contains("epochs is 0"));
     assert!(with(|spec| spec.data.train = 30_001).contains("30001 pairs to train on"));
     assert!(with(|spec| spec.architecture.stacks[0].clear()).contains("0 layers"));
+}
+
+/// As on a GPU, on the processor.
+fn fused(memory: u64) -> Place {
+    Place {
+        fuse: true,
+        memory,
+        ..place(1)
+    }
+}
+
+/// Seven perceptrons that differ, one of which diverges and one of which makes no sense.
+fn mixed() -> Vec<TrialSpec> {
+    let trial = |number: u32| {
+        let mut spec = spec("perceptron-20");
+        spec.repetition = number;
+        spec.learning_rate = 1e-3 * f64::from(number + 1);
+        spec.auxiliary_loss = number % 2 == 1;
+        spec.epochs = 5 + number;
+        spec
+    };
+    let mut pack: Vec<TrialSpec> = (0..7).map(trial).collect();
+    pack[2].learning_rate = 1e30;
+    pack[4].learning_rate = f64::NAN;
+    pack
+}
+
+#[test]
+fn a_fused_pack_gives_whole_curves_whoever_leaves_it() {
+    let pack = mixed();
+    let (together, trained) = run_on(&pack, fused(1 << 34));
+    assert_eq!((trained.largest, trained.lost), (7, None));
+    for (trial, spec) in pack.iter().enumerate() {
+        let (alone, _) = run_on(std::slice::from_ref(spec), fused(1 << 34));
+        assert_eq!(together[trial], alone[0], "trial {trial}");
+        match trial {
+            2 => assert_eq!(alone[0].0, Ok(End::Diverged(1))),
+            4 => assert!(
+                alone[0]
+                    .0
+                    .as_ref()
+                    .is_err_and(|error| error.contains("learning_rate is NaN"))
+            ),
+            _ => assert_eq!(alone[0].1.epochs(), spec.epochs),
+        }
+    }
+}
+
+#[test]
+fn a_fused_pack_that_memory_is_too_small_for_is_cut_in_halves() {
+    let pack = mixed();
+    let outline = pack[0].check().unwrap();
+    let three = tenfold_trainer::fused::bytes(&pack[0], &outline, 3, 3);
+    let (cut, trained) = run_on(&pack, fused(three));
+    assert_eq!((trained.largest, trained.lost), (3, None));
+    assert_eq!(cut, run_on(&pack, fused(1 << 34)).0);
+    let (none, _) = run_on(&pack[..2], fused(1000));
+    for (end, curve) in none {
+        assert_eq!(curve.epochs(), 0);
+        assert!(
+            end.unwrap_err()
+                .starts_with("one trial of this network needs about")
+        );
+    }
+}
+
+#[test]
+fn a_trial_that_is_cancelled_leaves_a_fused_pack() {
+    struct Cancels(Collector);
+    impl tenfold_trainer::train::Follower for Cancels {
+        fn batch(&self) {}
+
+        fn wants(&self, trial: usize) -> bool {
+            let trials = self.0.trials.lock().unwrap();
+            trial != 1 || trials.get(&1).is_none_or(|trial| trial.curve.len() < 2)
+        }
+
+        fn epoch(&self, trial: usize, values: &[f32], seconds: f32) {
+            self.0.epoch(trial, values, seconds);
+        }
+
+        fn ended(&self, trial: usize, end: Result<End, tenfold_trainer::train::TrainError>) {
+            self.0.ended(trial, end);
+        }
+    }
+    let mut pack = mixed();
+    pack.truncate(2);
+    let follower = Cancels(Collector::default());
+    train_pack(&pack, mnist(), fused(1 << 34), &follower);
+    let trials = follower.0.trials.into_inner().unwrap();
+    assert!(trials[&1].end.is_none() && trials[&1].curve.len() < 6);
+    assert_eq!(
+        (trials[&0].end.clone(), trials[&0].curve.len()),
+        (Some(Ok(End::Succeeded)), 5)
+    );
+}
+
+#[test]
+fn measuring_finds_a_rate_for_every_size_that_fits() {
+    let spec = spec("perceptron-20");
+    let outline = spec.check().unwrap();
+    let batches = std::sync::atomic::AtomicU64::new(0);
+    let measure = |sizes: &[u32], place| {
+        tenfold_trainer::measure::measure(&spec, sizes, mnist(), place, &|| {
+            batches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        })
+    };
+    for rates in [
+        measure(&[2, 4], place(2)).unwrap(),
+        measure(&[2, 4], fused(1 << 34)).unwrap(),
+    ] {
+        assert_eq!(rates.iter().map(|rate| rate.trials).collect::<Vec<_>>(), [2, 4]);
+        assert!(
+            rates
+                .iter()
+                .all(|rate| rate.epochs_per_second > 0.0 && rate.bytes > 0),
+            "{rates:?}"
+        );
+    }
+    assert!(batches.into_inner() > 100);
+    let three = tenfold_trainer::fused::bytes(&spec, &outline, 3, 3);
+    let rates =
+        tenfold_trainer::measure::measure(&spec, &[1, 2, 4, 8], mnist(), fused(three), &|| ()).unwrap();
+    assert_eq!(rates.iter().map(|rate| rate.trials).collect::<Vec<_>>(), [1, 2]);
+    assert!(tenfold_trainer::measure::measure(&spec, &[1], mnist(), fused(10), &|| ()).is_err());
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn host(row: &Row, mnist: Mnist) -> Box<dyn FnMut(f64) -> f64> {
         device: Device::Cpu,
         threads: row.threads,
         memory: u64::MAX,
+        fuse: false,
     };
     Box::new(move |seconds| {
         let start = Instant::now();
@@ -183,8 +184,9 @@ pub(crate) fn report(device: &str, data: &Path) {
     let mnist = Mnist::load(data).unwrap();
     let place = Place {
         device: self::device(device),
-        threads: 1,
+        threads: 2,
         memory: 1 << 36,
+        fuse: device != "cpu",
     };
     let families = [
         (

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use tenfold_trainer::data::Mnist;
-use tenfold_trainer::train::{End, Follower, Place, TrainError, train_pack};
+use tenfold_trainer::train::{End, Follower, Place, TrainError, Trained, train_pack};
 use tenfold_types::network::Architecture;
 use tenfold_types::{Curve, Data, Join, Target, TrialSpec};
 
@@ -58,6 +58,7 @@ pub(crate) fn place(threads: usize) -> Place {
         device: tch::Device::Cpu,
         threads,
         memory: 1 << 34,
+        fuse: false,
     }
 }
 
@@ -101,11 +102,19 @@ impl Follower for Collector {
 
 /// Trains a pack with so many threads.
 pub(crate) fn run_pack(specs: &[TrialSpec], threads: usize) -> Vec<(Result<End, String>, Curve)> {
+    let (results, trained) = run_on(specs, place(threads));
+    let expected = Trained {
+        largest: specs.len(),
+        lost: None,
+    };
+    assert_eq!(trained, expected);
+    results
+}
+
+/// Trains a pack there.
+pub(crate) fn run_on(specs: &[TrialSpec], place: Place) -> (Vec<(Result<End, String>, Curve)>, Trained) {
     let collector = Collector::default();
-    assert_eq!(
-        train_pack(specs, mnist(), place(threads), &collector),
-        specs.len()
-    );
+    let trained = train_pack(specs, mnist(), place, &collector);
     let mut trials = collector.trials.into_inner().unwrap();
     let result = |(trial, spec): (usize, &TrialSpec)| {
         let collected = trials.remove(&trial).unwrap();
@@ -118,7 +127,7 @@ pub(crate) fn run_pack(specs: &[TrialSpec], threads: usize) -> Vec<(Result<End, 
         }
         (collected.end.unwrap(), curve)
     };
-    specs.iter().enumerate().map(result).collect()
+    (specs.iter().enumerate().map(result).collect(), trained)
 }
 
 pub(crate) fn run(spec: &TrialSpec) -> (End, Curve) {
