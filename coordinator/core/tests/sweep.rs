@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use tenfold_core::sweep::{MAX_TEXT, Sweep};
-use tenfold_types::{Join, Setting, Target, Value};
+use tenfold_types::{Head, Join, Loss, Optimizer, Schedule, Setting, Target, Value};
 
 fn parse(text: &str) -> Sweep {
     set(text, &[])
@@ -141,6 +141,83 @@ fn the_layers_of_an_architecture_are_part_of_the_id() {
     assert_eq!(ten.id(), with("[ { linear.units = 10 }, ]").id());
     assert_ne!(ten.id(), with("[{ linear = { units = 11 } }]").id());
 }
+
+#[test]
+fn sub_networks_may_each_have_layers_of_their_own() {
+    let with = |layers: &str| {
+        parse(&format!(
+            "settings.architecture = \"mine\"\n[[architecture]]\nname = \"mine\"\nlayers = {layers}\n"
+        ))
+    };
+    let two = with("[[{ linear = { units = 10 } }], [\"flatten\", { linear = { units = 7 } }]]");
+    let spec = two.spec(0, 0).unwrap();
+    assert_eq!(spec.architecture.sub_networks, 2);
+    assert_eq!(
+        (
+            spec.architecture.layers(0).len(),
+            spec.architecture.layers(1).len()
+        ),
+        (1, 2)
+    );
+    assert_eq!(
+        Sweep::from_normalised("two", two.normalised()).unwrap(),
+        two.clone()
+    );
+    assert!(
+        two.describe()
+            .contains("1 × [1 × 14 × 14 → flatten → 196, linear → 7]"),
+        "{}",
+        two.describe()
+    );
+    // Lists that are the same are one.
+    let same = with("[[{ linear = { units = 10 } }], [{ linear = { units = 10 } }]]");
+    assert_eq!(same.id(), with("[{ linear = { units = 10 } }]").id());
+}
+
+#[test]
+fn how_a_trial_is_trained_arrives_in_it() {
+    let sweep = parse(
+        "epochs = 40\n[settings]\narchitecture = \"perceptron-5\"\noptimizer = \"sgd\"\nnesterov = true\n\
+         loss = \"smooth-l1\"\nhead = \"sigmoid\"\nweight_decay = 1e-4\nschedule = \"step\"\nstep_epochs = 7\n\
+         step_factor = 0.5\n[axes]\nmomentum = [0.5, 0.9]\nwarm_up = { linear = [0, 10], points = 3 }\n",
+    );
+    let spec = sweep.spec(5, 0).unwrap();
+    assert_eq!(
+        (spec.optimizer, spec.nesterov, spec.momentum),
+        (Optimizer::Sgd, true, 0.9)
+    );
+    assert_eq!((spec.loss, spec.head), (Loss::SmoothL1, Head::Sigmoid));
+    assert_eq!((spec.weight_decay, spec.warm_up), (1e-4, 10));
+    assert_eq!(
+        (spec.schedule, spec.step_epochs, spec.step_factor),
+        (Schedule::Step, 7, 0.5)
+    );
+    assert_eq!(
+        Sweep::from_normalised("how", sweep.normalised())
+            .unwrap()
+            .spec(5, 0),
+        Some(spec)
+    );
+}
+
+#[test]
+fn defaults_are_those_of_a_trial() {
+    let sweep = parse("settings.architecture = \"perceptron-5\"\n");
+    let spec = sweep.spec(0, 0).unwrap();
+    assert_eq!(
+        spec,
+        tenfold_types::TrialSpec::with_defaults(spec.architecture.clone())
+    );
+    // What a version before the newer settings made of this text.
+    assert_eq!(sweep.normalised(), BEFORE);
+}
+
+const BEFORE: &str = concat!(
+    r#"{"tenfold":1,"seed":0,"repetitions":10,"epochs":100,"device":null,"#,
+    r#""data":{"train":1000,"test":1000,"target":"less"},"settings":{"architecture":"perceptron-5"},"#,
+    r#""axes":[],"zip":[],"include":[],"exclude":[],"architectures":[{"name":"perceptron-5","sub_networks":2,"#,
+    r#""layers":[{"linear":{"units":5}},"relu",{"linear":{"units":10}}]}]}"#,
+);
 
 #[test]
 fn every_key_arrives_in_the_trial() {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tenfold_types::network::Architecture;
-use tenfold_types::{Data, Join, Loss, Optimizer, Target, TrialSpec};
+use tenfold_types::{Data, Join, Target, TrialSpec};
 use tenfold_worker::slot::Launch;
 
 /// Far longer than anything here takes: only what would never come at all is given up.

@@ -100,8 +100,11 @@ impl Follower for Collector {
     }
 }
 
+/// How a trial ended, and its curve.
+pub(crate) type Finished = (Result<End, String>, Curve);
+
 /// Trains a pack with so many threads.
-pub(crate) fn run_pack(specs: &[TrialSpec], threads: usize) -> Vec<(Result<End, String>, Curve)> {
+pub(crate) fn run_pack(specs: &[TrialSpec], threads: usize) -> Vec<Finished> {
     let (results, trained) = run_on(specs, place(threads));
     let expected = Trained {
         largest: specs.len(),
@@ -112,7 +115,7 @@ pub(crate) fn run_pack(specs: &[TrialSpec], threads: usize) -> Vec<(Result<End, 
 }
 
 /// Trains a pack there.
-pub(crate) fn run_on(specs: &[TrialSpec], place: Place) -> (Vec<(Result<End, String>, Curve)>, Trained) {
+pub(crate) fn run_on(specs: &[TrialSpec], place: Place) -> (Vec<Finished>, Trained) {
     let collector = Collector::default();
     let trained = train_pack(specs, mnist(), place, &collector);
     let mut trials = collector.trials.into_inner().unwrap();
