@@ -160,7 +160,7 @@ fn sub_networks_may_each_have_layers_of_their_own() {
         (1, 2)
     );
     assert_eq!(
-        Sweep::from_normalised("two", two.normalised()).unwrap(),
+        Sweep::from_normalised("file", two.normalised()).unwrap(),
         two.clone()
     );
     assert!(
