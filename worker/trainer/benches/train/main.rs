@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use clap::Parser;
 
 use network::Network;
-use row::{Child, Row};
+use row::{Child, Peer, Row};
 use table::Figure;
 
 /// Measures training and PyTorch's training of the same networks.
@@ -39,6 +39,9 @@ struct Arguments {
     /// The folder with MNIST's four IDX files
     #[arg(long, env = "TENFOLD_DATA", value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/mnist"))]
     data: PathBuf,
+    /// Where train.json goes
+    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/bench"))]
+    output: PathBuf,
     /// Also write the table in Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
@@ -63,16 +66,18 @@ fn main() {
         (Some(python), _) => Some(python.clone()),
         (None, _) => Some(setup()),
     };
+    std::fs::create_dir_all(&arguments.output).unwrap();
+    let peer = python.map(|python| Peer::new(python, &arguments.output));
     let (rounds, seconds) = if arguments.quick { (1, 1.0) } else { (5, 2.0) };
     let mut figures = Vec::new();
     for name in &arguments.network {
         let network = Network::named(name).unwrap_or_else(|| panic!("{name:?} is no network with a name"));
-        let rows = row::rows(&network, &arguments.device, python.is_some());
+        let rows = row::rows(&network, &arguments.device, peer.is_some());
         eprintln!("{name}: {} rows, {rounds} rounds of {seconds} s", rows.len());
         figures.extend(measure(
             &network,
             rows,
-            python.as_deref(),
+            peer.as_ref(),
             &arguments,
             rounds,
             seconds,
@@ -80,9 +85,7 @@ fn main() {
     }
     let figures = table::with_ratios(figures);
     print!("{}", table::text(&figures));
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/bench"));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("train.json"), table::json(&figures)).unwrap();
+    std::fs::write(arguments.output.join("train.json"), table::json(&figures)).unwrap();
     if let Some(path) = &arguments.markdown {
         std::fs::write(path, table::markdown(&figures)).unwrap();
     }
@@ -95,7 +98,7 @@ fn main() {
 fn measure(
     network: &Network,
     rows: Vec<Row>,
-    python: Option<&std::path::Path>,
+    peer: Option<&Peer>,
     arguments: &Arguments,
     rounds: usize,
     seconds: f64,
@@ -103,11 +106,11 @@ fn measure(
     // The arithmetic peak is a row like the others: it is taken in every round.
     let mut peaks = [1, 2].map(|processes| {
         let row = Row::peak(network, processes, &arguments.device);
-        (Child::start(&row, python, &arguments.data), Vec::new())
+        (Child::start(&row, peer, &arguments.data), Vec::new())
     });
     let mut running: Vec<(Row, Vec<Child>, Vec<f64>, u64)> = Vec::new();
     for row in rows {
-        let children = Child::start(&row, python, &arguments.data);
+        let children = Child::start(&row, peer, &arguments.data);
         match children.iter().find_map(|child| child.error.clone()) {
             Some(error) => eprintln!("  left out: {row}: {error}"),
             None => running.push((row, children, Vec::new(), 0)),

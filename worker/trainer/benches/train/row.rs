@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
@@ -126,6 +126,21 @@ pub(crate) fn rows(network: &Network, device: &str, peer: bool) -> Vec<Row> {
     rows
 }
 
+/// PyTorch: a Python that has it, and the program.
+pub(crate) struct Peer {
+    python: PathBuf,
+    program: PathBuf,
+}
+
+impl Peer {
+    /// The program is written into this folder: the benchmark can then run where its sources are not.
+    pub(crate) fn new(python: PathBuf, folder: &Path) -> Self {
+        let program = folder.join("pytorch.py");
+        std::fs::write(&program, include_str!("pytorch.py")).unwrap();
+        Self { python, program }
+    }
+}
+
 /// A process that measures a row, or one of several.
 pub(crate) struct Child {
     process: std::process::Child,
@@ -145,20 +160,18 @@ struct Answer {
 
 impl Child {
     /// Starts the processes of a row, and waits until they are ready.
-    pub(crate) fn start(row: &Row, python: Option<&Path>, data: &Path) -> Vec<Self> {
-        let mut children: Vec<Self> = (0..row.processes)
-            .map(|_| Self::spawn(row, python, data))
-            .collect();
+    pub(crate) fn start(row: &Row, peer: Option<&Peer>, data: &Path) -> Vec<Self> {
+        let mut children: Vec<Self> = (0..row.processes).map(|_| Self::spawn(row, peer, data)).collect();
         for child in &mut children {
             child.error = child.answer().error;
         }
         children
     }
 
-    fn spawn(row: &Row, python: Option<&Path>, data: &Path) -> Self {
-        let mut command = match (&row.way, python) {
-            (Way::PyTorch((variant, layout)), Some(python)) => {
-                let mut command = Command::new(python);
+    fn spawn(row: &Row, peer: Option<&Peer>, data: &Path) -> Self {
+        let mut command = match (&row.way, peer) {
+            (Way::PyTorch((variant, layout)), Some(peer)) => {
+                let mut command = Command::new(&peer.python);
                 // It has a libtorch of its own.
                 command.env_remove("LD_LIBRARY_PATH");
                 let row = serde_json::json!({
@@ -166,9 +179,7 @@ impl Child {
                     "threads": row.threads, "k": row.trials,
                     "device": if row.device == "cpu" { "cpu" } else { "cuda" },
                 });
-                command
-                    .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/train/pytorch.py"))
-                    .arg(row.to_string());
+                command.arg(&peer.program).arg(row.to_string());
                 command
             }
             _ => {

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::convolution::{Convolution, Geometry};
 use super::kernel::{Backward, HostPass, Kernel, Samples};
-use super::linear::sum_rows;
 use super::real::Real;
 use crate::train::TrainError;
 
@@ -97,15 +96,12 @@ impl<T: Real> Kernel<T> for Conv2dKernel<T> {
         } else {
             let size = self.convolution.geometry().input;
             let inner = [0, 1].map(|axis| size[axis] - 2 * self.padding[axis]);
-            spread(
-                input,
-                inner,
-                &mut self.padded_input,
-                size,
-                self.padding,
-                [1, 1],
-                stride,
-            );
+            let channels = self.convolution.geometry().channels_in;
+            let padded = &mut self.padded_input;
+            let mut to = Spread::new(padded, channels, inner, size, self.padding, [1, 1], stride);
+            for (number, row) in input.chunks_exact(inner[1] * stride).enumerate() {
+                to.row(number, row);
+            }
             &self.padded_input
         };
         let (weights, bias) = (&parameters[self.weights.clone()], &parameters[self.bias.clone()]);
@@ -124,11 +120,33 @@ impl<T: Real> Kernel<T> for Conv2dKernel<T> {
         let geometry = self.convolution.geometry().clone();
         let size = geometry.output();
         let output_gradient = &mut step.output_gradient[..geometry.channels_out * size[0] * size[1] * stride];
-        if self.relu {
-            super::relu::backward(step.output, output_gradient);
-        }
-        let area = size[0] * size[1] * stride;
-        sum_rows(output_gradient, area, &mut step.gradients[self.bias.clone()]);
+        let back = match step.input_gradient {
+            Some(_) => Some(
+                self.back
+                    .get_or_insert_with(|| Self::backward_convolution(&geometry)),
+            ),
+            None => None,
+        };
+        let spread_to = back.as_ref().map(|back| {
+            let margin = [0, 1].map(|axis| geometry.kernel[axis] - 1);
+            Spread::new(
+                &mut self.padded_gradient,
+                geometry.channels_out,
+                size,
+                back.geometry().input,
+                margin,
+                geometry.stride,
+                stride,
+            )
+        });
+        let output = self.relu.then_some(step.output);
+        prepare(
+            output,
+            output_gradient,
+            size[1] * stride,
+            spread_to,
+            &mut step.gradients[self.bias.clone()],
+        );
         let padded = self.padding != [0, 0];
         let input = if padded { &self.padded_input } else { step.input };
         let gradients = &mut step.gradients[self.weights.clone()];
@@ -138,21 +156,10 @@ impl<T: Real> Kernel<T> for Conv2dKernel<T> {
             return Ok(());
         };
         self.turn(&parameters[self.weights.clone()]);
-        let back = self
-            .back
-            .get_or_insert_with(|| Self::backward_convolution(&geometry));
-        let outer = back.geometry().input;
-        let margin = [0, 1].map(|axis| geometry.kernel[axis] - 1);
-        let gradient = &mut self.padded_gradient;
-        spread(
-            output_gradient,
-            size,
-            gradient,
-            outer,
-            margin,
-            geometry.stride,
-            stride,
-        );
+        let Some(back) = &mut self.back else {
+            return Ok(());
+        };
+        let gradient = &self.padded_gradient;
         if !padded {
             back.forward(&self.turned, None, false, gradient, input_gradient, stride);
             return Ok(());
@@ -187,35 +194,79 @@ impl<T: Real> Kernel<T> for Conv2dKernel<T> {
     }
 }
 
-/// Copies images of `inner` rows and columns into images of `outer`, from the place `margin` on and `apart` rows and
-/// columns from each other; zeros elsewhere.
-fn spread<T: Real>(
-    from: &[T],
+/// One pass over the output's gradient, row by row while it is in the cache: none where a relu gave zero (its `output`), a
+/// copy with room around it, and the sum of each channel.
+fn prepare<T: Real>(
+    output: Option<&[T]>,
+    gradient: &mut [T],
+    row: usize,
+    mut spread: Option<Spread<'_, T>>,
+    sums: &mut [T],
+) {
+    let rows = gradient.len() / row / sums.len();
+    for (channel, sum) in sums.iter_mut().enumerate() {
+        *sum = T::zero();
+        for number in channel * rows..(channel + 1) * rows {
+            let gradient = &mut gradient[number * row..][..row];
+            if let Some(output) = output {
+                super::relu::backward(&output[number * row..][..row], gradient);
+            }
+            if let Some(spread) = &mut spread {
+                spread.row(number, gradient);
+            }
+            *sum = *sum + super::linear::sum(gradient);
+        }
+    }
+}
+
+/// Images of `inner` rows and columns within larger ones, from the place `margin` on and `apart` rows and columns from each
+/// other; zeros elsewhere.
+struct Spread<'a, T> {
+    to: &'a mut [T],
     inner: [usize; 2],
-    to: &mut Vec<T>,
     outer: [usize; 2],
     margin: [usize; 2],
     apart: [usize; 2],
     stride: usize,
-) {
-    let channels = from.len() / (inner[0] * inner[1] * stride);
-    let length = channels * outer[0] * outer[1] * stride;
-    // Where nothing is copied to, zeros stay from the last time.
-    if to.len() != length {
-        to.clear();
-        to.resize(length, T::zero());
+}
+
+impl<'a, T: Real> Spread<'a, T> {
+    fn new(
+        to: &'a mut Vec<T>,
+        channels: usize,
+        inner: [usize; 2],
+        outer: [usize; 2],
+        margin: [usize; 2],
+        apart: [usize; 2],
+        stride: usize,
+    ) -> Self {
+        let length = channels * outer[0] * outer[1] * stride;
+        // Where nothing is copied to, zeros stay from the last time.
+        if to.len() != length {
+            to.clear();
+            to.resize(length, T::zero());
+        }
+        Self {
+            to,
+            inner,
+            outer,
+            margin,
+            apart,
+            stride,
+        }
     }
-    for channel in 0..channels {
-        for row in 0..inner[0] {
-            let from = &from[(channel * inner[0] + row) * inner[1] * stride..][..inner[1] * stride];
-            let start = (channel * outer[0] + margin[0] + row * apart[0]) * outer[1] + margin[1];
-            if apart[1] == 1 {
-                to[start * stride..][..from.len()].copy_from_slice(from);
-            } else {
-                for (column, from) in from.chunks_exact(stride).enumerate() {
-                    to[(start + column * apart[1]) * stride..][..stride].copy_from_slice(from);
-                }
-            }
+
+    /// Takes a row: the rows of all channels are numbered through.
+    fn row(&mut self, number: usize, from: &[T]) {
+        let (channel, row) = (number / self.inner[0], number % self.inner[0]);
+        let start =
+            (channel * self.outer[0] + self.margin[0] + row * self.apart[0]) * self.outer[1] + self.margin[1];
+        if self.apart[1] == 1 {
+            self.to[start * self.stride..][..from.len()].copy_from_slice(from);
+            return;
+        }
+        for (column, from) in from.chunks_exact(self.stride).enumerate() {
+            self.to[(start + column * self.apart[1]) * self.stride..][..self.stride].copy_from_slice(from);
         }
     }
 }

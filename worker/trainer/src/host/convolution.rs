@@ -127,13 +127,11 @@ impl<T: Real> Convolution<T> {
             zero_rows: self.zero_rows,
             packed: &self.packed,
             bias,
+            relu,
             input,
-            output: &mut *output,
+            output,
             stride,
         });
-        if relu {
-            super::relu::forward(output);
-        }
     }
 
     /// The gradient of the weights, `[channels_out][taps]`, from that of the output.
@@ -179,6 +177,7 @@ struct Forward<'a, T> {
     zero_rows: [usize; 2],
     packed: &'a [T],
     bias: Option<&'a [T]>,
+    relu: bool,
     input: &'a [T],
     output: &'a mut [T],
     stride: usize,
@@ -194,8 +193,10 @@ impl<T: Real> WithSimd for Forward<'_, T> {
             offsets,
             packed,
             zero_rows: [top, bottom],
+            relu,
             ..
         } = self;
+        let zero = T::splat(simd, T::zero());
         let stride = self.stride / lanes::<T, S>();
         let input = T::vectors::<S>(self.input);
         let output = T::vectors_mut::<S>(self.output);
@@ -233,7 +234,12 @@ impl<T: Real> WithSimd for Forward<'_, T> {
                                 );
                                 for channel in 0..$channels {
                                     for place in 0..$places {
-                                        given[channel * apart.0 + place * apart.1] = sums[channel][place];
+                                        let sum = sums[channel][place];
+                                        given[channel * apart.0 + place * apart.1] = match relu {
+                                            // In this order no number stays none.
+                                            true => T::larger(simd, zero, sum),
+                                            false => sum,
+                                        };
                                     }
                                 }
                             }};

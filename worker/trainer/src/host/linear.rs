@@ -101,22 +101,27 @@ impl<T: Real> Kernel<T> for LinearKernel {
 }
 
 /// The sum of each row, gaps (zeros) included.
-pub(crate) fn sum_rows<T: Real>(rows: &[T], stride: usize, sums: &mut [T]) {
+fn sum_rows<T: Real>(rows: &[T], stride: usize, sums: &mut [T]) {
+    for (row, to) in rows.chunks_exact(stride).zip(sums) {
+        *to = sum(row);
+    }
+}
+
+/// The sum of a row of whole vectors.
+pub(crate) fn sum<T: Real>(row: &[T]) -> T {
+    // As many sums as the widest vector has lanes, so that it is one addition for all.
+    let mut lanes = [T::zero(); 16];
     vectorized(
         #[inline(always)]
         || {
-            for (row, sum) in rows.chunks_exact(stride).zip(&mut *sums) {
-                // As many sums as the widest vector has lanes, so that it is one addition for all.
-                let mut lanes = [T::zero(); 16];
-                for part in row.chunks(16) {
-                    for (lane, &value) in lanes.iter_mut().zip(part) {
-                        *lane = *lane + value;
-                    }
+            for part in row.chunks(16) {
+                for (lane, &value) in lanes.iter_mut().zip(part) {
+                    *lane = *lane + value;
                 }
-                *sum = lanes.iter().fold(T::zero(), |sum, &lane| sum + lane);
             }
         },
     );
+    lanes.iter().fold(T::zero(), |sum, &lane| sum + lane)
 }
 
 /// Zeros behind the samples of each row.

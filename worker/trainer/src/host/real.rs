@@ -35,8 +35,8 @@ pub trait Real: Float + Debug + Default + Send + Sync + 'static {
         c: Self::Vector<S>,
     ) -> Self::Vector<S>;
 
-    /// The sum of the lanes.
-    fn sum<S: Simd>(simd: S, vector: Self::Vector<S>) -> Self;
+    /// The larger of the two in each lane.
+    fn larger<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
     /// From a number of the data or the settings.
     fn of(number: f64) -> Self;
@@ -58,7 +58,7 @@ pub trait Real: Float + Debug + Default + Send + Sync + 'static {
 }
 
 macro_rules! real {
-    ($type:ty, $kind:ident, $vector:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $sum:ident, $slices:ident, $exp:expr) => {
+    ($type:ty, $kind:ident, $vector:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $larger:ident, $slices:ident, $exp:expr) => {
         impl Real for $type {
             const KIND: tch::Kind = tch::Kind::$kind;
 
@@ -85,8 +85,8 @@ macro_rules! real {
             }
 
             #[inline(always)]
-            fn sum<S: Simd>(simd: S, vector: S::$vector) -> Self {
-                simd.$sum(vector)
+            fn larger<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$larger(a, b)
             }
 
             #[inline(always)]
@@ -125,7 +125,7 @@ real!(
     as_mut_simd_f32s,
     splat_f32s,
     mul_add_e_f32s,
-    reduce_sum_f32s,
+    max_f32s,
     slices_f32,
     exp_f32
 );
@@ -137,7 +137,7 @@ real!(
     as_mut_simd_f64s,
     splat_f64s,
     mul_add_e_f64s,
-    reduce_sum_f64s,
+    max_f64s,
     slices_f64,
     f64::exp
 );

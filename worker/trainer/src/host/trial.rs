@@ -16,8 +16,8 @@ use crate::random::Random;
 use crate::train::TrainError;
 
 /// Pairs evaluated at once; a constant, so that a curve depends on nothing that was measured. Their values between two
-/// layers should stay in the second-level cache.
-pub(super) const EVALUATION_BATCH: usize = 200;
+/// layers should stay in the second-level cache, and the last vector of samples should be full.
+pub(super) const EVALUATION_BATCH: usize = 208;
 
 /// A trial under training.
 pub(crate) struct Trial<T> {
