@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::curve::Metric;
-use crate::network::{Architecture, Layer, Outline, ShapeError};
+use crate::network::{Architecture, LayerOutline, Outline, Shape, ShapeError};
 
 macro_rules! choices {
     ($(#[$docs:meta])* $name:ident, $what:literal { $($(#[$variant_docs:meta])* $variant:ident $text:literal,)* }) => {
@@ -366,27 +366,32 @@ impl TrialSpec {
         let outline = self
             .architecture
             .outline(self.weight_sharing, self.auxiliary_loss)?;
-        self.check_batches()?;
+        self.check_batches(&outline)?;
         Ok(outline)
     }
 
     /// Batch normalisation divides by the deviation within a batch, which a single value has none of.
-    fn check_batches(&self) -> Result<(), SpecError> {
-        let layers = self.architecture.stacks.iter().flatten();
-        let normalised = layers
-            .into_iter()
-            .any(|layer| matches!(layer, Layer::BatchNorm1d(_)));
+    fn check_batches(&self, outline: &Outline) -> Result<(), SpecError> {
+        let single = |at: &LayerOutline| {
+            let of_channel = match at.input {
+                Shape::Flat(_) => 1,
+                Shape::Signal { length, .. } => length,
+                Shape::Image { height, width, .. } => height * width,
+            };
+            at.name.starts_with("batch-norm") && of_channel == 1
+        };
         let sharing = self.weight_sharing && self.architecture.sub_networks > 1;
         let smallest = match self.data.train % self.batch_size {
             0 => self.batch_size,
             rest => rest,
         };
-        if normalised && smallest == 1 && !sharing {
+        if smallest == 1 && !sharing && outline.stacks.iter().flatten().any(single) {
             return Err(SpecError::Setting {
                 setting: "batch_size",
                 value: self.batch_size.to_string(),
                 needs: format!(
-                    "such that no batch of the {} training pairs is a single one: batch-norm1d has no deviation then",
+                    "such that no batch of the {} training pairs is a single one, which batch normalisation finds no \
+                     deviation in",
                     self.data.train
                 ),
             });
@@ -505,6 +510,16 @@ mod tests {
             spec.batch_size = 37;
         };
         assert!(complaint(&normalised).contains("no batch of the 1000 training pairs is a single one"));
+        let mut signal = spec();
+        normalised(&mut signal);
+        signal.architecture.stacks[0][0] = crate::network::Conv1d {
+            channels: std::num::NonZeroU32::MIN,
+            kernel: std::num::NonZeroU32::MIN,
+            stride: std::num::NonZeroU32::MIN,
+            padding: 0,
+        }
+        .into();
+        assert!(signal.check().is_ok(), "a single signal has many values");
     }
 
     #[test]

@@ -400,4 +400,14 @@ fn a_network_that_does_not_fit_memory_is_refused_before_it_is_built() {
         "{error}"
     );
     assert!(error.contains("16384 MiB are free"), "{error}");
+    // Little comes out, but what goes in gets zeros around it.
+    spec.data.train = 100;
+    spec.architecture.stacks[0][0] = Conv2d {
+        channels: number(1),
+        kernel: number(3000),
+        stride: number(3000),
+        padding: 1500,
+    }
+    .into();
+    assert!(refusal(&spec).starts_with("one trial of this network needs about "));
 }

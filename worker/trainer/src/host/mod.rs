@@ -24,7 +24,7 @@ mod tensors;
 mod trial;
 
 use tenfold_types::TrialSpec;
-use tenfold_types::network::{LayerOutline, Outline};
+use tenfold_types::network::{Layer, Outline, Shape};
 
 use crate::array::{Array, Row, Stepwise, Tick};
 use crate::data::{Mnist, Pairs};
@@ -65,31 +65,64 @@ pub fn product(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]
 }
 
 /// Bytes that a trial needs, about: parameters with gradients and two moments, what is between the layers for a batch in
-/// training and its gradients, and all pairs, once as they were drawn and once as they are computed with.
+/// training and its gradients, what convolutions write with room around it, and all pairs, once as they were drawn and once
+/// as they are computed with.
 pub fn bytes(spec: &TrialSpec, outline: &Outline) -> u64 {
     let pixels = 2 * crate::data::PIXELS as u64;
-    let of_stack = |layers: &Vec<LayerOutline>| {
-        let values = layers
-            .iter()
-            .map(|layer| layer.output.values().unwrap_or(u64::MAX));
+    let of_sub_network = |sub_network: usize| {
+        let layers = spec.architecture.layers(sub_network).iter();
+        let values = layers.zip(outline.layers(sub_network)).map(|(layer, at)| {
+            let output = at.output.values().unwrap_or(u64::MAX);
+            output
+                .saturating_mul(2)
+                .saturating_add(room(layer, at.input, at.output))
+        });
         values.fold(pixels, u64::saturating_add)
     };
-    let values = outline.stacks.iter().map(of_stack).fold(0, u64::saturating_add);
-    let times = u64::from(spec.architecture.sub_networks) / outline.stacks.len().max(1) as u64;
+    let values = (0..spec.architecture.sub_networks as usize).map(of_sub_network);
+    let values = values.fold(0, u64::saturating_add);
     // Evaluation takes as many pairs, or more.
     let batch = u64::from(spec.batch_size.min(spec.data.train)).max(trial::EVALUATION_BATCH as u64);
     let pairs = u64::from(spec.data.train) + u64::from(spec.data.test);
     let numbers = outline
         .parameters
         .saturating_mul(4)
-        .saturating_add(
-            values
-                .saturating_mul(times)
-                .saturating_mul(2)
-                .saturating_mul(batch),
-        )
+        .saturating_add(values.saturating_mul(batch))
         .saturating_add(pairs * pixels * 2);
     numbers.saturating_mul(size_of::<f32>() as u64)
+}
+
+/// Values of a sample that a convolution copies to have zeros around them: its input and that one's gradient, if it is
+/// padded, and the gradient of its output.
+fn room(layer: &Layer, input: Shape, output: Shape) -> u64 {
+    let (kernel, padding) = match layer {
+        Layer::Conv2d(layer) => ([layer.kernel.get(); 2], [layer.padding; 2]),
+        Layer::Conv1d(layer) => ([1, layer.kernel.get()], [0, layer.padding]),
+        _ => return 0,
+    };
+    let (channels, size) = match input {
+        Shape::Image {
+            channels,
+            height,
+            width,
+        } if kernel[0] > 1 || padding[0] > 0 => (channels, [height, width]),
+        input => {
+            let (channels, length) = input.signal().unwrap_or((0, 0));
+            (channels, [1, length])
+        }
+    };
+    let given = match output {
+        Shape::Flat(_) => 0,
+        Shape::Signal { channels, .. } | Shape::Image { channels, .. } => channels,
+    };
+    let area =
+        |margin: [u32; 2]| (size[0] + u64::from(margin[0])).saturating_mul(size[1] + u64::from(margin[1]));
+    let padded = padding.map(|padding| padding.saturating_mul(2));
+    let wide = [0, 1].map(|axis| padded[axis].saturating_add(kernel[axis]));
+    let of_input = if padding == [0, 0] { 0 } else { 2 * channels };
+    of_input
+        .saturating_mul(area(padded))
+        .saturating_add(given.saturating_mul(area(wide)))
 }
 
 impl<T: Real> Array for HostArray<T> {
