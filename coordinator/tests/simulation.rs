@@ -278,6 +278,7 @@ impl World {
                 request: worker.request,
                 slot: 0,
                 max_trials: 1,
+                sizes: BTreeMap::new(),
             };
         };
         let (fence, sweep, key, attempt) = (

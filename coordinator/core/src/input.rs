@@ -1,6 +1,8 @@
 //! What comes into a decision and what comes out of it.
 
-use tenfold_types::{Block, Fence, Outcome, RequestId, SweepId, TrialKey, TrialSpec, WorkerId};
+use std::collections::BTreeMap;
+
+use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec, WorkerId};
 
 use crate::record::{Record, WorkerRow};
 use crate::sweep::Sweep;
@@ -27,8 +29,10 @@ pub enum Input {
         request: RequestId,
         /// For which of its slots.
         slot: u32,
-        /// The most trials it takes.
+        /// The most trials it takes of a shape that `sizes` does not name: as many as the slot trains at once.
         max_trials: u32,
+        /// The most trials it takes of the shapes that it knows.
+        sizes: BTreeMap<ShapeKey, u32>,
     },
     /// A worker hands over epochs.
     Append {
@@ -168,6 +172,8 @@ pub struct Grant {
     pub sweep: SweepId,
     /// The trials with the numbers of their attempts.
     pub trials: Vec<(TrialKey, u32, TrialSpec)>,
+    /// Trials of the whole sweep: no pack of it can ever have more.
+    pub sweep_trials: u64,
 }
 
 /// What of a trial is durable.

@@ -119,7 +119,7 @@ fn append_trial(
                 cancelled: false,
             });
         }
-        Attempt::Cancelled => {
+        Attempt::GivenUp => {
             return Ok(Acknowledgement {
                 epochs: 0,
                 cancelled: true,
@@ -226,8 +226,9 @@ enum Attempt<'a> {
     Held(&'a TrialRow),
     /// This attempt was accepted as the trial's result.
     Accepted(&'a TrialRow),
-    /// The trial was cancelled while the lease goes on for others.
-    Cancelled,
+    /// The attempt ended without a result, or was cancelled, while the lease goes on for others: what comes late of it
+    /// is of no use, and no reason to refuse what comes of them.
+    GivenUp,
 }
 
 /// What a write that names (trial, attempt, fence) refers to; anything not current is stale.
@@ -256,12 +257,12 @@ fn attempt<'a>(
         })?;
     match row.state.holder() {
         Some((held, _)) if held == fence => Ok(Attempt::Held(row)),
-        _ if matches!(row.state, TrialState::Cancelled) => Ok(Attempt::Cancelled),
-        _ => Err(Refusal::StaleFence(fence)),
+        _ => Ok(Attempt::GivenUp),
     }
 }
 
-/// Idempotent for outcomes that were accepted: said again, they are answered as the first time.
+/// Idempotent for outcomes that were accepted, and for all while the lease goes on for others: said again, they are
+/// answered as the first time.
 pub(crate) fn finish(state: &State, finish: Finish, now: Millis) -> Transition {
     let Some(sweep) = state.sweep(finish.sweep) else {
         return Transition::refuse(Refusal::UnknownSweep(finish.sweep));
@@ -275,7 +276,7 @@ pub(crate) fn finish(state: &State, finish: Finish, now: Millis) -> Transition {
         finish.attempt,
     ) {
         Ok(Attempt::Held(row)) => row,
-        Ok(Attempt::Accepted(_) | Attempt::Cancelled) => return Transition::answer(Answer::Finished),
+        Ok(Attempt::Accepted(_) | Attempt::GivenUp) => return Transition::answer(Answer::Finished),
         Err(refusal) => return Transition::refuse(refusal),
     };
     let have = sweep.live(finish.key).map_or(0, Curve::epochs);

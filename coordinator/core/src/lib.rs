@@ -38,7 +38,11 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
             request,
             slot,
             max_trials,
-        } => schedule::acquire(state, worker, request, slot, max_trials, now),
+            sizes,
+        } => {
+            let wanted = schedule::Wanted { max_trials, sizes };
+            schedule::acquire(state, worker, request, slot, &wanted, now)
+        }
         Input::Append {
             worker,
             sweep,

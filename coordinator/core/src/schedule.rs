@@ -1,6 +1,9 @@
 //! Which trials a worker gets.
 
-use tenfold_types::{DeviceKind, Fence, RequestId, SweepId, TrialKey, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use tenfold_types::frame::MAX_PACK;
+use tenfold_types::{DeviceKind, Fence, RequestId, ShapeKey, SweepId, TrialKey, Value, WorkerId};
 
 use crate::Millis;
 use crate::input::{Answer, Grant, Refusal, Transition};
@@ -8,13 +11,35 @@ use crate::record::{AttemptRow, Control, Counters, LeaseRow, Record};
 use crate::state::{Lease, State, SweepState};
 use crate::trial::TrialState;
 
+/// Places in line that are looked at to fill a pack: so many, and so many more for each trial that it may have. Shapes
+/// that alternate along the fastest axis, up to as many of them, still fill packs.
+const LOOKS: usize = 1024;
+const LOOKS_PER_TRIAL: usize = 64;
+const MAX_LOOKS: usize = 1 << 16;
+/// The layers of all networks of a pack: what a message holds.
+const MAX_LAYERS: usize = 1 << 16;
+
+/// How large a pack a worker asks for.
+pub(crate) struct Wanted {
+    /// Of a shape that it does not know: as many as its slot trains at once.
+    pub(crate) max_trials: u32,
+    /// Of shapes that it knows.
+    pub(crate) sizes: BTreeMap<ShapeKey, u32>,
+}
+
+impl Wanted {
+    fn of(&self, shape: ShapeKey) -> u32 {
+        self.sizes.get(&shape).copied().unwrap_or(self.max_trials)
+    }
+}
+
 /// Idempotent while the lease lives: the same request finds the lease it got, so a lost answer leaks nothing.
 pub(crate) fn acquire(
     state: &State,
     worker: WorkerId,
     request: RequestId,
     slot: u32,
-    max_trials: u32,
+    wanted: &Wanted,
     now: Millis,
 ) -> Transition {
     let Some(known) = state.worker(worker) else {
@@ -27,7 +52,7 @@ pub(crate) fn acquire(
             slots: known.row.slots.len(),
         });
     };
-    if max_trials == 0 {
+    if wanted.max_trials == 0 || wanted.sizes.values().any(|trials| *trials == 0) {
         return Transition::refuse(Refusal::EmptyPack);
     }
     let seen = Record::Seen { worker, at: now };
@@ -42,7 +67,7 @@ pub(crate) fn acquire(
     let Some(sweep) = fairest(state, device.kind) else {
         return Transition::answer(Answer::Idle).with(vec![seen]);
     };
-    let keys = pack(sweep, max_trials);
+    let keys = pack(state, sweep, device.kind, wanted, now);
     let id = sweep.row().id;
     let fence = Fence(state.counters().fence + 1);
     let mut records = vec![
@@ -93,6 +118,7 @@ pub(crate) fn acquire(
         fence,
         sweep: id,
         trials: granted,
+        sweep_trials: sweep.sweep().trials(),
     }))
     .with(records)
 }
@@ -113,14 +139,93 @@ fn fairest(state: &State, kind: DeviceKind) -> Option<&SweepState> {
         .min_by_key(|sweep| (sweep.held(), sweep.row().number))
 }
 
-/// The next trials in order of work: repetition 0 of every point comes before repetition 1 of any, so that a look
-/// after a tenth of the time shows the whole grid.
-fn pack(sweep: &SweepState, max_trials: u32) -> Vec<TrialKey> {
-    // Trainers train one trial at a time so far; a pack of several would only delay the others.
-    let size = max_trials.min(1) as usize;
-    std::iter::successors(sweep.next_trial(), |key| sweep.next_trial_after(*key))
-        .take(size)
-        .collect()
+/// The trials of the next pack: the first that waits, in order of work, then the other repetitions of its point that
+/// wait, then those of the next points of its shape, until the pack is full.
+///
+/// So the first in line is always in the next pack, which lets none starve and shows the whole grid early; and the
+/// repetitions of a point come together, so that its group is complete early. A trial that has failed before is leased
+/// by itself: what it does to its trainer then harms no other.
+fn pack(state: &State, sweep: &SweepState, kind: DeviceKind, wanted: &Wanted, now: Millis) -> Vec<TrialKey> {
+    let Some(first) = sweep.next_trial() else {
+        return Vec::new();
+    };
+    let spec = sweep.sweep().spec(first.index, first.repetition);
+    let Some(spec) = spec.filter(|_| !has_failed(sweep, first)) else {
+        return vec![first];
+    };
+    let asked = wanted.of(spec.shape()).min(MAX_PACK);
+    let size = match u64::from(asked) <= u64::from(wanted.max_trials) {
+        true => u64::from(asked),
+        false => fair_size(state, sweep, kind, wanted, now).min(asked.into()),
+    };
+    let layers: usize = spec.architecture.stacks.iter().map(Vec::len).sum();
+    let size = (size as usize).min(MAX_LAYERS / layers.max(1)).max(1);
+    alike(sweep, first, spec.shape(), size)
+}
+
+fn has_failed(sweep: &SweepState, key: TrialKey) -> bool {
+    sweep.trial(key).is_some_and(|trial| trial.failures > 0)
+}
+
+/// A share of what waits: one part of as many as there are living slots of this kind, but at least what a slot trains
+/// at once.
+///
+/// While much waits this is more than anybody asks for. Towards the end packs become smaller, each in proportion to
+/// what is left (guided self-scheduling: Polychronopoulos and Kuck, 1987), so that no slot has forty trials to go
+/// while the others have none. A slot lives while its worker has been heard of within the term of a lease; busy ones
+/// count, for they will ask before a larger pack would be done.
+fn fair_size(state: &State, sweep: &SweepState, kind: DeviceKind, wanted: &Wanted, now: Millis) -> u64 {
+    let heard = |seen: Millis| now.saturating_sub(seen) <= state.settings().lease_term;
+    let slots = state
+        .workers()
+        .filter(|worker| worker.seen.is_some_and(heard))
+        .flat_map(|worker| &worker.row.slots)
+        .filter(|slot| slot.kind == kind)
+        .count() as u64;
+    let share = sweep.counts().pending.div_ceil(slots.max(1));
+    share.max(wanted.max_trials.into())
+}
+
+/// At most so many trials of this shape that wait, from `first` on; the work is bounded whatever the grid.
+fn alike(sweep: &SweepState, first: TrialKey, shape: ShapeKey, size: usize) -> Vec<TrialKey> {
+    let mut known: BTreeMap<Vec<&Value>, ShapeKey> = BTreeMap::new();
+    let mut is_alike = |key: TrialKey| {
+        let Some(values) = sweep.sweep().shaping(key.index) else {
+            return false;
+        };
+        let of_point =
+            known
+                .entry(values)
+                .or_insert_with(|| match sweep.sweep().spec(key.index, key.repetition) {
+                    Some(spec) => spec.shape(),
+                    None => ShapeKey(!shape.0),
+                });
+        *of_point == shape
+    };
+    let (mut keys, mut taken) = (Vec::new(), BTreeSet::new());
+    let mut looks = (LOOKS + LOOKS_PER_TRIAL * size).min(MAX_LOOKS);
+    let mut place = sweep.place(first);
+    while let Some((at, key)) = sweep.waits_from(place)
+        && keys.len() < size
+        && looks > 0
+    {
+        looks -= 1;
+        place = at + 1;
+        if taken.contains(&key) || has_failed(sweep, key) || !is_alike(key) {
+            continue;
+        }
+        for repetition in key.repetition..sweep.sweep().repetitions() {
+            if keys.len() == size || looks == 0 {
+                break;
+            }
+            looks -= 1;
+            let key = TrialKey { repetition, ..key };
+            if sweep.waits(key) && !has_failed(sweep, key) && taken.insert(key) {
+                keys.push(key);
+            }
+        }
+    }
+    keys
 }
 
 fn regrant(state: &State, lease: &Lease) -> Answer {
@@ -138,5 +243,6 @@ fn regrant(state: &State, lease: &Lease) -> Answer {
         fence: lease.row.fence,
         sweep: id,
         trials,
+        sweep_trials: state.sweep(id).map_or(0, |sweep| sweep.sweep().trials()),
     })
 }

@@ -7,7 +7,7 @@ use tenfold_core::{Answer, Finish, Input, TrialEpochs};
 use tenfold_proto::PROTOCOL;
 use tenfold_proto::convert::{self, ConvertError};
 use tenfold_proto::v1::{self, fleet_server::Fleet};
-use tenfold_types::DeviceKind;
+use tenfold_types::{DeviceKind, ShapeKey};
 use tonic::{Request, Response, Status};
 
 use super::{Service, status};
@@ -20,7 +20,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 const HEARTBEAT: Duration = Duration::from_millis(800);
 /// Bounds on what one message may name; far above what any worker sends.
 const MAX_SLOTS: usize = 1024;
-const MAX_TRIALS: usize = 4096;
+const MAX_TRIALS: usize = tenfold_types::frame::MAX_PACK as usize;
+const MAX_SIZES: usize = 1024;
 const MAX_FENCES: usize = 65_536;
 /// Text that a worker sends is cut to this many bytes.
 const MAX_TEXT: usize = 16 * 1024;
@@ -83,11 +84,18 @@ impl Fleet for Service {
         request: Request<v1::AcquireRequest>,
     ) -> Result<Response<v1::AcquireResponse>, Status> {
         let message = request.into_inner();
+        if message.sizes.len() > MAX_SIZES {
+            return Err(Status::invalid_argument(format!(
+                "an acquire names at most {MAX_SIZES} shapes"
+            )));
+        }
+        let sizes = message.sizes.iter();
         let input = Input::Acquire {
             worker: convert::worker_id(&message.worker).map_err(status::of_convert)?,
             request: convert::request_id(&message.request).map_err(status::of_convert)?,
             slot: message.slot,
             max_trials: message.max_trials,
+            sizes: sizes.map(|size| (ShapeKey(size.shape), size.trials)).collect(),
         };
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
@@ -110,6 +118,7 @@ impl Fleet for Service {
                     fence: grant.fence.0,
                     sweep: grant.sweep.0.to_vec(),
                     trials,
+                    sweep_trials: grant.sweep_trials,
                 };
                 return Ok(Response::new(v1::AcquireResponse {
                     lease: Some(lease),

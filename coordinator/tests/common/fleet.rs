@@ -72,6 +72,7 @@ impl FakeWorker {
             request,
             slot: 0,
             max_trials: 1,
+            sizes: Vec::new(),
         };
         self.runtime
             .block_on(self.client.acquire(request))

@@ -8,6 +8,7 @@ use crate::Millis;
 use crate::record::{Counters, LeaseRow, Record, SweepRow, WorkerRow};
 use crate::sweep::Sweep;
 
+mod places;
 mod sweep;
 
 pub use sweep::SweepState;

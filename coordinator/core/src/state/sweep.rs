@@ -10,13 +10,17 @@ use crate::record::{Control, EpochsRow, LeaseRow, SweepRow, TrialRow};
 use crate::sweep::Sweep;
 use crate::trial::TrialState;
 
+use super::places::Places;
+
 /// A sweep with its touched trials.
 #[derive(Debug, Clone)]
 pub struct SweepState {
     pub(super) row: SweepRow,
     sweep: Sweep,
     pub(super) trials: BTreeMap<TrialKey, TrialRow>,
-    /// The first trial, in order of work, behind all touched ones.
+    /// Where the touched trials stand in order of work.
+    touched: Places,
+    /// The first trial, in order of work, that is not touched.
     untouched: Option<TrialKey>,
     /// Touched trials that are PENDING.
     ready: BTreeSet<TrialKey>,
@@ -34,6 +38,7 @@ impl SweepState {
             row,
             sweep,
             trials: BTreeMap::new(),
+            touched: Places::default(),
             untouched,
             ready: BTreeSet::new(),
             backoff: BTreeSet::new(),
@@ -109,19 +114,33 @@ impl SweepState {
             .min()
     }
 
-    /// The trial to be leased after this one, among those no worker holds.
-    pub(crate) fn next_trial_after(&self, key: TrialKey) -> Option<TrialKey> {
-        let ready = self
-            .ready
-            .range((std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded))
-            .next()
-            .copied();
-        let untouched = match self.untouched {
-            Some(first) if first > key => Some(first),
-            Some(_) => next_in_order(&self.sweep, key),
-            None => None,
+    /// Where in order of work a trial stands, counting the raw grid once for each repetition.
+    pub(crate) fn place(&self, key: TrialKey) -> u64 {
+        u64::from(key.repetition) * self.sweep.raw_points() + key.index
+    }
+
+    /// The first place from this one on where a trial waits, or no trial is because its point is excluded, and what
+    /// key it has.
+    pub(crate) fn waits_from(&self, place: u64) -> Option<(u64, TrialKey)> {
+        let raw = self.sweep.raw_points();
+        let key = |place: u64| TrialKey {
+            stage: 0,
+            repetition: (place / raw) as u32,
+            index: place % raw,
         };
-        ready.into_iter().chain(untouched).min()
+        let end = raw * u64::from(self.sweep.repetitions());
+        if place >= end {
+            return None;
+        }
+        let free = self.touched.first_free(place).min(end);
+        let ready = self.ready.range(key(place)..key(free)).next();
+        let place = ready.map_or(free, |key| self.place(*key));
+        (place < end).then(|| (place, key(place)))
+    }
+
+    /// Whether a trial that the sweep has waits to be leased.
+    pub(crate) fn waits(&self, key: TrialKey) -> bool {
+        self.ready.contains(&key) || !self.touched.contains(self.place(key))
     }
 
     /// Touched trials that wait, in back-off or not.
@@ -194,8 +213,11 @@ impl SweepState {
         } else {
             self.live.remove(&key);
         }
-        if self.untouched.is_some_and(|first| first <= key) {
-            self.untouched = next_in_order(&self.sweep, key);
+        self.touched.insert(self.place(key));
+        while let Some(first) = self.untouched
+            && self.touched.contains(self.place(first))
+        {
+            self.untouched = self.first_from(self.touched.first_free(self.place(first)));
         }
     }
 
@@ -212,6 +234,20 @@ impl SweepState {
         }
     }
 
+    /// The first trial from a place on.
+    fn first_from(&self, place: u64) -> Option<TrialKey> {
+        let raw = self.sweep.raw_points();
+        let repetition = u32::try_from(place / raw).ok()?;
+        (repetition < self.sweep.repetitions()).then_some(())?;
+        let rest = self.sweep.first_point(place % raw);
+        rest.map(|index| TrialKey {
+            stage: 0,
+            repetition,
+            index,
+        })
+        .or_else(|| first_trial(&self.sweep, repetition + 1))
+    }
+
     fn count(&mut self, state: &TrialState) -> &mut u64 {
         state.counter(&mut self.counts)
     }
@@ -219,6 +255,7 @@ impl SweepState {
     pub(super) fn same(&self, other: &Self) -> bool {
         self.row == other.row
             && self.trials == other.trials
+            && self.touched == other.touched
             && self.untouched == other.untouched
             && self.ready == other.ready
             && self.backoff == other.backoff
@@ -257,12 +294,4 @@ fn first_trial(sweep: &Sweep, repetition: u32) -> Option<TrialKey> {
             repetition,
             index,
         })
-}
-
-/// The trial behind this one in order of work: the next point, or the first of the next repetition.
-fn next_in_order(sweep: &Sweep, key: TrialKey) -> Option<TrialKey> {
-    sweep
-        .first_point(key.index + 1)
-        .map(|index| TrialKey { index, ..key })
-        .or_else(|| first_trial(sweep, key.repetition + 1))
 }

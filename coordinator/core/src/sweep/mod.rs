@@ -277,6 +277,18 @@ impl Sweep {
         Some(())
     }
 
+    /// The values of a point that decide its trials' shape, for those of its axes that have a say in it: trials of
+    /// points that agree in them are of one shape. None for a point that is not there.
+    pub(crate) fn shaping(&self, index: u64) -> Option<Vec<&Value>> {
+        let values = self.0.grid.values(index)?;
+        let axes = self.axes().iter().zip(values);
+        Some(
+            axes.filter(|(axis, _)| decides_shape(axis.setting))
+                .map(|(_, value)| value)
+                .collect(),
+        )
+    }
+
     /// Groups its points: by the values of some axes, or each point by itself when none is named.
     ///
     /// # Errors
@@ -343,6 +355,30 @@ impl Sweep {
             }
         }
         found
+    }
+}
+
+/// Whether a setting is part of [`TrialSpec::shape`]. One that is not may differ within a pack.
+fn decides_shape(setting: Setting) -> bool {
+    match setting {
+        Setting::Architecture
+        | Setting::WeightSharing
+        | Setting::Join
+        | Setting::Head
+        | Setting::BatchSize
+        | Setting::Optimizer
+        | Setting::Nesterov
+        | Setting::Loss => true,
+        Setting::AuxiliaryLoss
+        | Setting::AuxWeight
+        | Setting::LearningRate
+        | Setting::Dropout
+        | Setting::Momentum
+        | Setting::WeightDecay
+        | Setting::Schedule
+        | Setting::StepEpochs
+        | Setting::StepFactor
+        | Setting::WarmUp => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who gets which trial.
 
+use std::collections::BTreeMap;
+
 use tenfold_core::record::Slot;
 use tenfold_core::{Input, Order, Refusal};
 use tenfold_types::{DeviceKind, RequestId, TrialKey, WorkerId};
@@ -102,6 +104,7 @@ fn a_sweep_that_requires_a_device_runs_on_no_other() {
         request: RequestId([2; 16]),
         slot: 1,
         max_trials: 1,
+        sizes: BTreeMap::new(),
     };
     world.ask(on_gpu).unwrap();
     assert_eq!(world.counts(picky)[1], 1);
@@ -119,6 +122,7 @@ fn who_asks_wrongly_gets_nothing() {
         request: RequestId([1; 16]),
         slot,
         max_trials,
+        sizes: BTreeMap::new(),
     };
     let unknown = Refusal::UnknownSlot {
         worker,

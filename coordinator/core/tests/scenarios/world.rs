@@ -244,6 +244,7 @@ impl World {
             request: RequestId([request; 16]),
             slot: 0,
             max_trials: 1,
+            sizes: BTreeMap::new(),
         })
     }
 

@@ -1,0 +1,79 @@
+//! Sets of places in line, kept as ranges.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+
+/// A set of numbers. Neighbours share an entry, so what is filled from the front takes one however long it grows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    /// From the first number of each run to the one behind its last. Runs never touch one another.
+    runs: BTreeMap<u64, u64>,
+}
+
+impl Places {
+    /// The end of the run that has this number, if one has.
+    fn end_of_run(&self, place: u64) -> Option<u64> {
+        let (_, end) = self.runs.range(..=place).next_back()?;
+        (*end > place).then_some(*end)
+    }
+
+    pub(super) fn contains(&self, place: u64) -> bool {
+        self.end_of_run(place).is_some()
+    }
+
+    /// The least number from this one on that is not in the set.
+    pub(super) fn first_free(&self, from: u64) -> u64 {
+        self.end_of_run(from).unwrap_or(from)
+    }
+
+    pub(super) fn insert(&mut self, place: u64) {
+        if self.contains(place) {
+            return;
+        }
+        let mut start = place;
+        if let Some((&first, &end)) = self.runs.range(..place).next_back()
+            && end == place
+        {
+            start = first;
+        }
+        let mut end = place + 1;
+        if let Some((&first, &last)) = self.runs.range((Excluded(place), Unbounded)).next()
+            && first == end
+        {
+            self.runs.remove(&first);
+            end = last;
+        }
+        self.runs.insert(start, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(numbers in prop::collection::vec(0u64..40, 0..80)) {
+            let mut places = Places::default();
+            let mut plain = BTreeSet::new();
+            for number in numbers {
+                places.insert(number);
+                plain.insert(number);
+                for place in 0..42 {
+                    prop_assert_eq!(places.contains(place), plain.contains(&place));
+                    let free = (place..).find(|place| !plain.contains(place));
+                    prop_assert_eq!(Some(places.first_free(place)), free);
+                }
+            }
+            let again = plain.iter().rev().fold(Places::default(), |mut places, number| {
+                places.insert(*number);
+                places
+            });
+            prop_assert_eq!(again, places, "the order leaves no trace");
+        }
+    }
+}
