@@ -15,6 +15,11 @@
 //! | `FAKE_DEAF` | it obeys no cancellation |
 //! | `FAKE_UNFIT` | it says that it is unfit, with this text |
 //! | `FAKE_PROTOCOL` | it greets with this version of the frames |
+//! | `FAKE_KIND` | it says that it trains on this kind of device (cpu) |
+//! | `FAKE_LANES` | it says that it trains so many trials at once (1) |
+//! | `FAKE_FITS` | its memory fits so many trials of a pack |
+//!
+//! The trials of a pack take turns, an epoch each.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -25,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use tenfold_types::frame::{self, DESCRIPTOR, Device, FromTrainer, PROTOCOL, ToTrainer};
+use tenfold_types::frame::{self, DESCRIPTOR, Device, FromTrainer, PROTOCOL, Rate, ToTrainer};
 use tenfold_types::{Block, DeviceKind, Outcome, TrialSpec};
 
 const ALIVE: Duration = Duration::from_millis(50);
@@ -51,7 +56,10 @@ fn main() -> std::io::Result<()> {
         return trainer.send(&FromTrainer::Unfit { error });
     }
     let device = Device {
-        kind: DeviceKind::Cpu,
+        kind: std::env::var("FAKE_KIND")
+            .ok()
+            .and_then(|kind| kind.parse().ok())
+            .unwrap_or(DeviceKind::Cpu),
         name: "fake".to_owned(),
         threads: 1,
         libtorch: "fake".to_owned(),
@@ -60,7 +68,7 @@ fn main() -> std::io::Result<()> {
     trainer.send(&FromTrainer::Hello {
         protocol,
         device,
-        lanes: 1,
+        lanes: number("FAKE_LANES").unwrap_or(1),
         memory: 0,
     })?;
     let (sender, packs) = mpsc::channel();
@@ -72,14 +80,34 @@ fn main() -> std::io::Result<()> {
             thread::sleep(ALIVE);
         }
     });
-    for (pack, trials) in packs {
-        for (trial, spec) in (0..).zip(&trials) {
-            trainer.train(pack, trial, spec)?;
-        }
-        let largest = trials.len() as u32;
-        trainer.send(&FromTrainer::PackEnded { pack, largest })?;
+    for work in packs {
+        trainer.send(&match work {
+            ToTrainer::Train { pack, trials } => {
+                trainer.train(pack, &trials)?;
+                let fits = number("FAKE_FITS").unwrap_or(u32::MAX);
+                let largest = fits.min(trials.len() as u32);
+                FromTrainer::PackEnded { pack, largest }
+            }
+            ToTrainer::Measure { pack, sizes, .. } => measured(pack, &sizes),
+            ToTrainer::Cancel { .. } => continue,
+        })?;
     }
     Ok(())
+}
+
+/// Sixteen trials at once are as fast as it gets.
+fn measured(pack: u64, sizes: &[u32]) -> FromTrainer {
+    let fits = number("FAKE_FITS").unwrap_or(u32::MAX);
+    let rate = |&trials: &u32| Rate {
+        trials,
+        epochs_per_second: f64::from(trials.min(16)),
+        bytes: 0,
+    };
+    FromTrainer::Measured {
+        pack,
+        rates: sizes.iter().filter(|size| **size <= fits).map(rate).collect(),
+        error: None,
+    }
 }
 
 fn number(variable: &str) -> Option<u32> {
@@ -112,11 +140,10 @@ impl Trainer {
         self.send(&FromTrainer::Alive { progress })
     }
 
-    fn listen(&self, mut socket: UnixStream, packs: &mpsc::Sender<(u64, Vec<TrialSpec>)>) {
+    fn listen(&self, mut socket: UnixStream, packs: &mpsc::Sender<ToTrainer>) {
         while let Ok(Some(message)) = frame::read(&mut socket) {
             match message {
-                ToTrainer::Train { pack, trials } => _ = packs.send((pack, trials)),
-                ToTrainer::Measure { .. } => {}
+                work @ (ToTrainer::Train { .. } | ToTrainer::Measure { .. }) => _ = packs.send(work),
                 ToTrainer::Cancel { pack, trial } => {
                     let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
                     cancelled.insert((pack, trial));
@@ -131,44 +158,69 @@ impl Trainer {
         cancelled.contains(&(pack, trial)) && std::env::var_os("FAKE_DEAF").is_none()
     }
 
-    fn train(&self, pack: u64, trial: u32, spec: &TrialSpec) -> std::io::Result<()> {
-        let ended = |outcome| FromTrainer::Ended { pack, trial, outcome };
+    fn train(&self, pack: u64, trials: &[TrialSpec]) -> std::io::Result<()> {
+        let mut open: Vec<(u32, &TrialSpec)> = (0..).zip(trials).collect();
+        let mut epoch = 0;
+        while !open.is_empty() {
+            epoch += 1;
+            let mut going_on = Vec::new();
+            for (trial, spec) in open {
+                if self.epoch(pack, trial, spec, epoch)? {
+                    going_on.push((trial, spec));
+                }
+            }
+            open = going_on;
+        }
+        Ok(())
+    }
+
+    /// Trains an epoch, or ends the trial; whether it goes on.
+    fn epoch(&self, pack: u64, trial: u32, spec: &TrialSpec, epoch: u32) -> std::io::Result<bool> {
+        let end = |outcome| {
+            self.send(&FromTrainer::Ended { pack, trial, outcome })?;
+            Ok(false)
+        };
         if let Ok(error) = std::env::var("FAKE_REFUSE") {
-            return self.send(&ended(Outcome::Failed { error }));
+            return end(Outcome::Failed { error });
         }
         let short = u32::from(std::env::var_os("FAKE_SHORT").is_some());
-        for epoch in 1..=spec.epochs - short {
-            if trouble("FAKE_CRASH_AT", epoch) {
-                eprintln!("the fake trainer crashes in epoch {epoch}");
-                _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-            }
-            if trouble("FAKE_EXIT_AT", epoch) {
-                eprintln!("the fake trainer exits in epoch {epoch}");
-                std::process::exit(7);
-            }
-            if trouble("FAKE_HANG_AT", epoch) {
-                self.hanging.store(true, Ordering::Relaxed);
-            }
-            while self.hanging.load(Ordering::Relaxed) && !self.is_cancelled(pack, trial) {
-                thread::sleep(ALIVE);
-            }
-            if self.is_cancelled(pack, trial) {
-                return Ok(());
-            }
-            if number("FAKE_DIVERGE_AT") == Some(epoch) {
-                return self.send(&ended(Outcome::Diverged { epoch }));
-            }
-            thread::sleep(Duration::from_millis(number("FAKE_EPOCH_MS").unwrap_or(0).into()));
-            self.progress.fetch_add(1, Ordering::Relaxed);
-            let block = Block {
-                first: epoch,
-                epochs: 1,
-                columns: curve(spec, epoch)?,
-                seconds: vec![0.001],
-            };
-            self.send(&FromTrainer::Epochs { pack, trial, block })?;
+        if epoch > spec.epochs - short {
+            return end(Outcome::Succeeded);
         }
-        self.send(&ended(Outcome::Succeeded))
+        if trouble("FAKE_CRASH_AT", epoch) {
+            eprintln!("the fake trainer crashes in epoch {epoch}");
+            _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+        if trouble("FAKE_EXIT_AT", epoch) {
+            eprintln!("the fake trainer exits in epoch {epoch}");
+            std::process::exit(7);
+        }
+        if trouble("FAKE_HANG_AT", epoch) {
+            self.hanging.store(true, Ordering::Relaxed);
+        }
+        while self.hanging.load(Ordering::Relaxed) && !self.is_cancelled(pack, trial) {
+            thread::sleep(ALIVE);
+        }
+        if self.is_cancelled(pack, trial) {
+            return Ok(false);
+        }
+        if number("FAKE_DIVERGE_AT") == Some(epoch) {
+            return end(Outcome::Diverged { epoch });
+        }
+        thread::sleep(Duration::from_millis(number("FAKE_EPOCH_MS").unwrap_or(0).into()));
+        self.progress.fetch_add(1, Ordering::Relaxed);
+        let block = Block {
+            first: epoch,
+            epochs: 1,
+            columns: curve(spec, epoch)?,
+            seconds: vec![0.001],
+        };
+        self.send(&FromTrainer::Epochs { pack, trial, block })?;
+        // The end is said in the same turn: a trainer that waits for its neighbours would keep it back.
+        match epoch == spec.epochs - short {
+            true => end(Outcome::Succeeded),
+            false => Ok(true),
+        }
     }
 }
 

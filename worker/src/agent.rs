@@ -15,6 +15,7 @@ use tonic::{Code, Request, Status};
 
 use crate::session::{Action, Call, Event, Exit, Failure, Lease, Options, Session};
 use crate::slot::{self, Launch};
+use crate::throughput::Cache;
 
 /// `Acquire` waits for work on the coordinator's side; the other calls are answered at once.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,6 +33,8 @@ pub struct Config {
     pub slots: Vec<Launch>,
     /// What the session may be told.
     pub session: Options,
+    /// Where it keeps the sizes of packs that it finds out.
+    pub cache: Cache,
 }
 
 /// Endpoint settings that every connection has: dead peers are noticed, and nothing waits for ever.
@@ -87,6 +90,16 @@ pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Exit {
                 Action::Exit(exit) => return exit,
                 Action::Tell { slot, frame } => _ = slots[slot].send(slot::Order::Tell(frame)),
                 Action::Kill { slot } => _ = slots[slot].send(slot::Order::Kill),
+                Action::Learn { machine, shape, size } => {
+                    let cache = config.cache.clone();
+                    // A table that cannot be kept is measured again at the next start.
+                    tokio::task::spawn_blocking(move || {
+                        if let Err(error) = cache.learn(&machine, shape, size) {
+                            let file = cache.path().display();
+                            tracing::warn!(%file, %error, "the table of throughputs cannot be kept");
+                        }
+                    });
+                }
                 call => {
                     let (caller, answers) = (Arc::clone(&caller), answers.clone());
                     tokio::spawn(async move {
@@ -134,12 +147,20 @@ impl Caller {
                 slot,
                 request,
                 max_trials,
+                sizes,
             } => {
                 let message = v1::AcquireRequest {
                     worker: self.id(),
                     request: request.0.to_vec(),
                     slot: slot as u32,
                     max_trials,
+                    sizes: sizes
+                        .into_iter()
+                        .map(|(shape, trials)| v1::PackSize {
+                            shape: shape.0,
+                            trials,
+                        })
+                        .collect(),
                 };
                 let answer = self
                     .waiting
@@ -217,7 +238,9 @@ impl Caller {
                 let answer = self.prompt.clone().heartbeat(timed(message, CALL_TIMEOUT)).await;
                 (Call::Heartbeat, answer.map(|answer| heard(answer.into_inner())))
             }
-            Action::Tell { .. } | Action::Kill { .. } | Action::Exit(_) => return None,
+            Action::Tell { .. } | Action::Kill { .. } | Action::Learn { .. } | Action::Exit(_) => {
+                return None;
+            }
         };
         Some(result.unwrap_or_else(|status| failed(call, &status)))
     }
@@ -283,6 +306,7 @@ fn lease(answer: v1::AcquireResponse) -> Result<Lease, u64> {
         fence: Fence(lease.fence),
         sweep,
         trials: trials.collect(),
+        of_sweep: lease.sweep_trials,
     })
 }
 

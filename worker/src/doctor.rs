@@ -8,6 +8,7 @@ use tenfold_proto::v1::control_client::ControlClient;
 use tonic::transport::Endpoint;
 
 use crate::node;
+use crate::throughput::Cache;
 
 /// What is looked at.
 pub struct Checkup<'a> {
@@ -19,6 +20,8 @@ pub struct Checkup<'a> {
     pub data: &'a Path,
     /// The coordinator.
     pub coordinator: &'a Endpoint,
+    /// Where sizes of packs are kept.
+    pub cache: &'a Cache,
 }
 
 /// Prints a line a finding; true when nothing is missing.
@@ -90,6 +93,16 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
             }
         }
     }
+    let known = match checkup.cache.load().len() {
+        0 => "no sizes of packs yet".to_owned(),
+        1 => "1 size of packs".to_owned(),
+        several => format!("{several} sizes of packs"),
+    };
+    say(
+        true,
+        "throughput",
+        &format!("{known}, in {}", checkup.cache.path().display()),
+    );
     let address = checkup.coordinator.uri().to_string();
     match reach(checkup.coordinator).await {
         Ok(()) => say(true, "coordinator", &address),

@@ -7,3 +7,4 @@ pub mod node;
 pub mod outbox;
 pub mod session;
 pub mod slot;
+pub mod throughput;

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tenfold_types::frame::MAX_PACK;
 use tenfold_worker::agent::{self, Config};
 use tenfold_worker::doctor::{self, Checkup};
 use tenfold_worker::node;
 use tenfold_worker::session::{Exit, Options};
 use tenfold_worker::slot::Launch;
+use tenfold_worker::throughput::Cache;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tonic::transport::Endpoint;
@@ -57,7 +59,7 @@ struct Node {
     /// Trainers at once [default: one a core on the CPU, one a GPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     slots: Option<u16>,
-    /// CPU threads of each trainer [default: 1, which makes curves the same bits every time]
+    /// CPU threads of each trainer, each with a trial of its own; curves do not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads_per_slot: Option<u16>,
     /// The folder with MNIST's four IDX files [default: data/mnist]
@@ -72,6 +74,12 @@ struct Node {
     /// Kill a trainer that makes no progress for so long
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = duration)]
     trainer_timeout: Duration,
+    /// No pack is to have more trials; how many it has is measured on GPUs, and on CPUs as many as the trainer's threads
+    #[arg(long, value_name = "N", default_value_t = MAX_PACK, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PACK)))]
+    max_pack: u32,
+    /// Where measured sizes of packs are kept [default: tenfold in $XDG_CACHE_HOME, else in ~/.cache]
+    #[arg(long, env = "TENFOLD_CACHE", value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// This node's name [default: its host name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -173,6 +181,7 @@ async fn doctor(node: Node) -> ExitCode {
         trainer: node.trainer.as_deref(),
         data: &data,
         coordinator: &coordinator,
+        cache: &Cache::new(node.cache.as_deref()),
     };
     if doctor::run(checkup).await {
         ExitCode::SUCCESS
@@ -205,6 +214,7 @@ async fn work(node: Node) -> ExitCode {
         Ok(slots) => slots,
         Err(error) => return end(2, &error.to_string()),
     };
+    let cache = Cache::new(node.cache.as_deref());
     let launch = |(device, threads): &(String, usize)| Launch {
         program: trainer.clone(),
         arguments: node::arguments(device, *threads, &data),
@@ -216,9 +226,12 @@ async fn work(node: Node) -> ExitCode {
             .name
             .unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned()),
         slots: slots.iter().map(launch).collect(),
+        cache: cache.clone(),
         session: Options {
             outbox_bytes: OUTBOX,
             stop_after: node.on_server_lost.0.map(|after| after.as_millis() as u64),
+            max_pack: node.max_pack,
+            table: cache.load(),
         },
     };
     tracing::info!(

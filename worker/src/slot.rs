@@ -256,7 +256,12 @@ impl Life {
                         return if greeted { End::Gone } else { End::Stillborn };
                     };
                     let event = match frame {
-                        FromTrainer::Hello { protocol, device, .. } => {
+                        FromTrainer::Hello {
+                            protocol,
+                            device,
+                            lanes,
+                            memory,
+                        } => {
                             if protocol != PROTOCOL {
                                 return End::Unfit(format!(
                                     "the trainer speaks frames of version {protocol} and this worker {PROTOCOL}; \
@@ -264,7 +269,12 @@ impl Life {
                                 ));
                             }
                             greeted = true;
-                            Event::Ready { slot: number, device }
+                            Event::Ready {
+                                slot: number,
+                                device,
+                                lanes,
+                                memory,
+                            }
                         }
                         FromTrainer::Unfit { error } => return End::Unfit(error),
                         FromTrainer::Alive { progress: seen } => {

@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
-use tenfold_types::frame::{Device, FromTrainer, ToTrainer};
+use tenfold_types::frame::{Device, FromTrainer, Rate, ToTrainer};
 use tenfold_types::network::Architecture;
 use tenfold_types::{
     Block, Data, DeviceKind, Fence, Join, Loss, Optimizer, Outcome, RequestId, SweepId, Target, TrialKey,
     TrialSpec,
 };
 use tenfold_worker::session::{Action, Call, Event, Exit, Failure, Lease, Options, Session};
+use tenfold_worker::throughput::{Size, Table};
 
 const SWEEP: SweepId = SweepId([1; 16]);
 const HEARTBEAT: u64 = 1_000;
@@ -86,6 +87,7 @@ impl Bench {
             Options {
                 outbox_bytes,
                 stop_after,
+                ..options()
             },
         )
     }
@@ -153,8 +155,12 @@ impl Bench {
             Action::Acquire {
                 request,
                 max_trials: 1,
+                sizes,
                 ..
-            } => request,
+            } => {
+                assert_eq!(sizes, []);
+                request
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -194,8 +200,12 @@ impl Bench {
     }
 
     fn ready(&mut self, slot: usize) {
-        let device = device();
-        self.step(Event::Ready { slot, device });
+        self.step(Event::Ready {
+            slot,
+            device: device(),
+            lanes: 1,
+            memory: 0,
+        });
     }
 
     fn died(&mut self, slot: usize) {
@@ -228,7 +238,12 @@ impl Bench {
         let (fence, sweep) = (Fence(fence), SWEEP);
         self.step(Event::Acquired {
             slot,
-            lease: Ok(Lease { fence, sweep, trials }),
+            lease: Ok(Lease {
+                fence,
+                sweep,
+                trials,
+                of_sweep: 100,
+            }),
         });
     }
 
@@ -264,6 +279,15 @@ impl Bench {
 
     fn fail(&mut self, call: Call, failure: Failure) {
         self.step(Event::Failed { call, failure });
+    }
+}
+
+fn options() -> Options {
+    Options {
+        outbox_bytes: 1 << 20,
+        stop_after: None,
+        max_pack: 4096,
+        table: Table::default(),
     }
 }
 
@@ -483,6 +507,7 @@ fn what_has_piled_up_goes_out_in_calls_that_a_coordinator_takes() {
         Options {
             outbox_bytes,
             stop_after,
+            ..options()
         },
     );
     bench.start(1);
@@ -799,6 +824,7 @@ fn a_full_outbox_pauses_trainers_and_asks_for_nothing_until_it_drains() {
         Options {
             outbox_bytes,
             stop_after,
+            ..options()
         },
     );
     bench.start(2);
@@ -885,6 +911,7 @@ fn an_agent_that_may_not_train_alone_for_ever_gives_up() {
         Options {
             outbox_bytes,
             stop_after,
+            ..options()
         },
     );
     bench.start(1);
@@ -896,4 +923,343 @@ fn an_agent_that_may_not_train_alone_for_ever_gives_up() {
     assert!(!bench.ended);
     bench.pass(1);
     assert_eq!(bench.one(), Action::Exit(Exit::ServerLost(10_000)));
+}
+
+/// The trials of a pack, told apart by their repetition.
+fn specs(trials: u32) -> Vec<TrialSpec> {
+    let trial = |repetition| TrialSpec { repetition, ..spec() };
+    (0..trials).map(trial).collect()
+}
+
+impl Bench {
+    /// A slot of this kind that trains so many trials at once, and has asked for work.
+    fn of(kind: DeviceKind, lanes: u32, options: Options) -> Self {
+        let mut bench = Self::with(1, options);
+        bench.appears(kind, lanes);
+        bench.take();
+        bench.step(Event::Registered {
+            heartbeat_interval: 1_000_000,
+        });
+        bench.heartbeat();
+        bench.heard(&[]);
+        bench
+    }
+
+    fn appears(&mut self, kind: DeviceKind, lanes: u32) {
+        let device = Device { kind, ..device() };
+        self.step(Event::Ready {
+            slot: 0,
+            device,
+            lanes,
+            memory: 1 << 30,
+        });
+    }
+
+    /// The size asked for where the shape is not known, and the sizes of known ones.
+    fn asks_for(&mut self) -> (u32, Vec<u32>) {
+        match self.find(|action| matches!(action, Action::Acquire { .. })) {
+            Action::Acquire {
+                max_trials, sizes, ..
+            } => {
+                let shape = spec().shape();
+                assert!(sizes.iter().all(|(of, _)| *of == shape), "{sizes:?}");
+                (max_trials, sizes.into_iter().map(|(_, trials)| trials).collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn pack(&mut self, fence: u64, trials: u32) {
+        let specs = specs(trials).into_iter().map(Ok);
+        let trials = (0..).zip(specs).map(|(index, spec)| (key(index), 1, spec));
+        self.leased(0, fence, trials.collect());
+    }
+
+    fn told(&mut self) -> ToTrainer {
+        match self.find(|action| matches!(action, Action::Tell { .. })) {
+            Action::Tell { frame, .. } => frame,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// All trials of a pack end without an epoch, and are given back or finished.
+    fn ends(&mut self, fence: u64, trials: u32, largest: u32) {
+        for trial in 0..trials {
+            let outcome = Outcome::Diverged { epoch: 1 };
+            self.frame(
+                0,
+                FromTrainer::Ended {
+                    pack: fence,
+                    trial,
+                    outcome,
+                },
+            );
+        }
+        self.frame(0, FromTrainer::PackEnded { pack: fence, largest });
+        self.finishes(fence, trials);
+    }
+
+    fn finishes(&mut self, fence: u64, trials: u32) -> Vec<Outcome> {
+        let finished =
+            (0..trials).map(
+                |_| match self.find(|action| matches!(action, Action::Finish { .. })) {
+                    Action::Finish { key, outcome, .. } => {
+                        self.step(Event::Finished {
+                            fence: Fence(fence),
+                            key,
+                        });
+                        outcome
+                    }
+                    other => panic!("{other:?}"),
+                },
+            );
+        finished.collect()
+    }
+}
+
+#[test]
+fn the_trials_of_a_pack_come_and_go_by_themselves() {
+    let mut bench = Bench::of(DeviceKind::Cpu, 3, options());
+    assert_eq!(bench.asks_for(), (3, vec![]), "as many as it trains at once");
+    bench.pack(1, 3);
+    let trials = specs(3);
+    assert_eq!(
+        bench.told(),
+        ToTrainer::Train { pack: 1, trials },
+        "and nothing is measured on a processor"
+    );
+    let epochs = |bench: &mut Bench, trial, first, last| {
+        let block = block(first, last);
+        bench.frame(
+            0,
+            FromTrainer::Epochs {
+                pack: 1,
+                trial,
+                block,
+            },
+        );
+    };
+    epochs(&mut bench, 2, 1, 4);
+    epochs(&mut bench, 0, 1, 2);
+    bench.pass(100);
+    let Action::Append { trials, .. } = bench.one() else {
+        panic!("no epochs are sent")
+    };
+    let keys: Vec<_> = trials
+        .iter()
+        .map(|(key, _, blocks)| (key.index, blocks.len()))
+        .collect();
+    assert_eq!(keys, [(0, 1), (2, 1)], "those of all trials go together");
+    // One ends while another goes on: its end does not wait for the other to fall silent.
+    let outcome = Outcome::Succeeded;
+    bench.frame(
+        0,
+        FromTrainer::Ended {
+            pack: 1,
+            trial: 2,
+            outcome,
+        },
+    );
+    epochs(&mut bench, 0, 3, 3);
+    let acknowledgements = vec![(key(0), 2, false), (key(2), 4, false)];
+    bench.step(Event::Appended {
+        fence: Fence(1),
+        acknowledgements,
+    });
+    let Action::Finish {
+        key: ended,
+        epochs: 4,
+        ..
+    } = bench.one()
+    else {
+        panic!("no end is said")
+    };
+    assert_eq!(ended, key(2));
+    bench.step(Event::Finished {
+        fence: Fence(1),
+        key: ended,
+    });
+    // One is cancelled while another goes on: the trainer is told, and is not killed for going on.
+    let cancelled = vec![(Fence(1), key(1))];
+    bench.step(Event::Heard {
+        stale: vec![],
+        cancelled,
+    });
+    assert_eq!(bench.told(), ToTrainer::Cancel { pack: 1, trial: 1 });
+    bench.pass(10_000);
+    let Action::Append { .. } = bench.one() else {
+        panic!("it was killed for another trial")
+    };
+    bench.step(Event::Appended {
+        fence: Fence(1),
+        acknowledgements: vec![(key(0), 3, false)],
+    });
+    bench.frame(
+        0,
+        FromTrainer::Ended {
+            pack: 1,
+            trial: 0,
+            outcome: Outcome::Diverged { epoch: 4 },
+        },
+    );
+    bench.frame(0, FromTrainer::PackEnded { pack: 1, largest: 3 });
+    assert_eq!(bench.asks_for(), (3, vec![]));
+    assert_eq!(bench.finishes(1, 1), [Outcome::Diverged { epoch: 4 }]);
+}
+
+#[test]
+fn a_trainer_that_dies_on_several_trials_charges_none_and_gets_half_as_many() {
+    let mut bench = Bench::of(DeviceKind::Cpu, 5, options());
+    assert_eq!(bench.asks_for(), (5, vec![]));
+    for (fence, trials, next) in [(1, 5, 2), (2, 2, 1)] {
+        bench.pack(fence, trials);
+        bench.told();
+        bench.died(0);
+        assert_eq!(
+            bench.finishes(fence, trials),
+            vec![Outcome::Released; trials as usize]
+        );
+        bench.appears(DeviceKind::Cpu, 5);
+        assert_eq!(bench.asks_for(), (5, vec![next]));
+    }
+    // Alone it is charged.
+    bench.pack(3, 1);
+    bench.told();
+    bench.died(0);
+    assert!(matches!(bench.finishes(3, 1)[..], [Outcome::Failed { .. }]));
+    bench.appears(DeviceKind::Cpu, 5);
+    assert_eq!(bench.asks_for(), (5, vec![1]));
+    // And what does well is trusted again.
+    bench.pack(4, 1);
+    bench.told();
+    bench.ends(4, 1, 1);
+    assert_eq!(bench.asks_for(), (5, vec![]));
+}
+
+#[test]
+fn a_gpu_measures_a_shape_that_it_meets_for_the_first_time_and_asks_for_packs_of_that_size() {
+    let mut bench = Bench::of(DeviceKind::Cuda, 1, options());
+    assert_eq!(bench.asks_for(), (1, vec![]));
+    bench.pack(1, 1);
+    let ToTrainer::Measure {
+        pack: 1,
+        spec: measured,
+        sizes,
+        memory,
+    } = bench.told()
+    else {
+        panic!("nothing is measured")
+    };
+    assert_eq!((measured, memory), (specs(1).remove(0), 1 << 30));
+    assert_eq!(sizes, [1, 4, 16, 64, 100], "no pack of the sweep can be larger");
+    let rate = |trials, epochs_per_second| Rate {
+        trials,
+        epochs_per_second,
+        bytes: 0,
+    };
+    let rates = vec![rate(1, 10.0), rate(4, 40.0), rate(16, 150.0), rate(64, 155.0)];
+    bench.frame(
+        0,
+        FromTrainer::Measured {
+            pack: 1,
+            rates,
+            error: None,
+        },
+    );
+    let size = Size {
+        trials: 16,
+        epochs_per_second: 150.0,
+    };
+    let Action::Learn {
+        machine,
+        shape,
+        size: learned,
+    } = bench.find(|action| matches!(action, Action::Learn { .. }))
+    else {
+        panic!("nothing is kept")
+    };
+    assert_eq!((shape, learned), (spec().shape(), size));
+    assert_eq!(
+        bench.told(),
+        ToTrainer::Train {
+            pack: 1,
+            trials: specs(1)
+        }
+    );
+    bench.ends(1, 1, 1);
+    assert_eq!(bench.asks_for(), (1, vec![16]));
+    bench.pack(2, 16);
+    assert!(
+        matches!(bench.told(), ToTrainer::Train { pack: 2, .. }),
+        "once is enough"
+    );
+    // Memory was too small for sixteen after all.
+    bench.ends(2, 16, 8);
+    let Action::Learn { size, .. } = bench.find(|action| matches!(action, Action::Learn { .. })) else {
+        panic!("nothing is kept")
+    };
+    assert_eq!(size.trials, 8);
+    assert_eq!(bench.asks_for(), (1, vec![8]));
+
+    // The next start knows it, and a bound is a bound.
+    let mut table = Table::default();
+    table.insert(machine, shape, size);
+    let mut bench = Bench::of(
+        DeviceKind::Cuda,
+        1,
+        Options {
+            table: table.clone(),
+            ..options()
+        },
+    );
+    assert_eq!(bench.asks_for(), (1, vec![8]));
+    bench.pack(1, 8);
+    assert!(matches!(bench.told(), ToTrainer::Train { .. }));
+    let mut bench = Bench::of(
+        DeviceKind::Cuda,
+        1,
+        Options {
+            table,
+            max_pack: 5,
+            ..options()
+        },
+    );
+    assert_eq!(bench.asks_for(), (1, vec![5]));
+}
+
+#[test]
+fn a_measurement_that_fails_or_dies_keeps_nothing_from_being_trained() {
+    let mut bench = Bench::of(DeviceKind::Cuda, 1, options());
+    bench.asks_for();
+    bench.pack(1, 1);
+    bench.told();
+    bench.died(0);
+    assert!(matches!(bench.finishes(1, 1)[..], [Outcome::Failed { .. }]));
+    bench.appears(DeviceKind::Cuda, 1);
+    bench.asks_for();
+    bench.pack(2, 1);
+    bench.told();
+    let error = Some("batch_size is 0".to_owned());
+    bench.frame(
+        0,
+        FromTrainer::Measured {
+            pack: 2,
+            rates: vec![],
+            error,
+        },
+    );
+    assert_eq!(
+        bench.told(),
+        ToTrainer::Train {
+            pack: 2,
+            trials: specs(1)
+        }
+    );
+    bench.ends(2, 1, 1);
+    bench.asks_for();
+    bench.pack(3, 1);
+    assert!(
+        matches!(bench.told(), ToTrainer::Train { .. }),
+        "it is not tried again and again"
+    );
 }

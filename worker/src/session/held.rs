@@ -1,7 +1,7 @@
 //! What the session knows of its slots, its leases and their trials.
 
 use tenfold_types::frame::Device;
-use tenfold_types::{Block, Fence, Outcome, RequestId, SweepId, TrialKey};
+use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec};
 
 use super::lane::Lane;
 use super::{Action, Millis};
@@ -16,10 +16,15 @@ const APPEND_BYTES: usize = 512 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) device: Option<Device>,
+    /// Trials that its trainer trains truly at once, and bytes that they may take.
+    pub(super) lanes: u32,
+    pub(super) memory: u64,
     pub(super) ready: bool,
     pub(super) unfit: Option<String>,
     /// The lease that its trainer works on.
     pub(super) training: Option<Fence>,
+    /// The pack's trials, while their shape is measured.
+    pub(super) waiting: Option<Vec<TrialSpec>>,
     pub(super) request: Option<RequestId>,
     pub(super) acquire: Lane,
 }
@@ -28,10 +33,12 @@ pub(super) struct Slot {
 pub(super) struct Held {
     pub(super) slot: usize,
     pub(super) sweep: SweepId,
+    /// Of all its trials; none when one of them cannot be understood.
+    pub(super) shape: Option<ShapeKey>,
     pub(super) trials: Vec<Trial>,
     pub(super) lane: Lane,
     pub(super) last_append: Millis,
-    /// The trainer is told to stop a trial, and is killed then if it has not.
+    /// The trainer is told to stop the last of its trials, and is killed then if it has not.
     pub(super) kill_at: Option<Millis>,
 }
 
@@ -60,39 +67,18 @@ impl Held {
     }
 
     pub(super) fn next_call(&mut self, fence: Fence, now: Millis) -> Option<Action> {
-        let waiting = |trial: &&Trial| !trial.done && !trial.outbox.is_empty() && trial.wants_epochs_kept();
-        if self.trials.iter().any(|trial| waiting(&trial)) {
-            if now < self.next_append() {
-                return None;
-            }
-            self.last_append = now;
-            let mut room = APPEND_BYTES;
-            let mut trials: Vec<(TrialKey, u32, Vec<Block>)> = Vec::new();
-            for trial in self.trials.iter().filter(waiting) {
-                let mut blocks = Vec::new();
-                for block in trial.outbox.pending() {
-                    let first = trials.is_empty() && blocks.is_empty();
-                    if !first && room < bytes(block) {
-                        break;
-                    }
-                    room = room.saturating_sub(bytes(block));
-                    blocks.push(block.clone());
-                }
-                if blocks.is_empty() {
-                    break;
-                }
-                trials.push((trial.key, trial.attempt, blocks));
-            }
-            return Some(Action::Append {
-                fence,
-                sweep: self.sweep,
-                trials,
-            });
-        }
-        let trial = self
+        // Ends first: those of a pack that goes on must not wait until all its trials are silent.
+        self.finish(fence).or_else(|| self.append(fence, now))
+    }
+
+    /// The end of a trial whose epochs are all durable, or matter no more.
+    fn finish(&self, fence: Fence) -> Option<Action> {
+        let said = |trial: &&Trial| trial.outbox.is_empty() || !trial.wants_epochs_kept();
+        let mut ended = self
             .trials
             .iter()
-            .find(|trial| !trial.done && trial.end.is_some())?;
+            .filter(|trial| !trial.done && trial.end.is_some());
+        let trial = ended.find(said)?;
         let (outcome, stderr) = trial.end.clone()?;
         Some(Action::Finish {
             fence,
@@ -102,6 +88,42 @@ impl Held {
             epochs: trial.outbox.last(),
             outcome,
             stderr,
+        })
+    }
+
+    fn append(&mut self, fence: Fence, now: Millis) -> Option<Action> {
+        let waiting = |trial: &&Trial| !trial.done && !trial.outbox.is_empty() && trial.wants_epochs_kept();
+        if now < self.next_append() || !self.trials.iter().any(|trial| waiting(&trial)) {
+            return None;
+        }
+        self.last_append = now;
+        let mut room = APPEND_BYTES;
+        let mut trials: Vec<(TrialKey, u32, Vec<Block>)> = Vec::new();
+        // Those that have ended first: only their epochs keep them.
+        let (ended, open): (Vec<&Trial>, Vec<&Trial>) = self
+            .trials
+            .iter()
+            .filter(waiting)
+            .partition(|trial| trial.end.is_some());
+        for trial in ended.into_iter().chain(open) {
+            let mut blocks = Vec::new();
+            for block in trial.outbox.pending() {
+                let first = trials.is_empty() && blocks.is_empty();
+                if !first && room < bytes(block) {
+                    break;
+                }
+                room = room.saturating_sub(bytes(block));
+                blocks.push(block.clone());
+            }
+            if blocks.is_empty() {
+                break;
+            }
+            trials.push((trial.key, trial.attempt, blocks));
+        }
+        Some(Action::Append {
+            fence,
+            sweep: self.sweep,
+            trials,
         })
     }
 }

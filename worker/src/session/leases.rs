@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use tenfold_types::frame::ToTrainer;
-use tenfold_types::{Fence, Outcome, TrialKey};
+use tenfold_types::{Fence, Outcome, TrialKey, TrialSpec};
 
 use super::held::{Held, Trial};
 use super::lane::Lane;
@@ -60,6 +60,7 @@ impl Session {
         let held = Held {
             slot,
             sweep,
+            shape: specs.first().filter(|_| whole).map(TrialSpec::shape),
             trials,
             lane: Lane::default(),
             last_append: now,
@@ -68,13 +69,15 @@ impl Session {
         self.leases.insert(fence, held);
         if train {
             place.training = Some(fence);
-            actions.push(Action::Tell {
-                slot,
-                frame: ToTrainer::Train {
-                    pack: fence.0,
-                    trials: specs,
-                },
-            });
+            if !self.measure(slot, fence, &specs, lease.of_sweep, actions) {
+                actions.push(Action::Tell {
+                    slot,
+                    frame: ToTrainer::Train {
+                        pack: fence.0,
+                        trials: specs,
+                    },
+                });
+            }
         }
     }
 
@@ -126,7 +129,10 @@ impl Session {
         trial.done = true;
         trial.outbox.clear();
         if self.slots[held.slot].training == Some(fence) {
-            held.kill_at.get_or_insert(now + CANCEL_PATIENCE);
+            // A pack that goes on needs its trainer.
+            if !held.trials.iter().any(Trial::is_open) {
+                held.kill_at.get_or_insert(now + CANCEL_PATIENCE);
+            }
             let frame = ToTrainer::Cancel {
                 pack: fence.0,
                 trial: place as u32,

@@ -7,6 +7,7 @@
 mod held;
 mod lane;
 mod leases;
+mod sizes;
 mod trainers;
 mod words;
 
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tenfold_types::{Fence, Outcome, RequestId};
+use tenfold_types::{Fence, Outcome, RequestId, ShapeKey};
 
 use held::{Held, Slot, Trial};
 use lane::Lane;
@@ -22,8 +23,6 @@ pub use words::{Action, Call, Event, Exit, Failure, Lease, Millis, Options};
 
 /// What a stopping agent allows itself to give its leases back.
 const STOP_PATIENCE: Millis = 3_000;
-/// Trials asked for at a time: trainers train one so far.
-const MAX_TRIALS: u32 = 1;
 
 /// The agent's state.
 #[derive(Debug)]
@@ -32,6 +31,8 @@ pub struct Session {
     random: StdRng,
     slots: Vec<Slot>,
     leases: BTreeMap<Fence, Held>,
+    /// Shapes of packs whose trainers died, with the most trials that the next ones may have.
+    careful: BTreeMap<ShapeKey, u32>,
     registered: bool,
     register: Lane,
     heartbeat: Lane,
@@ -49,6 +50,7 @@ impl Session {
             random: StdRng::from_seed(seed),
             slots: (0..slots).map(|_| Slot::default()).collect(),
             leases: BTreeMap::new(),
+            careful: BTreeMap::new(),
             registered: false,
             register: Lane::default(),
             heartbeat: Lane::default(),
@@ -113,9 +115,15 @@ impl Session {
 
     fn take(&mut self, event: Event, now: Millis, actions: &mut Vec<Action>) {
         match event {
-            Event::Ready { slot, device } => {
+            Event::Ready {
+                slot,
+                device,
+                lanes,
+                memory,
+            } => {
                 let slot = &mut self.slots[slot];
                 slot.device = Some(device);
+                (slot.lanes, slot.memory) = (lanes.max(1), memory);
                 slot.ready = true;
                 slot.unfit = None;
             }
@@ -248,7 +256,8 @@ impl Session {
         if !self.wants_work() {
             return;
         }
-        for (number, slot) in self.slots.iter_mut().enumerate() {
+        for number in 0..self.slots.len() {
+            let slot = &mut self.slots[number];
             if slot.is_idle() && slot.acquire.is_free(now) {
                 slot.acquire.under_way = true;
                 let request = *slot
@@ -257,7 +266,8 @@ impl Session {
                 actions.push(Action::Acquire {
                     slot: number,
                     request,
-                    max_trials: MAX_TRIALS,
+                    max_trials: self.unknown_size(number),
+                    sizes: self.sizes(number),
                 });
             }
         }

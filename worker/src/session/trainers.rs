@@ -18,6 +18,8 @@ impl Session {
                     trial.end = Some((Outcome::Failed { error }, String::new()));
                     trial.outbox.clear();
                     self.slots[slot].ready = false;
+                    // Its neighbours are not to blame.
+                    self.end_training(slot, &Outcome::Released, "");
                     actions.push(Action::Kill { slot });
                 }
             }
@@ -28,15 +30,16 @@ impl Session {
                     trial.end = Some((outcome, String::new()));
                 }
             }
-            FromTrainer::PackEnded { pack, .. } => {
+            FromTrainer::PackEnded { pack, largest } => {
                 if self.slots[slot].training == Some(Fence(pack)) {
+                    self.packed(slot, Fence(pack), largest, actions);
                     self.end_training(slot, &Outcome::Released, "");
                 }
             }
-            FromTrainer::Hello { .. }
-            | FromTrainer::Unfit { .. }
-            | FromTrainer::Alive { .. }
-            | FromTrainer::Measured { .. } => {}
+            FromTrainer::Measured { pack, rates, error } => {
+                self.measured(slot, pack, &rates, error.as_deref(), actions);
+            }
+            FromTrainer::Hello { .. } | FromTrainer::Unfit { .. } | FromTrainer::Alive { .. } => {}
         }
     }
 
@@ -49,27 +52,29 @@ impl Session {
     /// A trainer that dies while it trains one trial is that trial's doing; of several, nobody knows whose.
     pub(super) fn died(&mut self, slot: usize, how: String, stderr: &str) {
         self.slots[slot].ready = false;
-        let alone = self.slots[slot]
+        let open: Vec<u32> = self.slots[slot]
             .training
             .and_then(|fence| self.leases.get(&fence))
-            .map(|held| {
-                let open: Vec<&Trial> = held.trials.iter().filter(|trial| trial.is_open()).collect();
-                (
-                    open.len() == 1,
-                    open.first().map_or(0, |trial| trial.outbox.last()),
-                )
-            });
-        let outcome = match alone {
-            Some((true, epochs)) => Outcome::Failed {
+            .map(|held| held.trials.iter().filter(|trial| trial.is_open()))
+            .into_iter()
+            .flatten()
+            .map(|trial| trial.outbox.last())
+            .collect();
+        let outcome = match open.as_slice() {
+            [epochs] => Outcome::Failed {
                 error: format!("the trainer {how} in epoch {}", epochs + 1),
             },
             _ => Outcome::Released,
         };
+        if let (Some(fence), 2..) = (self.slots[slot].training, open.len()) {
+            self.be_careful(fence, open.len());
+        }
         self.end_training(slot, &outcome, stderr);
     }
 
     /// The slot trains no more; trials whose end is not known end so.
     pub(super) fn end_training(&mut self, slot: usize, outcome: &Outcome, stderr: &str) {
+        self.slots[slot].waiting = None;
         let Some(fence) = self.slots[slot].training.take() else {
             return;
         };

@@ -1,7 +1,9 @@
 //! What comes into the session and what comes out of it.
 
 use tenfold_types::frame::{Device, FromTrainer, ToTrainer};
-use tenfold_types::{Block, Fence, Outcome, RequestId, SweepId, TrialKey, TrialSpec};
+use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec};
+
+use crate::throughput::{Machine, Size, Table};
 
 /// Milliseconds since the agent started.
 pub type Millis = u64;
@@ -13,6 +15,10 @@ pub struct Options {
     pub outbox_bytes: usize,
     /// Give up after so long without a coordinator.
     pub stop_after: Option<Millis>,
+    /// No pack is to have more trials.
+    pub max_pack: u32,
+    /// Sizes of packs that are known from before.
+    pub table: Table,
 }
 
 /// Something that happened.
@@ -24,6 +30,10 @@ pub enum Event {
         slot: usize,
         /// What it trains on.
         device: Device,
+        /// Trials that it trains truly at once.
+        lanes: u32,
+        /// Bytes that packs may take; 0 when that is not known.
+        memory: u64,
     },
     /// A slot's trainer cannot work at all.
     Unfit {
@@ -129,6 +139,8 @@ pub struct Lease {
     pub sweep: SweepId,
     /// The trials with the numbers of their attempts; an error is a trial that this worker cannot understand.
     pub trials: Vec<(TrialKey, u32, Result<TrialSpec, String>)>,
+    /// Trials of the whole sweep: no pack of it can ever have more.
+    pub of_sweep: u64,
 }
 
 /// Something to be done.
@@ -142,8 +154,10 @@ pub enum Action {
         slot: usize,
         /// The same until it is answered.
         request: RequestId,
-        /// The most trials.
+        /// The most trials of a pack of a shape that is none of `sizes`.
         max_trials: u32,
+        /// The most trials of packs of these shapes.
+        sizes: Vec<(ShapeKey, u32)>,
     },
     /// Call `Append`.
     Append {
@@ -173,6 +187,15 @@ pub enum Action {
     },
     /// Call `Heartbeat`.
     Heartbeat(Vec<Fence>),
+    /// Keep the size of a shape's packs for the next start.
+    Learn {
+        /// Where it was measured.
+        machine: Machine,
+        /// The shape.
+        shape: ShapeKey,
+        /// The size.
+        size: Size,
+    },
     /// Send a frame to a slot's trainer.
     Tell {
         /// The slot.

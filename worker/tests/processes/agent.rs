@@ -5,6 +5,7 @@ use std::time::Duration;
 use tenfold_proto::v1::finish_request::Outcome;
 use tenfold_worker::agent::{self, Config};
 use tenfold_worker::session::{Exit, Options};
+use tenfold_worker::throughput::{Cache, Table};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::transport::Endpoint;
@@ -15,11 +16,14 @@ use crate::{launch, soon};
 struct Agent {
     stop: mpsc::Sender<()>,
     running: JoinHandle<Exit>,
+    /// Where it keeps what it measures.
+    folder: tempfile::TempDir,
 }
 
 impl Agent {
     fn start(coordinator: &Coordinator, slots: usize, environment: &[&str]) -> Self {
         let endpoint = Endpoint::from_shared(coordinator.url()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let config = Config {
             coordinator: agent::endpoint(endpoint).connect_timeout(Duration::from_secs(1)),
             host: "here".to_owned(),
@@ -27,11 +31,18 @@ impl Agent {
             session: Options {
                 outbox_bytes: 1 << 20,
                 stop_after: None,
+                max_pack: 100,
+                table: Table::default(),
             },
+            cache: Cache::new(Some(folder.path())),
         };
         let (stop, stopped) = mpsc::channel(2);
         let running = tokio::spawn(agent::run(config, stopped));
-        Self { stop, running }
+        Self {
+            stop,
+            running,
+            folder,
+        }
     }
 
     async fn end(self) {
@@ -51,6 +62,30 @@ fn all_succeeded(book: &Shared, leases: u64, epochs: u32) {
             assert_eq!(book.epochs[&fence], epochs);
         }
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_measured_is_kept() {
+    let book = Shared::new(2, 3);
+    let coordinator = Coordinator::start(&book).await;
+    let agent = Agent::start(&coordinator, 1, &["FAKE_KIND=cuda"]);
+    book.until("all is trained", |book| book.are_over(2)).await;
+    let cache = Cache::new(Some(agent.folder.path()));
+    let kept = async {
+        while cache.load().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon("a table", kept).await;
+    // Two trials of one shape, measured once: sixteen at once are as fast as it gets.
+    let text = std::fs::read_to_string(cache.path()).unwrap();
+    assert_eq!(
+        (cache.load().len(), text.matches("\"trials\": 16").count()),
+        (1, 1),
+        "{text}"
+    );
+    agent.end().await;
+    all_succeeded(&book, 2, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

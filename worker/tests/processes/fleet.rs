@@ -152,6 +152,7 @@ impl Fleet for Shared {
                         attempt: 1,
                         spec: Some((&spec).into()),
                     }],
+                    sweep_trials: 40,
                 };
                 book.leases.insert(request, lease.clone());
                 lease
