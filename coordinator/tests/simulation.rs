@@ -86,8 +86,11 @@ impl Store for Unlucky {
     }
 }
 
+/// A pack, trained trial by trial.
 struct Training {
     grant: Grant,
+    /// The trial's place in it.
+    place: usize,
     key: TrialKey,
     attempt: u32,
     trained: u32,
@@ -118,7 +121,8 @@ struct World {
     workers: Vec<FakeWorker>,
     /// Messages under way: they may come late, twice, or out of order.
     mail: Vec<(usize, Input)>,
-    fences: BTreeMap<Fence, ((WorkerId, RequestId), TrialKey, u32)>,
+    /// What each fence was given out for: to whom, and which attempts.
+    fences: BTreeMap<Fence, ((WorkerId, RequestId), BTreeMap<TrialKey, u32>)>,
     acknowledged: BTreeMap<(TrialKey, Fence), u32>,
     sweep: SweepId,
 }
@@ -169,17 +173,29 @@ impl World {
 
     /// A fence is one lease of one request, whenever its answer comes; of two attempts the later has the higher one.
     fn granted(&mut self, asked: (WorkerId, RequestId), grant: &Grant) {
-        let (key, attempt, _) = grant.trials[0];
-        for (fence, (_, other, number)) in &self.fences {
-            let in_order = (*fence < grant.fence) == (*number < attempt);
-            assert!(
-                *other != key || *fence == grant.fence || in_order,
-                "fences of {key} do not grow"
-            );
+        let attempts: BTreeMap<TrialKey, u32> = grant
+            .trials
+            .iter()
+            .map(|(key, attempt, _)| (*key, *attempt))
+            .collect();
+        for (fence, (_, others)) in &self.fences {
+            for (key, attempt) in &attempts {
+                let in_order = |number: &u32| (*fence < grant.fence) == (number < attempt);
+                assert!(
+                    *fence == grant.fence || others.get(key).is_none_or(in_order),
+                    "fences of {key} do not grow"
+                );
+            }
         }
-        let lease = (asked, key, attempt);
-        let known = *self.fences.entry(grant.fence).or_insert(lease);
-        assert_eq!(known, lease, "fence {} is given out twice", grant.fence);
+        // Those that were cancelled meanwhile are no part of the lease when it is said again.
+        let lease = (asked, attempts);
+        let known = self.fences.entry(grant.fence).or_insert_with(|| lease.clone());
+        let again = known.0 == lease.0
+            && lease
+                .1
+                .iter()
+                .all(|(key, attempt)| known.1.get(key) == Some(attempt));
+        assert!(again, "fence {} is given out twice", grant.fence);
     }
 
     fn state(&self) -> &State {
@@ -271,13 +287,14 @@ impl World {
         let crash = self.random.random_range(0..40) == 0;
         let released = self.random.random_range(0..40) == 0;
         let heartbeat = self.random.random_range(0..4) == 0;
+        let max_trials = self.random.random_range(1..=4);
         let worker = &mut self.workers[number];
         let Some(training) = &mut worker.training else {
             return Input::Acquire {
                 worker: id,
                 request: worker.request,
                 slot: 0,
-                max_trials: 1,
+                max_trials,
                 sizes: BTreeMap::new(),
             };
         };
@@ -349,9 +366,12 @@ impl World {
                 if worker.training.is_some() || *request != worker.request {
                     return;
                 }
-                let (key, attempt, _) = grant.trials[0].clone();
+                let Some(&(key, attempt, _)) = grant.trials.first() else {
+                    return;
+                };
                 worker.training = Some(Training {
                     grant,
+                    place: 0,
                     key,
                     attempt,
                     trained: 0,
@@ -361,12 +381,19 @@ impl World {
             (Input::Append { fence, trials, .. }, Ok(Answer::Acknowledged(acknowledgements))) => {
                 let promised = self.acknowledged.entry((trials[0].key, *fence)).or_default();
                 *promised = (*promised).max(acknowledgements[0].epochs);
-                if let Some(training) = self.of_fence(number, *fence) {
+                if let Some(training) = self.of_fence(number, *fence)
+                    && training.key == trials[0].key
+                {
                     training.acknowledged = training.acknowledged.max(acknowledgements[0].epochs);
                 }
+                if acknowledgements[0].cancelled {
+                    self.go_on(number, *fence, trials[0].key, random_request);
+                }
             }
-            (Input::Finish(finish), Ok(Answer::Finished))
-            | (Input::Finish(finish), Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
+            (Input::Finish(finish), Ok(Answer::Finished)) => {
+                self.go_on(number, finish.fence, finish.key, random_request);
+            }
+            (Input::Finish(finish), Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
                 self.let_go(number, finish.fence, random_request);
             }
             (Input::Append { fence, .. }, Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
@@ -381,6 +408,24 @@ impl World {
                 panic!("a worker that tells the truth is called a liar: {sent:?}")
             }
             _ => {}
+        }
+    }
+
+    /// A trial of the pack is over: on to the next, or the lease is.
+    fn go_on(&mut self, number: usize, fence: Fence, key: TrialKey, next: RequestId) {
+        let Some(training) = self
+            .of_fence(number, fence)
+            .filter(|training| training.key == key)
+        else {
+            return;
+        };
+        training.place += 1;
+        match training.grant.trials.get(training.place) {
+            Some(&(key, attempt, _)) => {
+                (training.key, training.attempt) = (key, attempt);
+                (training.trained, training.acknowledged) = (0, 0);
+            }
+            None => self.let_go(number, fence, next),
         }
     }
 

@@ -62,11 +62,16 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
                         probe.get("libtorch").unwrap_or("loads, of unknown version"),
                     );
                     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-                    say(true, "cpu", &format!("{cores} cores"));
+                    say(
+                        true,
+                        "cpu",
+                        &format!("{cores} cores{}", memory(&probe, "memory", " free")),
+                    );
                     let gpus = probe.cuda_devices();
                     for gpu in 0..gpus {
                         let name = probe.get(&format!("device_{gpu}.name")).unwrap_or("a GPU");
-                        say(true, &format!("cuda:{gpu}"), name);
+                        let memory = memory(&probe, &format!("device_{gpu}.memory"), "");
+                        say(true, &format!("cuda:{gpu}"), &format!("{name}{memory}"));
                     }
                     if gpus == 0 && checkup.device.starts_with("cuda") {
                         let why = probe.get("cuda").unwrap_or("libtorch finds no GPU");
@@ -115,6 +120,12 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
         ),
     }
     well
+}
+
+/// `, 22 GiB free`, if the trainer says how much.
+fn memory(probe: &node::Probe, key: &str, what: &str) -> String {
+    let bytes = probe.get(key).and_then(|text| text.parse::<u64>().ok());
+    bytes.map_or_else(String::new, |bytes| format!(", {} GiB{what}", bytes >> 30))
 }
 
 /// Asks something harmless, so that it is known to be a coordinator and not just an open port.

@@ -107,7 +107,7 @@ pub fn start(wanted: Wanted, threads: NonZeroU16) -> Result<Ready, CudaError> {
 }
 
 /// Bytes of memory that are free, as the system estimates it; all that can be addressed where it does not.
-fn free_memory() -> u64 {
+pub fn free_memory() -> u64 {
     let information = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     information
         .lines()

@@ -18,6 +18,7 @@ With --probe it writes lines key=value to standard output and exits:
   libtorch=VERSION           the libtorch it runs with
   processor=MODEL            the processor's model
   threads=N                  the value of --threads
+  memory=BYTES               memory that is free
   cuda_devices=N             GPUs that libtorch can use
   cuda=ok | REASON           why there are none
   device_I.name=MODEL        of GPU cuda:I
@@ -35,7 +36,7 @@ struct Arguments {
     /// What to train on: cpu or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value_t = Wanted::Cpu)]
     device: Wanted,
-    /// CPU threads that compute.
+    /// CPU threads that compute, each a trial of its own.
     #[arg(long, value_name = "N", default_value_t = NonZeroU16::MIN)]
     threads: NonZeroU16,
     /// The folder with MNIST's four IDX files.

@@ -14,6 +14,9 @@ use crate::train::{End, Follower, Place, TrainError, train_pack};
 /// A size is tried for about so long, once all its trials have begun.
 const TRIED_FOR: Duration = Duration::from_millis(300);
 
+/// Repetitions among the trials of a pack that is tried.
+const REPETITIONS: u32 = 10;
+
 /// Trains packs of each size for a moment. Sizes that do not fit memory are left out, and so are all larger ones.
 ///
 /// # Errors
@@ -28,8 +31,9 @@ pub fn measure(
     let outline = spec.check()?;
     let mut rates = Vec::new();
     for &size in sizes {
-        let trial = |repetition| TrialSpec {
-            repetition,
+        let trial = |number: u32| TrialSpec {
+            // A sweep has few repetitions of each point, and drawing pairs for many takes longer than all else here.
+            repetition: number % REPETITIONS,
             // Long enough to be cut short.
             epochs: 1_000_000,
             ..spec.clone()

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::LIBTORCH_VERSION;
 use crate::cuda;
 use crate::data::Mnist;
-use crate::device::{Wanted, processor};
+use crate::device::{Wanted, free_memory, processor};
 
 /// Lines `key=value`, as `--help` of the binary explains them.
 pub fn probe(wanted: Wanted, threads: NonZeroU16, data: &Path) -> String {
@@ -20,6 +20,7 @@ pub fn probe(wanted: Wanted, threads: NonZeroU16, data: &Path) -> String {
     line("libtorch", &LIBTORCH_VERSION);
     line("processor", &processor());
     line("threads", &threads);
+    line("memory", &free_memory());
     let gpus = cuda::load().and_then(|()| cuda::gpus());
     line("cuda_devices", &gpus.as_ref().map_or(0, Vec::len));
     match &gpus {
