@@ -5,8 +5,7 @@
 use tenfold_types::frame::{Device, FromTrainer, Rate, ToTrainer};
 use tenfold_types::network::Architecture;
 use tenfold_types::{
-    Block, Data, DeviceKind, Fence, Join, Loss, Optimizer, Outcome, RequestId, SweepId, Target, TrialKey,
-    TrialSpec,
+    Block, Data, DeviceKind, Fence, Join, Outcome, RequestId, SweepId, Target, TrialKey, TrialSpec,
 };
 use tenfold_worker::session::{Action, Call, Event, Exit, Failure, Lease, Options, Session};
 use tenfold_worker::throughput::{Size, Table};
