@@ -179,8 +179,6 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may")]
-
     use tenfold_types::DeviceKind;
 
     use super::*;

@@ -5,8 +5,7 @@
 use tenfold_types::frame::{Device, FromTrainer, Rate, ToTrainer};
 use tenfold_types::network::Architecture;
 use tenfold_types::{
-    Block, Data, DeviceKind, Fence, Join, Loss, Optimizer, Outcome, RequestId, SweepId, Target, TrialKey,
-    TrialSpec,
+    Block, Data, DeviceKind, Fence, Join, Outcome, RequestId, SweepId, Target, TrialKey, TrialSpec,
 };
 use tenfold_worker::session::{Action, Call, Event, Exit, Failure, Lease, Options, Session};
 use tenfold_worker::throughput::{Size, Table};
@@ -1129,11 +1128,30 @@ fn a_trainer_that_dies_on_several_trials_charges_none_and_gets_half_as_many() {
     assert!(matches!(bench.finishes(3, 1)[..], [Outcome::Failed { .. }]));
     bench.appears(DeviceKind::Cpu, 5);
     assert_eq!(bench.asks_for(), (5, vec![1]));
-    // And what does well is trusted again.
-    bench.pack(4, 1);
-    bench.told();
-    bench.ends(4, 1, 1);
-    assert_eq!(bench.asks_for(), (5, vec![]));
+    // And what does well is trusted again, with twice as much each time.
+    for (fence, trials, next) in [(4, 1, vec![2]), (5, 2, vec![4]), (6, 4, vec![])] {
+        bench.pack(fence, trials);
+        bench.told();
+        bench.ends(fence, trials, trials);
+        assert_eq!(bench.asks_for(), (5, next));
+    }
+}
+
+#[test]
+fn a_pack_that_does_well_in_one_slot_lifts_no_care_in_another() {
+    let mut bench = Bench::running(2);
+    let pair = |fence| vec![(key(fence), 1, Ok(spec())), (key(fence + 10), 1, Ok(spec()))];
+    for slot in 0..2 {
+        bench.leased(slot, slot as u64 + 1, pair(slot as u64 + 1));
+        bench.told();
+    }
+    bench.died(0);
+    assert_eq!(bench.finishes(1, 2), [Outcome::Released, Outcome::Released]);
+    bench.frame(1, FromTrainer::PackEnded { pack: 2, largest: 2 });
+    assert_eq!(bench.asks_for(), (1, vec![]));
+    bench.finishes(2, 2);
+    bench.ready(0);
+    assert_eq!(bench.asks_for(), (1, vec![1]));
 }
 
 #[test]
@@ -1234,8 +1252,22 @@ fn a_measurement_that_fails_or_dies_keeps_nothing_from_being_trained() {
     bench.pack(1, 1);
     bench.told();
     bench.died(0);
-    assert!(matches!(bench.finishes(1, 1)[..], [Outcome::Failed { .. }]));
+    assert_eq!(
+        bench.finishes(1, 1),
+        [Outcome::Released],
+        "the trial had not begun"
+    );
     bench.appears(DeviceKind::Cuda, 1);
+    assert_eq!(bench.asks_for(), (1, vec![1]));
+    bench.pack(2, 1);
+    assert!(
+        matches!(bench.told(), ToTrainer::Train { .. }),
+        "what has killed a trainer is not tried again"
+    );
+    bench.died(0);
+    assert!(matches!(bench.finishes(2, 1)[..], [Outcome::Failed { .. }]));
+
+    let mut bench = Bench::of(DeviceKind::Cuda, 1, options());
     bench.asks_for();
     bench.pack(2, 1);
     bench.told();

@@ -1,5 +1,7 @@
 //! What the session knows of its slots, its leases and their trials.
 
+use std::collections::BTreeMap;
+
 use tenfold_types::frame::Device;
 use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec};
 
@@ -25,6 +27,9 @@ pub(super) struct Slot {
     pub(super) training: Option<Fence>,
     /// The pack's trials, while their shape is measured.
     pub(super) waiting: Option<Vec<TrialSpec>>,
+    /// Shapes of packs with which its trainers died, with the most trials that the next ones may have. Each slot finds
+    /// out for itself: a pack that does well in another says nothing of the one that does not.
+    pub(super) careful: BTreeMap<ShapeKey, u32>,
     pub(super) request: Option<RequestId>,
     pub(super) acquire: Lane,
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tenfold_types::{Fence, Outcome, RequestId, ShapeKey};
+use tenfold_types::{Fence, Outcome, RequestId};
 
 use held::{Held, Slot, Trial};
 use lane::Lane;
@@ -31,8 +31,6 @@ pub struct Session {
     random: StdRng,
     slots: Vec<Slot>,
     leases: BTreeMap<Fence, Held>,
-    /// Shapes of packs whose trainers died, with the most trials that the next ones may have.
-    careful: BTreeMap<ShapeKey, u32>,
     registered: bool,
     register: Lane,
     heartbeat: Lane,
@@ -50,7 +48,6 @@ impl Session {
             random: StdRng::from_seed(seed),
             slots: (0..slots).map(|_| Slot::default()).collect(),
             leases: BTreeMap::new(),
-            careful: BTreeMap::new(),
             registered: false,
             register: Lane::default(),
             heartbeat: Lane::default(),

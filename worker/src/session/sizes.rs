@@ -1,7 +1,5 @@
 //! How large packs a slot asks for.
 
-use std::collections::BTreeMap;
-
 use tenfold_types::frame::{MAX_PACK, Rate, ToTrainer};
 use tenfold_types::{DeviceKind, Fence, ShapeKey, TrialSpec};
 
@@ -37,22 +35,27 @@ impl Session {
 
     /// The most trials of packs of known shapes.
     pub(super) fn sizes(&self, slot: usize) -> Vec<(ShapeKey, u32)> {
-        let mut sizes = BTreeMap::new();
-        if let Some(machine) = self.slots[slot].machine() {
-            sizes.extend(
-                self.options
-                    .table
-                    .of(&machine)
-                    .map(|(shape, size)| (shape, size.trials)),
-            );
-        }
-        for (&shape, &most) in &self.careful {
-            let known = sizes.get(&shape).copied().unwrap_or(self.slots[slot].lanes);
-            sizes.insert(shape, known.min(most));
-        }
+        let place = &self.slots[slot];
+        let machine = place.machine();
+        // First those that must not be forgotten, however many shapes are known.
+        let careful = place
+            .careful
+            .iter()
+            .map(|(&shape, &most)| (shape, self.known_size(slot, shape).min(most)));
+        let table = machine.iter().flat_map(|machine| self.options.table.of(machine));
+        let known = table
+            .filter(|(shape, _)| !place.careful.contains_key(shape))
+            .map(|(shape, size)| (shape, size.trials));
         let bounded =
             |(shape, trials): (ShapeKey, u32)| (shape, trials.clamp(1, self.options.max_pack.max(1)));
-        sizes.into_iter().map(bounded).take(MAX_SIZES).collect()
+        careful.chain(known).map(bounded).take(MAX_SIZES).collect()
+    }
+
+    /// The size of a shape's packs as long as all goes well.
+    fn known_size(&self, slot: usize, shape: ShapeKey) -> u32 {
+        let machine = self.slots[slot].machine();
+        let known = machine.and_then(|machine| self.options.table.get(&machine, shape));
+        known.map_or(self.slots[slot].lanes, |size| size.trials)
     }
 
     /// Has a shape measured that the slot's trainer meets for the first time; the pack waits. False when it is known, or
@@ -111,24 +114,28 @@ impl Session {
             return;
         };
         if let (Some(machine), Some(first)) = (self.slots[slot].machine(), trials.first()) {
-            let shape = first.shape();
             match Size::best(rates) {
-                Some(size) => self.learn(machine, shape, size, actions),
-                // Known as far as this session goes: what cannot be measured is not measured again and again.
-                None => {
-                    tracing::warn!(error, "packs could not be measured");
-                    let one = Size {
-                        trials: 1,
-                        epochs_per_second: 0.0,
-                    };
-                    self.options.table.insert(machine, shape, one);
-                }
+                Some(size) => self.learn(machine, first.shape(), size, actions),
+                None => self.unmeasured(slot, first.shape(), error.unwrap_or("no size fits memory")),
             }
         }
         actions.push(Action::Tell {
             slot,
             frame: ToTrainer::Train { pack, trials },
         });
+    }
+
+    /// A shape that cannot be measured counts as known for as long as this session lasts: it is not measured again and
+    /// again.
+    pub(super) fn unmeasured(&mut self, slot: usize, shape: ShapeKey, error: &str) {
+        tracing::warn!(%shape, error, "packs could not be measured, and are trained one trial at a time");
+        let one = Size {
+            trials: 1,
+            epochs_per_second: 0.0,
+        };
+        if let Some(machine) = self.slots[slot].machine() {
+            self.options.table.insert(machine, shape, one);
+        }
     }
 
     fn learn(&mut self, machine: Machine, shape: ShapeKey, size: Size, actions: &mut Vec<Action>) {
@@ -144,8 +151,13 @@ impl Session {
         let (Some(shape), trials) = (held.shape, held.trials.len()) else {
             return;
         };
-        // What was careful has done well.
-        self.careful.remove(&shape);
+        // What was careful has done well: it is trusted with twice as much, until that is all.
+        let known = self.known_size(slot, shape);
+        if let Some(most) = self.slots[slot].careful.remove(&shape)
+            && most.saturating_mul(2) < known
+        {
+            self.slots[slot].careful.insert(shape, most * 2);
+        }
         let machine = self.slots[slot].machine().filter(|_| self.slots[slot].fuses());
         if let Some(machine) = machine
             && (largest as usize) < trials
@@ -160,11 +172,12 @@ impl Session {
         }
     }
 
-    /// A trainer died with several trials of a pack: nobody knows whose doing it was. The next packs of the shape are half
-    /// as large, until a trial dies alone or a pack does well.
-    pub(super) fn be_careful(&mut self, fence: Fence, open: usize) {
+    /// A trainer died with several trials of a pack: nobody knows whose doing it was. The slot's next packs of the shape
+    /// are half as large, until a trial dies alone; each that does well doubles them again.
+    pub(super) fn be_careful(&mut self, slot: usize, fence: Fence, open: usize) {
         if let Some(shape) = self.leases.get(&fence).and_then(|held| held.shape) {
-            self.careful.insert(shape, (open as u32 / 2).max(1));
+            let half = (open as u32 / 2).max(1);
+            self.slots[slot].careful.insert(shape, half);
         }
     }
 }

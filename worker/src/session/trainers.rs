@@ -52,6 +52,14 @@ impl Session {
     /// A trainer that dies while it trains one trial is that trial's doing; of several, nobody knows whose.
     pub(super) fn died(&mut self, slot: usize, how: String, stderr: &str) {
         self.slots[slot].ready = false;
+        if let Some(trials) = self.slots[slot].waiting.take() {
+            // The measurement's doing, which tries far more at once than the pack has: charged to no trial.
+            if let Some(first) = trials.first() {
+                self.unmeasured(slot, first.shape(), &format!("the trainer {how}"));
+            }
+            self.end_training(slot, &Outcome::Released, "");
+            return;
+        }
         let open: Vec<u32> = self.slots[slot]
             .training
             .and_then(|fence| self.leases.get(&fence))
@@ -67,7 +75,7 @@ impl Session {
             _ => Outcome::Released,
         };
         if let (Some(fence), 2..) = (self.slots[slot].training, open.len()) {
-            self.be_careful(fence, open.len());
+            self.be_careful(slot, fence, open.len());
         }
         self.end_training(slot, &outcome, stderr);
     }

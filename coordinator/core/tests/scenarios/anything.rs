@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Answer, Order};
-use tenfold_types::{Fence, Outcome, SweepId, TrialKey};
+use tenfold_core::{Answer, Input, Order};
+use tenfold_types::{Fence, Outcome, RequestId, SweepId, TrialKey};
 
 use crate::World;
 use crate::world::Held;
@@ -76,8 +76,9 @@ fn step() -> impl Strategy<Value = Step> {
 struct Watch {
     world: World,
     sweeps: Vec<SweepId>,
-    /// The latest leases, the newest first.
+    /// The trials of the latest leases, the newest first.
     held: Vec<Held>,
+    leases: BTreeMap<Fence, Vec<(TrialKey, u32)>>,
     results: BTreeMap<(SweepId, TrialKey), TrialState>,
 }
 
@@ -94,6 +95,7 @@ impl Watch {
             world,
             sweeps,
             held: Vec::new(),
+            leases: BTreeMap::new(),
             results: BTreeMap::new(),
         }
     }
@@ -106,15 +108,27 @@ impl Watch {
         let id = |worker: u8| tenfold_types::WorkerId([worker; 8]);
         match step {
             Step::Acquire { worker, request } => {
-                if let Ok(Answer::Leased(grant)) = self.world.acquire(id(worker), request) {
+                let acquire = Input::Acquire {
+                    worker: id(worker),
+                    request: RequestId([request; 16]),
+                    slot: 0,
+                    max_trials: 1 + u32::from(request % 4),
+                    sizes: BTreeMap::new(),
+                };
+                if let Ok(Answer::Leased(grant)) = self.world.ask(acquire) {
                     let worker = id(worker);
-                    let new = Held { worker, grant };
-                    let known = self.held.iter().find(|held| held.fence() == new.fence());
-                    match known {
-                        Some(known) => assert_eq!(*known, new, "the same fence is the same lease"),
-                        None => self.held.insert(0, new),
+                    let lease: Vec<_> = grant.trials.iter().map(|trial| (trial.0, trial.1)).collect();
+                    let first = self.leases.entry(grant.fence).or_insert_with(|| lease.clone());
+                    assert!(
+                        lease.iter().all(|trial| first.contains(trial)),
+                        "the same fence is the same lease, or what is left of it"
+                    );
+                    for new in (Held { worker, grant }).singly() {
+                        if !self.held.contains(&new) {
+                            self.held.insert(0, new);
+                        }
                     }
-                    self.held.truncate(6);
+                    self.held.truncate(12);
                 }
             }
             Step::Append { held, first, last } => {

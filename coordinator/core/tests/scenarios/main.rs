@@ -10,6 +10,7 @@ mod crowd;
 mod failures;
 mod leases;
 mod orders;
+mod packs;
 mod restarts;
 mod schedule;
 mod world;

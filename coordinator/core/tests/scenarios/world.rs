@@ -326,7 +326,15 @@ impl World {
     pub(crate) fn heartbeat(&mut self, worker: WorkerId, fences: Vec<Fence>) -> Vec<Fence> {
         match self.ask(Input::Heartbeat { worker, fences }) {
             Ok(Answer::Heard { stale, cancelled }) => {
-                assert_eq!(cancelled, []);
+                for (fence, key) in cancelled {
+                    let lease = &self.state.lease(fence).unwrap().row;
+                    assert!(lease.trials.iter().any(|(held, _)| *held == key));
+                    assert_eq!(
+                        self.trial(lease.sweep, key).state,
+                        TrialState::Cancelled,
+                        "given back when its sweep was stopped, while others go on"
+                    );
+                }
                 stale
             }
             other => panic!("{other:?}"),
@@ -393,7 +401,7 @@ impl World {
     }
 }
 
-/// A lease of one trial, and who has it.
+/// A lease, and who has it. All but [`Held::singly`] is about its first trial.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Held {
     pub(crate) worker: WorkerId,
@@ -401,6 +409,18 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Each trial of the lease as if it were the only one.
+    pub(crate) fn singly(&self) -> Vec<Self> {
+        let alone = |trial| Self {
+            worker: self.worker,
+            grant: Grant {
+                trials: vec![trial],
+                ..self.grant.clone()
+            },
+        };
+        self.grant.trials.iter().cloned().map(alone).collect()
+    }
+
     pub(crate) fn key(&self) -> TrialKey {
         self.grant.trials[0].0
     }
