@@ -97,6 +97,9 @@ struct Training {
     acknowledged: u32,
 }
 
+/// To whom a fence was given out, and for which attempts.
+type GivenOut = ((WorkerId, RequestId), BTreeMap<TrialKey, u32>);
+
 struct FakeWorker {
     id: WorkerId,
     request: RequestId,
@@ -121,8 +124,7 @@ struct World {
     workers: Vec<FakeWorker>,
     /// Messages under way: they may come late, twice, or out of order.
     mail: Vec<(usize, Input)>,
-    /// What each fence was given out for: to whom, and which attempts.
-    fences: BTreeMap<Fence, ((WorkerId, RequestId), BTreeMap<TrialKey, u32>)>,
+    fences: BTreeMap<Fence, GivenOut>,
     acknowledged: BTreeMap<(TrialKey, Fence), u32>,
     sweep: SweepId,
 }

@@ -1,7 +1,7 @@
 //! Tenfold's trainer: trains the networks of trials with libtorch and hands their epochs to the worker that started it.
 //!
 //! Each building block has a file: [`network`] the layers, beside their siblings in `tenfold-types`, [`loss`],
-//! [`optimizer`], [`data`]. Two kinds of [`array`] put them together: [`fused`] for GPUs, [`host`] for CPUs. [`train`] trains
+//! [`optimizer`], [`data`]. Two kinds of [array](mod@array) put them together: [`fused`] for GPUs, [`host`] for CPUs. [`train`] trains
 //! packs with either, [`measure`] finds out how fast, [`session`] talks with the worker.
 
 pub mod array;
