@@ -136,6 +136,9 @@ fn fused(row: &Row, mnist: &Mnist) -> Box<dyn FnMut(f64) -> f64> {
     })
 }
 
+/// Sizes of a product, and its three matrices.
+type Panel = ([usize; 3], Vec<f32>, Vec<f32>, Vec<f32>);
+
 /// Operations a second of the best product, by either library, in one thread.
 fn peak(mut products: Vec<[usize; 3]>) -> Box<dyn FnMut(f64) -> f64> {
     tch::set_num_threads(1);
@@ -146,17 +149,16 @@ fn peak(mut products: Vec<[usize; 3]>) -> Box<dyn FnMut(f64) -> f64> {
         .iter()
         .map(|&[m, n, k]| ((2 * m * n * k) as f64, random(m, k), random(k, n)))
         .collect();
-    let panels: Vec<([usize; 3], Vec<f32>, Vec<f32>, Vec<f32>)> = products
+    let mut panels: Vec<Panel> = products
         .iter()
         .map(|&[m, n, k]| ([m, n, k], vec![0.5; m * k], vec![0.25; k * n], vec![0.0; m * n]))
         .collect();
-    let mut panels = panels;
     Box::new(move |seconds| {
         let each = seconds / (2 * products.len()) as f64;
         let mut best: f64 = 0.0;
         for (operations, a, b) in &tensors {
-            let mut c = a.matmul(b);
-            best = best.max(rate(each, *operations, || drop(a.matmul_out(&mut c, b))));
+            let c = a.matmul(b);
+            best = best.max(rate(each, *operations, || drop(a.matmul_out(&c, b))));
         }
         for ([m, n, k], a, b, c) in &mut panels {
             let operations = (2 * *m * *n * *k) as f64;
