@@ -540,6 +540,8 @@ fn the_curves_of_a_whole_quickstart_are_the_same_bits_in_an_array() {
     }
 }
 
+type Make = fn(&[TrialSpec]) -> Box<dyn Array>;
+
 #[test]
 fn trials_leave_without_disturbing_those_that_stay() {
     for name in ["perceptron-8", "conv-3"] {
@@ -548,8 +550,7 @@ fn trials_leave_without_disturbing_those_that_stay() {
         base.data.train = 120;
         let mut trials = seven(&base);
         trials[3].learning_rate = 1e250;
-        let arrays: [fn(&[TrialSpec]) -> Box<dyn Array>; 2] =
-            [|specs| Box::new(host(specs)), |specs| Box::new(fused(specs))];
+        let arrays: [Make; 2] = [|specs| Box::new(host(specs)), |specs| Box::new(fused(specs))];
         for make in arrays {
             let mut all = make(&trials);
             let mut curves = rows(&mut *all, 2);
