@@ -127,3 +127,32 @@ fn a_missing_short_or_corrupt_file_is_named_with_the_remedy() {
         "{error}"
     );
 }
+
+#[test]
+fn mnist_has_its_known_sums_and_digits() {
+    let known = [
+        (
+            &mnist().train,
+            [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+            1_567_298_545,
+        ),
+        (
+            &mnist().test,
+            [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
+            264_923_200,
+        ),
+    ];
+    for (split, digits, sum) in known {
+        let mut counts = [0; 10];
+        split
+            .digits
+            .iter()
+            .for_each(|&digit| counts[usize::from(digit)] += 1);
+        assert_eq!(counts, digits);
+        let images = (0..split.images.count()).map(|at| split.images.image(at));
+        assert_eq!(images.flatten().map(|&byte| u64::from(byte)).sum::<u64>(), sum);
+        // Pooling loses no byte: every sum of four is in one value.
+        let pooled = (0..split.images.count()).flat_map(|at| pooled(split.images.image(at)));
+        assert_eq!(sums(pooled).sum::<u64>(), sum);
+    }
+}
