@@ -586,6 +586,33 @@ fn data_that_are_no_numbers_make_losses_that_are_none() {
 }
 
 #[test]
+fn whatever_the_loss_a_trial_that_diverges_is_one_and_its_neighbours_are_as_alone() {
+    for loss in Loss::NAMES.iter().map(|name| name.parse::<Loss>().unwrap()) {
+        for &head in loss.heads() {
+            let name = format!("{loss} behind {head}");
+            let mut base = spec("perceptron-8");
+            (base.loss, base.head, base.data.train) = (loss, head, 120);
+            let mut other = base.clone();
+            (other.repetition, other.auxiliary_loss) = (1, true);
+            let alone = rows(&mut fused(std::slice::from_ref(&base)), 2).remove(0);
+            let mut pack = fused(&[base.clone(), other.clone()]);
+            let parameters: Vec<Vec<f64>> = pack
+                .parameters(1)
+                .iter()
+                .map(|values| vec![f64::NAN; values.len()])
+                .collect();
+            pack.set_parameters(1, &parameters);
+            let together = rows(&mut pack, 2);
+            assert!(!together[1][0].finite, "{name}");
+            assert!(apart(&together[0], &alone, &name) < 1e-6, "{name}");
+            let mut by_hand = host(&[other]);
+            by_hand.set_parameters(0, &parameters);
+            assert!(!rows(&mut by_hand, 1)[0][0].finite, "{name}");
+        }
+    }
+}
+
+#[test]
 fn trials_of_other_shapes_are_no_array() {
     let (a, mut b) = (spec("perceptron-5"), spec("perceptron-5"));
     b.batch_size = 50;

@@ -1,5 +1,6 @@
 //! Arrays as one batched network of libtorch's tensors, for GPUs: a kernel for all trials at once, where one trial would
-//! leave the device idle. Nothing is looked at before an [`Array::epochs`] is over, so that the device never waits.
+//! leave the device idle. Nothing is looked at before an [`Array::epochs`] is over; only orders, rates and the starts of
+//! masks go to the device meanwhile.
 
 mod data;
 mod memory;
@@ -133,8 +134,11 @@ impl FusedArray {
             return Ok(of_answer);
         };
         let mut sum = Tensor::f_zeros_like(&of_answer)?;
+        // Nor may the gradient of what is not counted be no number: a trial without it has zeros here.
+        let helped = weights.f_gt(0)?.f_view([-1, 1, 1])?;
         for (sub_network, feature) in answer.features.iter().enumerate() {
-            sum = sum.f_add(&mean(&cross_entropy(feature, &batch.digits[sub_network % 2])?)?)?;
+            let feature = feature.f_where_self(&helped, &feature.f_zeros_like()?)?;
+            sum = sum.f_add(&mean(&cross_entropy(&feature, &batch.digits[sub_network % 2])?)?)?;
         }
         // Not zero times it: that is no number where the sum is infinite.
         let weighted = sum
@@ -235,7 +239,7 @@ impl Array for FusedArray {
                 None => return Ok(None),
             }
         }
-        // The one place where the host waits for the device.
+        // The one place where the host waits for what the device has computed.
         let all = Tensor::f_stack(&epochs, 0)?;
         let columns = all.size()[1] as usize;
         let numbers = Vec::<f64>::try_from(all.f_flatten(0, -1)?.f_to_device(Device::Cpu)?)?;
