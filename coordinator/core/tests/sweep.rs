@@ -389,6 +389,24 @@ fn nothing_takes_for_ever() {
     let wide = parse(&format!("{long}[[include]]\nweight_sharing = true\n"));
     assert_eq!(wide.points(), 200_000);
 
+    // Zipped axes are far fewer points than their values could be combined to.
+    let zipped = |axis: &str, value: &dyn Fn(u32) -> String| {
+        let values: Vec<String> = (1..8_000).map(value).collect();
+        let widths: Vec<String> = (1..8_000).map(|width| format!("\"perceptron-{width}\"")).collect();
+        parse(&format!(
+            "repetitions = 1\nepochs = 10000\nzip = [[\"{axis}\", \"architecture\"]]\nsettings.optimizer = \"sgd\"\n\
+             [axes]\n{axis} = [{}]\narchitecture = [{}]\n",
+            values.join(","),
+            widths.join(",")
+        ))
+    };
+    assert_eq!(zipped("batch_size", &|number| number.to_string()).points(), 7_999);
+    assert_eq!(
+        zipped("momentum", &|number| format!("0.{number:05}")).points(),
+        7_999
+    );
+    assert_eq!(zipped("warm_up", &|number| number.to_string()).points(), 7_999);
+
     let mut text = "repetitions = 1\naxes.weight_sharing = [false, true]\naxes.architecture = [".to_owned();
     (900_001..910_000).for_each(|width| write!(text, "\"conv-{width}\",").unwrap());
     assert!(refused(&format!("{text}]"), &[]).contains("… and 99"));

@@ -180,6 +180,16 @@ pub struct Data {
     pub target: Target,
 }
 
+impl Data {
+    /// Pairs in the smallest batch of an epoch, the last, when others have `batch_size`, which must not be 0.
+    pub fn smallest_batch(&self, batch_size: u32) -> u32 {
+        match self.train % batch_size {
+            0 => batch_size,
+            rest => rest,
+        }
+    }
+}
+
 /// Everything that decides a trial's curve, bar the device it runs on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialSpec {
@@ -381,11 +391,10 @@ impl TrialSpec {
             at.name.starts_with("batch-norm") && of_channel == 1
         };
         let sharing = self.weight_sharing && self.architecture.sub_networks > 1;
-        let smallest = match self.data.train % self.batch_size {
-            0 => self.batch_size,
-            rest => rest,
-        };
-        if smallest == 1 && !sharing && outline.stacks.iter().flatten().any(single) {
+        if self.data.smallest_batch(self.batch_size) == 1
+            && !sharing
+            && outline.stacks.iter().flatten().any(single)
+        {
             return Err(SpecError::Setting {
                 setting: "batch_size",
                 value: self.batch_size.to_string(),

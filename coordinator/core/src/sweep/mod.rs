@@ -235,7 +235,10 @@ impl Sweep {
             repetition,
             ..TrialSpec::with_defaults(self.architecture(&name)?)
         };
-        for &setting in Setting::ALL {
+        for &setting in Setting::ALL
+            .iter()
+            .filter(|&&setting| setting != Setting::Architecture)
+        {
             self.put(&mut spec, setting, &self.value(&point, setting)?)?;
         }
         Some(spec)
@@ -342,14 +345,21 @@ impl Sweep {
         networks
     }
 
-    /// Which combinations of these settings some point has; the values of fixed ones are left out. Only looks at so
-    /// many points as it takes to find `most` of them.
-    fn combinations(&self, settings: &[Setting], most: usize) -> BTreeSet<Vec<&Value>> {
-        let place = |setting: &Setting| self.axes().iter().position(|axis| axis.setting == *setting);
-        let places: Vec<usize> = settings.iter().filter_map(place).collect();
+    /// Which combinations of these settings some point has, each value as the number that `number` gives it, fixed ones 0.
+    /// Only looks at so many points as it takes to find `most` of them.
+    fn combinations(
+        &self,
+        settings: &[Setting],
+        most: usize,
+        number: impl Fn(usize, &Value) -> usize,
+    ) -> BTreeSet<Vec<usize>> {
+        let axis = |setting: &Setting| self.axes().iter().position(|axis| axis.setting == *setting);
+        let axes: Vec<Option<usize>> = settings.iter().map(axis).collect();
         let mut found = BTreeSet::new();
         for values in (0..self.raw_points()).filter_map(|index| self.0.grid.values(index)) {
-            found.insert(places.iter().map(|&place| values[place]).collect());
+            let of_axis =
+                |(at, axis): (usize, &Option<usize>)| axis.map_or(0, |axis| number(at, values[axis]));
+            found.insert(axes.iter().enumerate().map(of_axis).collect());
             if found.len() >= most {
                 break;
             }

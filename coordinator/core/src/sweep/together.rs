@@ -1,7 +1,7 @@
 //! What must go together in a sweep: settings that fit one another at every point, networks whose shapes do, and axes that
 //! make a difference.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_types::network::{Architecture, Layer};
 use tenfold_types::{Schedule, Setting, SpecError, TrialSpec, Value};
@@ -42,6 +42,53 @@ fn origin(sweep: &Sweep, places: &Places, setting: Setting) -> Option<Origin> {
         .cloned()
 }
 
+/// What a group tries of a setting. Values that [`TrialSpec::check`] tells apart by one question alone are not all tried:
+/// there may be as many as the grid has points, and together with other settings far more.
+struct Tried {
+    values: Vec<Value>,
+    /// For each value of the setting, which of `values` stands for it.
+    stands_for: BTreeMap<Value, usize>,
+}
+
+impl Tried {
+    fn new(sweep: &Sweep, setting: Setting) -> Self {
+        let mut tried = Self {
+            values: Vec::new(),
+            stands_for: BTreeMap::new(),
+        };
+        let mut answered = [None; 2];
+        for value in sweep.values_of(setting) {
+            let known = question(sweep, setting, &value).map(|answer| &mut answered[usize::from(answer)]);
+            let place = match known {
+                Some(Some(place)) => *place,
+                first => {
+                    let place = tried.values.len();
+                    tried.values.push(value.clone());
+                    if let Some(first) = first {
+                        *first = Some(place);
+                    }
+                    place
+                }
+            };
+            tried.stands_for.insert(value, place);
+        }
+        tried
+    }
+}
+
+/// The one question that decides about a number; none where every value is another matter.
+fn question(sweep: &Sweep, setting: Setting, value: &Value) -> Option<bool> {
+    match (setting, value) {
+        (Setting::Momentum, Value::Float(momentum)) => Some(*momentum > 0.0),
+        (Setting::WarmUp, Value::Int(epochs)) => Some(*epochs < sweep.epochs().into()),
+        (Setting::BatchSize, Value::Int(size)) => {
+            let size = u32::try_from(*size).unwrap_or(u32::MAX);
+            Some(sweep.data().smallest_batch(size) == 1)
+        }
+        _ => None,
+    }
+}
+
 /// Tries all combinations of the group's values; what is refused is a problem if some point has it.
 fn check_group(
     sweep: &Sweep,
@@ -50,29 +97,28 @@ fn check_group(
     said: &mut BTreeSet<String>,
     problems: &mut Vec<Problem>,
 ) {
-    let mut combinations: Vec<Vec<Value>> = vec![Vec::new()];
-    for &setting in group {
-        let values = sweep.values_of(setting);
+    let tried: Vec<Tried> = group.iter().map(|&setting| Tried::new(sweep, setting)).collect();
+    let mut combinations: Vec<Vec<usize>> = vec![Vec::new()];
+    for tried in &tried {
         let longer = combinations.iter().flat_map(|combination| {
-            let with = |value: &Value| combination.iter().chain([value]).cloned().collect();
-            values.iter().map(with).collect::<Vec<_>>()
+            let with = move |place| combination.iter().copied().chain([place]).collect();
+            (0..tried.values.len()).map(with)
         });
         combinations = longer.collect();
     }
-    let varies = |setting: &Setting| sweep.axes().iter().any(|axis| axis.setting == *setting);
     let mut occurring = None;
     for combination in &combinations {
-        let Some((architecture, error)) = refusal(sweep, group, combination) else {
+        let values = combination
+            .iter()
+            .zip(&tried)
+            .map(|(&place, tried)| &tried.values[place]);
+        let Some((architecture, error)) = refusal(sweep, group, values) else {
             continue;
         };
-        let occurring = occurring.get_or_insert_with(|| sweep.combinations(group, combinations.len()));
-        let varying: Vec<&Value> = group
-            .iter()
-            .zip(combination)
-            .filter(|(setting, _)| varies(setting))
-            .map(|(_, value)| value)
-            .collect();
-        if !occurring.contains(&varying) || !said.insert(error.to_string()) {
+        let occurring = occurring.get_or_insert_with(|| {
+            sweep.combinations(group, combinations.len(), |at, value| tried[at].stands_for[value])
+        });
+        if !occurring.contains(combination) || !said.insert(error.to_string()) {
             continue;
         }
         let at = match &error {
@@ -94,7 +140,11 @@ fn check_group(
 }
 
 /// What is wrong with a combination, and the name of its architecture.
-fn refusal(sweep: &Sweep, group: &[Setting], values: &[Value]) -> Option<(String, SpecError)> {
+fn refusal<'a>(
+    sweep: &Sweep,
+    group: &[Setting],
+    values: impl Iterator<Item = &'a Value>,
+) -> Option<(String, SpecError)> {
     let mut spec = TrialSpec {
         epochs: sweep.epochs(),
         data: sweep.data(),
