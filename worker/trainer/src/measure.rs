@@ -1,7 +1,7 @@
 //! How fast packs of a shape train here.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tenfold_types::TrialSpec;
@@ -27,8 +27,8 @@ pub fn measure(
     mnist: &Mnist,
     place: Place,
     batch: &(dyn Fn() + Sync),
-) -> Result<Vec<Rate>, TrainError> {
-    let outline = spec.check()?;
+) -> Result<Vec<Rate>, Arc<TrainError>> {
+    let outline = spec.check().map_err(TrainError::from)?;
     let mut rates = Vec::new();
     for &size in sizes {
         let trial = |number: u32| TrialSpec {
@@ -82,7 +82,7 @@ struct Counter<'a> {
     begun: AtomicU64,
     since: Mutex<Option<Instant>>,
     epochs: AtomicU64,
-    error: Mutex<Option<TrainError>>,
+    error: Mutex<Option<Arc<TrainError>>>,
 }
 
 impl Follower for Counter<'_> {
@@ -107,7 +107,7 @@ impl Follower for Counter<'_> {
         }
     }
 
-    fn ended(&self, _: usize, end: Result<End, TrainError>) {
+    fn ended(&self, _: usize, end: Result<End, Arc<TrainError>>) {
         if let Err(error) = end {
             lock(&self.error).get_or_insert(error);
         }

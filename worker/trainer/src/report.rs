@@ -1,8 +1,8 @@
 //! What a pack's training tells the worker.
 
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tenfold_types::frame::FromTrainer;
@@ -132,7 +132,7 @@ impl Follower for Reporter<'_> {
         }
     }
 
-    fn ended(&self, trial: usize, end: Result<End, TrainError>) {
+    fn ended(&self, trial: usize, end: Result<End, Arc<TrainError>>) {
         let block = lock(&self.trials[trial]).take();
         self.hand_over(trial, block);
         let outcome = match end {

@@ -5,6 +5,7 @@
 //! are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub trait Follower: Sync {
     fn epoch(&self, trial: usize, values: &[f32], seconds: f32);
 
     /// The trial is over. Not said of one that was no longer wanted.
-    fn ended(&self, trial: usize, end: Result<End, TrainError>);
+    fn ended(&self, trial: usize, end: Result<End, Arc<TrainError>>);
 }
 
 /// How a training ended.
@@ -168,7 +169,7 @@ fn train_apart(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn 
                 tch::with_grad(|| train_alone(spec, trial, mnist, place, follower))
             });
             if let Some(end) = trained.transpose() {
-                follower.ended(trial, end);
+                follower.ended(trial, end.map_err(Arc::new));
             }
         }
     };
@@ -284,11 +285,9 @@ fn train_fused(specs: &[TrialSpec], mnist: &Mnist, place: Place, follower: &dyn 
             }
             trials = fresh;
         }
-        let text = error.to_string();
-        let mut first = Some(error);
+        let error = Arc::new(error);
         for trial in trials {
-            let error = first.take().unwrap_or_else(|| TrainError::Panicked(text.clone()));
-            follower.ended(trial, Err(error));
+            follower.ended(trial, Err(Arc::clone(&error)));
         }
     }
     trained
@@ -322,7 +321,7 @@ impl Training<'_> {
         for &trial in trials {
             if let Err(error) = self.specs[trial].check() {
                 self.over[trial] = true;
-                follower.ended(trial, Err(error.into()));
+                follower.ended(trial, Err(Arc::new(error.into())));
             }
         }
         let mut trials: Vec<usize> = trials
@@ -390,5 +389,30 @@ impl Training<'_> {
                 follower.ended(trial, Ok(End::Succeeded));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libtorch_says_of_memory_and_devices_is_understood() {
+        let said = |text: &str| TrainError::Torch(TchError::Torch(text.to_owned()));
+        let full = said("CUDA out of memory. Tried to allocate 20.00 GiB\nException raised from malloc");
+        assert!(full.is_out_of_memory() && !full.is_device_lost());
+        assert!(
+            said("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes").is_out_of_memory()
+        );
+        let lost = said("CUDA error: unspecified launch failure\nframe #0: c10::Error");
+        assert!(lost.is_device_lost() && !lost.is_out_of_memory());
+        assert_eq!(
+            lost.to_string(),
+            "libtorch: CUDA error: unspecified launch failure"
+        );
+        let other = said("mat1 and mat2 shapes cannot be multiplied");
+        assert!(
+            !other.is_device_lost() && !other.is_out_of_memory() && !TrainError::Mixed.is_out_of_memory()
+        );
     }
 }

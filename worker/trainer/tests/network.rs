@@ -374,13 +374,6 @@ fn shapes() -> Vec<(String, TrialSpec)> {
             ));
         }
     }
-    for schedule in Schedule::NAMES {
-        all.push(with(schedule, &|spec| {
-            spec.schedule = schedule.parse().unwrap();
-            spec.step_epochs = 1;
-            spec.warm_up = 1;
-        }));
-    }
     all
 }
 
@@ -400,6 +393,8 @@ fn seven(spec: &TrialSpec) -> Vec<TrialSpec> {
             if spec.optimizer.has_momentum() {
                 trial.momentum = 0.1 * f64::from(number + 1);
             }
+            trial.schedule = [Schedule::Constant, Schedule::Step, Schedule::Cosine][number as usize % 3];
+            (trial.step_epochs, trial.warm_up) = (1, number % 2);
             if number.is_multiple_of(3) {
                 trial.data.target = Target::Less;
             }

@@ -331,7 +331,7 @@ fn a_trial_that_is_cancelled_leaves_a_fused_pack() {
             self.0.epoch(trial, values, seconds);
         }
 
-        fn ended(&self, trial: usize, end: Result<End, tenfold_trainer::train::TrainError>) {
+        fn ended(&self, trial: usize, end: Result<End, std::sync::Arc<tenfold_trainer::train::TrainError>>) {
             self.0.ended(trial, end);
         }
     }

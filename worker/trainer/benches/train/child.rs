@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,7 @@ impl Follower for Counter {
 
     fn epoch(&self, _: usize, _: &[f32], _: f32) {}
 
-    fn ended(&self, _: usize, end: Result<End, TrainError>) {
+    fn ended(&self, _: usize, end: Result<End, Arc<TrainError>>) {
         end.unwrap();
     }
 }

@@ -115,6 +115,7 @@ impl FusedArray {
 
     /// One step; each trial's loss before it, `[trials]`.
     fn train_step(&mut self, steps: &mut Steps, batch: &Batch) -> Result<Tensor, TchError> {
+        self.masks.go_to(self.steps);
         self.steps += 1;
         steps.number = self.steps;
         let answer = self.network.forward(batch, Some(&self.masks))?;
@@ -122,7 +123,6 @@ impl FusedArray {
         // The trials share no parameter, so the gradient of the sum is each one's own.
         let gradients = self.network.gradients(&losses.f_sum(self.on.0)?)?;
         self.optimizer.step(steps, &mut self.network.values, &gradients)?;
-        self.masks.advance();
         losses.f_detach()
     }
 

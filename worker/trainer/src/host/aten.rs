@@ -5,7 +5,7 @@ use tenfold_types::network::{Layer, LayerOutline, Shape};
 
 use super::kernel::{Backward, Context, HostPass, Kernel, Samples};
 use super::real::Real;
-use super::tensors::{from_tensor, slice_to_tensor, tensor_to_slice, to_tensor};
+use super::tensors::{from_tensor, tensor_to_slice, to_tensor};
 use crate::network::{Masks, Pass, Place, compute, first_state};
 use crate::train::TrainError;
 
@@ -14,7 +14,7 @@ pub(crate) struct AtenKernel {
     layer: Layer,
     input: Vec<i64>,
     places: Vec<Place>,
-    masks: Option<Masks>,
+    masks: Masks,
     place: u64,
     state: Vec<Tensor>,
     /// Of the last pass: the input, the parameters and the output, in libtorch's graph.
@@ -48,7 +48,7 @@ impl AtenKernel {
             layer: layer.clone(),
             input: input.into_iter().map(|size| size as i64).collect(),
             places: places.to_vec(),
-            masks: Some(Masks::new(std::iter::once(context.spec))),
+            masks: Masks::new(std::iter::once(context.spec)),
             place: Pass::place(context.set, at),
             tape: None,
         })
@@ -75,7 +75,7 @@ impl<T: Real> Kernel<T> for AtenKernel {
         let tensor = |place: &Place| {
             let mut size = vec![1];
             size.extend(&place.dimensions);
-            slice_to_tensor(&parameters[self.range(place)])?.f_view(size.as_slice())
+            Tensor::f_from_slice(&parameters[self.range(place)])?.f_view(size.as_slice())
         };
         let parameters: Vec<Tensor> = self.places.iter().map(tensor).collect::<Result<_, _>>()?;
         let HostPass::Train { step } = pass else {
@@ -87,12 +87,12 @@ impl<T: Real> Kernel<T> for AtenKernel {
             let given = tch::no_grad(|| compute(&self.layer).forward(input, &parameters, &mut pass))?;
             return Ok(from_tensor(&given, samples, output)?);
         };
-        self.masks = self.masks.take().map(|masks| masks.at(step));
+        self.masks.go_to(step);
         let input = input.f_set_requires_grad(true)?;
         let wanted = |tensor: Tensor| tensor.f_set_requires_grad(true);
         let parameters: Vec<Tensor> = parameters.into_iter().map(wanted).collect::<Result<_, _>>()?;
         let mut pass = Pass {
-            masks: self.masks.as_ref(),
+            masks: Some(&self.masks),
             place: self.place,
             state: &mut self.state,
         };

@@ -16,7 +16,7 @@ pub(crate) enum View {
 }
 
 /// Some pairs that are computed together.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub(crate) struct Batch<T> {
     /// `[values][stride]` each.
     pub(crate) panels: Vec<Vec<T>>,
@@ -29,20 +29,18 @@ pub(crate) struct Batch<T> {
 }
 
 impl<T: Real> Batch<T> {
-    pub(crate) fn empty(view: View) -> Self {
-        let panels = if view == View::Apart { 2 } else { 1 };
-        Self {
-            panels: vec![Vec::new(); panels],
-            samples: Samples { count: 0, stride: 0 },
-            pairs: 0,
-            digits: [Vec::new(), Vec::new()],
-            answers: Vec::new(),
-        }
+    /// These pairs, in this order.
+    pub(crate) fn new(view: View, pairs: &Pairs, order: &[u32]) -> Self {
+        let mut batch = Self::default();
+        batch.gather(view, pairs, order);
+        batch
     }
 
-    /// Takes these pairs, in this order.
+    /// Takes these pairs instead, in this order.
     pub(crate) fn gather(&mut self, view: View, pairs: &Pairs, order: &[u32]) {
         self.pairs = order.len();
+        let panels = if view == View::Apart { 2 } else { 1 };
+        self.panels.resize_with(panels, Vec::new);
         let image = |pair: u32, image: usize| &pairs.images[(2 * pair as usize + image) * PIXELS..][..PIXELS];
         match view {
             View::Channels => {

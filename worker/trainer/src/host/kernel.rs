@@ -19,7 +19,7 @@ use crate::train::TrainError;
 
 /// The samples of a pass. Values lie as `[values of a sample][samples]`, with gaps after the samples: vectors need no
 /// remainder. What is in the gaps of values is of no account; the gaps of gradients are zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Samples {
     pub(crate) count: usize,
     /// From a row to the next: a multiple of [`Real::LANES`].

@@ -173,7 +173,7 @@ impl<T: Real> Network<T> {
         )?;
         for run in &mut self.runs {
             let panel = &batch.panels[run.panel];
-            run.stack.output_gradient(batch.samples);
+            run.stack.clear_gradients(batch.samples);
             for sub_network in run.sub_networks.clone() {
                 let width = self.widths[sub_network];
                 let at = feature(&run.sub_networks, sub_network, width, batch);

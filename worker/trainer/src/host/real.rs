@@ -4,14 +4,10 @@ use std::fmt::Debug;
 
 use num_traits::Float;
 use pulp::{Arch, Simd, WithSimd};
-
-use crate::optimizer::{Formula, Step};
+use tch::kind::Element;
 
 /// A real number, and vectors of it as wide as the processor has them.
-pub trait Real: Float + Debug + Default + Send + Sync + 'static {
-    /// The kind of libtorch's tensors of it.
-    const KIND: tch::Kind;
-
+pub trait Real: Float + Element + Debug + Default + Send + Sync + 'static {
     /// Numbers in 64 bytes, the widest vector.
     const LANES: usize = 64 / size_of::<Self>();
 
@@ -44,24 +40,13 @@ pub trait Real: Float + Debug + Default + Send + Sync + 'static {
     /// The number in double precision, without loss.
     fn double(self) -> f64;
 
-    /// A step of an optimizer over slices of it.
-    fn step(
-        formula: &dyn Formula,
-        step: &Step,
-        values: &mut [Self],
-        gradients: &[Self],
-        moments: &mut [Vec<Self>; 2],
-    );
-
     /// `exp(x)` for x ≤ 0 (softmax asks for no other), written so that it vectorises.
     fn exp_negative(self) -> Self;
 }
 
 macro_rules! real {
-    ($type:ty, $kind:ident, $vector:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $larger:ident, $slices:ident, $exp:expr) => {
+    ($type:ty, $vector:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $larger:ident, $exp:expr) => {
         impl Real for $type {
-            const KIND: tch::Kind = tch::Kind::$kind;
-
             type Vector<S: Simd> = S::$vector;
 
             #[inline(always)]
@@ -99,16 +84,6 @@ macro_rules! real {
                 self.into()
             }
 
-            fn step(
-                formula: &dyn Formula,
-                step: &Step,
-                values: &mut [Self],
-                gradients: &[Self],
-                moments: &mut [Vec<Self>; 2],
-            ) {
-                formula.$slices(step, values, gradients, moments);
-            }
-
             #[inline(always)]
             fn exp_negative(self) -> Self {
                 $exp(self)
@@ -119,26 +94,22 @@ macro_rules! real {
 
 real!(
     f32,
-    Float,
     f32s,
     as_simd_f32s,
     as_mut_simd_f32s,
     splat_f32s,
     mul_add_e_f32s,
     max_f32s,
-    slices_f32,
     exp_f32
 );
 real!(
     f64,
-    Double,
     f64s,
     as_simd_f64s,
     as_mut_simd_f64s,
     splat_f64s,
     mul_add_e_f64s,
     max_f64s,
-    slices_f64,
     f64::exp
 );
 

@@ -95,8 +95,8 @@ impl<T: Real> Stack<T> {
         }
     }
 
-    /// Where the gradient of the last layer's values goes before [`Stack::backward`]: zeros.
-    pub(crate) fn output_gradient(&mut self, samples: Samples) -> &mut [T] {
+    /// Makes room for gradients, zeros for those of the last layer's values.
+    pub(crate) fn clear_gradients(&mut self, samples: Samples) {
         let widest = self.links.iter().map(|link| link.width).max().unwrap_or(0) * samples.stride;
         for buffer in &mut self.gradients {
             if buffer.len() < widest {
@@ -104,12 +104,10 @@ impl<T: Real> Stack<T> {
             }
         }
         let last = self.links.last().map_or(0, |link| link.width);
-        let gradient = &mut self.gradients[0][..last * samples.stride];
-        gradient.fill(T::zero());
-        gradient
+        self.gradients[0][..last * samples.stride].fill(T::zero());
     }
 
-    /// The last layer's values, and where their gradient goes.
+    /// The last layer's values, and where their gradient goes, after [`Stack::clear_gradients`].
     pub(crate) fn ends<'a>(&'a mut self, samples: Samples, input: &'a [T]) -> (&'a [T], &'a mut [T]) {
         let Self { links, gradients } = self;
         match links.last() {

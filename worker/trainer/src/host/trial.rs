@@ -1,7 +1,5 @@
 //! One trial on the processor.
 
-use std::sync::Arc;
-
 use tenfold_types::TrialSpec;
 use tenfold_types::seed::Stream;
 
@@ -27,7 +25,7 @@ pub(crate) struct Trial<T> {
     pub(crate) parameters: Vec<T>,
     gradients: Vec<T>,
     optimizer: OverSlices<T>,
-    train: Arc<Pairs>,
+    train: Pairs,
     evaluate_train: Vec<Batch<T>>,
     evaluate_test: Vec<Batch<T>>,
     batch: Batch<T>,
@@ -55,22 +53,20 @@ impl<T: Real> Trial<T> {
         let test = pairs(&mnist.test, Purpose::Test, spec.data.test)?;
         let in_batches = |pairs: &Pairs| {
             let all: Vec<u32> = (0..pairs.answers.len() as u32).collect();
-            let batch = |some: &[u32]| {
-                let mut batch = Batch::empty(network.view);
-                batch.gather(network.view, pairs, some);
-                batch
-            };
-            all.chunks(EVALUATION_BATCH).map(batch).collect()
+            let batches = all.chunks(EVALUATION_BATCH);
+            batches
+                .map(|some| Batch::new(network.view, pairs, some))
+                .collect()
         };
         let first = layout.draw(spec.seed, spec.repetition);
         let parameters: Vec<T> = first.into_iter().map(|value| T::of(f64::from(value))).collect();
         Ok(Self {
             evaluate_train: in_batches(&train),
             evaluate_test: in_batches(&test),
-            batch: Batch::empty(network.view),
+            batch: Batch::default(),
             gradients: vec![T::zero(); parameters.len()],
             optimizer: OverSlices::new(spec, parameters.len()),
-            train: Arc::new(train),
+            train,
             parameters,
             network,
             layout,
@@ -88,7 +84,7 @@ impl<T: Real> Trial<T> {
         let order = Random::new(seed, repetition, Stream::Order, self.epochs.into()).draw(pairs, pairs);
         let mut losses = 0.0;
         for some in order.chunks(self.spec.batch_size as usize) {
-            let mut batch = std::mem::replace(&mut self.batch, Batch::empty(self.network.view));
+            let mut batch = std::mem::take(&mut self.batch);
             batch.gather(self.network.view, &self.train, some);
             let loss = self.step(self.epochs, &batch);
             self.batch = batch;
@@ -154,10 +150,8 @@ impl<T: Real> Trial<T> {
 
     /// All these pairs in one batch.
     pub(crate) fn whole(&self, pairs: &Pairs) -> Batch<T> {
-        let mut batch = Batch::empty(self.network.view);
         let all: Vec<u32> = (0..pairs.answers.len() as u32).collect();
-        batch.gather(self.network.view, pairs, &all);
-        batch
+        Batch::new(self.network.view, pairs, &all)
     }
 
     /// The head's scores.

@@ -29,15 +29,9 @@ impl Masks {
         }
     }
 
-    /// Those of step number `step`, from 0.
-    pub fn at(mut self, step: u64) -> Self {
+    /// Goes to step number `step`, from 0.
+    pub fn go_to(&mut self, step: u64) {
         self.step = step;
-        self
-    }
-
-    /// Goes on to the next step.
-    pub fn advance(&mut self) {
-        self.step += 1;
     }
 
     /// Only the trials at these places stay.

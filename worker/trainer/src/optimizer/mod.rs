@@ -1,6 +1,6 @@
 //! Optimizers, one a file: each has its formula for one number, which [`crate::host`] runs over slices, and for tensors,
-//! which [`crate::fused`] runs over the parameters of many trials at once. To add one: a file like its neighbours and a
-//! line in [`optimizer`].
+//! which [`crate::fused`] runs over the parameters of many trials at once. To add one: a file like its neighbours, and a line
+//! in each of the two `step`s below.
 
 mod adagrad;
 mod adam;
@@ -84,69 +84,6 @@ impl Steps {
     }
 }
 
-/// A way to go down gradients.
-pub trait Formula: Send + Sync {
-    /// How many numbers it keeps for each parameter, zeros at first.
-    fn moments(&self) -> usize;
-
-    /// A step over slices that are as long as one another; one pass over memory.
-    fn slices_f32(&self, step: &Step, values: &mut [f32], gradients: &[f32], moments: &mut [Vec<f32>; 2]);
-
-    /// Likewise.
-    fn slices_f64(&self, step: &Step, values: &mut [f64], gradients: &[f64], moments: &mut [Vec<f64>; 2]);
-
-    /// A step over tensors `[trials, parameters]`, in as few operations as there are.
-    ///
-    /// # Errors
-    /// Libtorch's.
-    fn tensors(
-        &self,
-        steps: &Steps,
-        values: &mut Tensor,
-        gradients: &Tensor,
-        moments: &mut [Tensor],
-    ) -> Result<(), TchError>;
-}
-
-/// The formula of a trial.
-pub fn optimizer(spec: &TrialSpec) -> Box<dyn Formula> {
-    match spec.optimizer {
-        Optimizer::Adam => Box::new(adam::Adam { decoupled: false }),
-        Optimizer::AdamW => Box::new(adam::Adam { decoupled: true }),
-        Optimizer::Sgd => Box::new(sgd::Sgd {
-            nesterov: spec.nesterov,
-        }),
-        Optimizer::RmsProp => Box::new(rmsprop::RmsProp {}),
-        Optimizer::Adagrad => Box::new(adagrad::Adagrad {}),
-    }
-}
-
-/// Both kinds of slices by one generic function.
-macro_rules! by_slices {
-    () => {
-        fn slices_f32(
-            &self,
-            step: &$crate::optimizer::Step,
-            values: &mut [f32],
-            gradients: &[f32],
-            moments: &mut [Vec<f32>; 2],
-        ) {
-            self.slices(step, values, gradients, moments);
-        }
-
-        fn slices_f64(
-            &self,
-            step: &$crate::optimizer::Step,
-            values: &mut [f64],
-            gradients: &[f64],
-            moments: &mut [Vec<f64>; 2],
-        ) {
-            self.slices(step, values, gradients, moments);
-        }
-    };
-}
-use by_slices;
-
 /// Runs `number(value, gradient, first moment, second moment)` over all numbers.
 fn over<T: Real>(
     values: &mut [T],
@@ -167,47 +104,65 @@ fn over<T: Real>(
 
 /// An optimizer with what it keeps of one trial, over slices.
 pub(crate) struct OverSlices<T> {
-    formula: Box<dyn Formula>,
+    kind: Optimizer,
+    nesterov: bool,
+    /// Zeros at first; formulas that keep one number for each parameter leave the second as it is.
     moments: [Vec<T>; 2],
 }
 
 impl<T: Real> OverSlices<T> {
     pub(crate) fn new(spec: &TrialSpec, parameters: usize) -> Self {
         Self {
-            formula: optimizer(spec),
-            // Formulas that keep less still go over both: then the second is as short as the loop is cheap.
+            kind: spec.optimizer,
+            nesterov: spec.nesterov,
             moments: [0, 1].map(|_| vec![T::zero(); parameters]),
         }
     }
 
+    /// One step over slices that are as long as one another; one pass over memory.
     pub(crate) fn step(&mut self, step: &Step, values: &mut [T], gradients: &[T]) {
-        T::step(&*self.formula, step, values, gradients, &mut self.moments);
+        let moments = &mut self.moments;
+        match self.kind {
+            Optimizer::Adam => adam::slices(step, false, values, gradients, moments),
+            Optimizer::AdamW => adam::slices(step, true, values, gradients, moments),
+            Optimizer::Sgd => sgd::slices(step, self.nesterov, values, gradients, moments),
+            Optimizer::RmsProp => rmsprop::slices(step, values, gradients, moments),
+            Optimizer::Adagrad => adagrad::slices(step, values, gradients, moments),
+        }
     }
 }
 
 /// An optimizer with what it keeps of many trials, over tensors.
 pub(crate) struct OverTensors {
-    formula: Box<dyn Formula>,
-    moments: Vec<Tensor>,
+    kind: Optimizer,
+    nesterov: bool,
+    moments: [Tensor; 2],
 }
 
 impl OverTensors {
     pub(crate) fn new(spec: &TrialSpec, values: &Tensor) -> Result<Self, TchError> {
-        let formula = optimizer(spec);
-        let moments = (0..formula.moments()).map(|_| values.f_zeros_like());
         Ok(Self {
-            moments: moments.collect::<Result<_, _>>()?,
-            formula,
+            kind: spec.optimizer,
+            nesterov: spec.nesterov,
+            moments: [values.f_zeros_like()?, values.f_zeros_like()?],
         })
     }
 
+    /// One step over tensors `[trials, parameters]`, in as few operations as there are.
     pub(crate) fn step(
         &mut self,
         steps: &Steps,
         values: &mut Tensor,
         gradients: &Tensor,
     ) -> Result<(), TchError> {
-        no_grad(|| self.formula.tensors(steps, values, gradients, &mut self.moments))
+        let moments = &mut self.moments;
+        no_grad(|| match self.kind {
+            Optimizer::Adam => adam::tensors(steps, false, values, gradients, moments),
+            Optimizer::AdamW => adam::tensors(steps, true, values, gradients, moments),
+            Optimizer::Sgd => sgd::tensors(steps, self.nesterov, values, gradients, moments),
+            Optimizer::RmsProp => rmsprop::tensors(steps, values, gradients, moments),
+            Optimizer::Adagrad => adagrad::tensors(steps, values, gradients, moments),
+        })
     }
 
     /// Only the trials with these numbers stay.

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tenfold_trainer::data::Mnist;
 use tenfold_trainer::train::{End, Follower, Place, TrainError, Trained, train_pack};
@@ -92,7 +92,7 @@ impl Follower for Collector {
         trials.entry(trial).or_default().curve.push(values.to_vec());
     }
 
-    fn ended(&self, trial: usize, end: Result<End, TrainError>) {
+    fn ended(&self, trial: usize, end: Result<End, Arc<TrainError>>) {
         let mut trials = self.trials.lock().unwrap();
         let collected = trials.entry(trial).or_default();
         assert!(collected.end.is_none(), "a trial ends once");
