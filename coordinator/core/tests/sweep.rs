@@ -392,7 +392,9 @@ fn nothing_takes_for_ever() {
     // Zipped axes are far fewer points than their values could be combined to.
     let zipped = |axis: &str, value: &dyn Fn(u32) -> String| {
         let values: Vec<String> = (1..8_000).map(value).collect();
-        let widths: Vec<String> = (1..8_000).map(|width| format!("\"perceptron-{width}\"")).collect();
+        let widths: Vec<String> = (1..8_000)
+            .map(|width| format!("\"perceptron-{width}\""))
+            .collect();
         parse(&format!(
             "repetitions = 1\nepochs = 10000\nzip = [[\"{axis}\", \"architecture\"]]\nsettings.optimizer = \"sgd\"\n\
              [axes]\n{axis} = [{}]\narchitecture = [{}]\n",

@@ -1,37 +1,29 @@
 //! Networks: layers with their parameters, shapes and operations per sample, and how sub-networks make one network.
 //!
-//! One file per kind of layer. Nothing here computes: the trainer has a file of the same name that does.
+//! One file per kind of layer, or per family of such as differ little. Nothing here computes: the trainer has a file of the same name that does.
 
 mod activation;
 mod architecture;
-mod avg_pool1d;
-mod avg_pool2d;
 mod batch_norm;
-mod conv1d;
-mod conv2d;
+mod convolution;
 mod dropout;
 mod flatten;
 mod layer;
 mod linear;
-mod max_pool1d;
-mod max_pool2d;
 mod outline;
+mod pool;
 mod shape;
 
 pub use activation::{Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
 pub use architecture::{Architecture, CLASSES, SIDE};
-pub use avg_pool1d::AvgPool1d;
-pub use avg_pool2d::AvgPool2d;
 pub use batch_norm::{BatchNorm1d, BatchNorm2d};
-pub use conv1d::Conv1d;
-pub use conv2d::Conv2d;
+pub use convolution::{Conv1d, Conv2d};
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use layer::LayerError;
 pub use linear::Linear;
-pub use max_pool1d::MaxPool1d;
-pub use max_pool2d::MaxPool2d;
 pub use outline::{ANSWERS, LayerOutline, Outline, ShapeError};
+pub use pool::{AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};
 pub use shape::{Flow, LayerKind, Misfit, Shape};
 
 use shape::{checked, window, window1d};

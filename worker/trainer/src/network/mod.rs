@@ -1,23 +1,19 @@
 //! The building blocks of networks: each layer's weights, and what it makes of a batch, in libtorch's operations.
 //!
-//! One file a kind of layer, beside its sibling in `tenfold-types`. This is all that a layer needs: [`crate::fused`]
+//! One file a kind or family of layers, beside its sibling in `tenfold-types`. This is all that a layer needs: [`crate::fused`]
 //! trains many trials with it at once, and [`crate::host`] falls back to it for layers without a kernel by hand.
 
 mod activation;
-mod avg_pool1d;
-mod avg_pool2d;
 mod batch_norm;
 mod compute;
-mod conv1d;
-mod conv2d;
+mod convolution;
 mod dropout;
 mod flatten;
 mod head;
 mod join;
 mod layout;
 mod linear;
-mod max_pool1d;
-mod max_pool2d;
+mod pool;
 
 pub(crate) use batch_norm::first_state;
 pub(crate) use compute::compute;

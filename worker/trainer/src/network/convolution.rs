@@ -1,7 +1,7 @@
-//! A convolution over an image.
+//! Convolutions over images and signals.
 
 use tch::{Device, TchError, Tensor};
-use tenfold_types::network::{Conv2d, Shape};
+use tenfold_types::network::{Conv1d, Conv2d, Shape};
 
 use super::compute::{Compute, Initial, Pass};
 
@@ -24,11 +24,35 @@ impl Compute for Conv2d {
     }
 }
 
+impl Compute for Conv1d {
+    fn parameters(&self, input: Shape) -> Vec<Initial> {
+        let inputs = input.signal().map_or(0, |(channels, _)| channels);
+        let (channels, kernel) = (i64::from(self.channels.get()), i64::from(self.kernel.get()));
+        let fan_in = inputs * kernel as u64;
+        [vec![channels, inputs as i64, kernel], vec![channels]]
+            .map(|dimensions| Initial::uniform(dimensions, fan_in))
+            .to_vec()
+    }
+
+    fn forward(&self, input: Tensor, parameters: &[Tensor], _: &mut Pass<'_>) -> Result<Tensor, TchError> {
+        let (stride, padding) = (i64::from(self.stride.get()), i64::from(self.padding));
+        // A signal is an image of one row.
+        let input = signal(&input)?.f_unsqueeze(3)?;
+        let kernels = parameters[0].f_unsqueeze(3)?;
+        convolve(&input, &kernels, &parameters[1], [1, stride], [0, padding])?.f_squeeze_dim(3)
+    }
+}
+
+/// `[trials, samples, channels, length]`, from images too: each channel row by row.
+pub(super) fn signal(input: &Tensor) -> Result<Tensor, TchError> {
+    input.f_flatten(3, -1)
+}
+
 /// The convolution of `[trials, samples, channels, rows, columns]` with kernels `[trials, channels given, channels, rows,
 /// columns]` and biases `[trials, channels given]`.
 ///
 /// Which way it is computed depends on the kind of device alone, so that no measurement decides a trial's bits.
-pub(super) fn convolve(
+fn convolve(
     input: &Tensor,
     kernels: &Tensor,
     bias: &Tensor,
