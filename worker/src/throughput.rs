@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 use tenfold_types::ShapeKey;
 use tenfold_types::frame::{Device, Rate};
 
@@ -157,6 +159,10 @@ impl Cache {
     /// # Errors
     /// The folder cannot be written to.
     pub fn learn(&self, machine: &Machine, shape: ShapeKey, size: Size) -> io::Result<()> {
+        // The slots of a worker may learn at once. Another worker of the node that does may take a size out again,
+        // which is then measured once more.
+        static LEARNING: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = LEARNING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut table = self.load();
         table.insert(machine.clone(), shape, size);
         let mut machines: BTreeMap<String, BTreeMap<String, Size>> = BTreeMap::new();
@@ -166,14 +172,15 @@ impl Cache {
         }
         let folder = self.0.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
-        let text = serde_json::to_vec_pretty(&File {
+        // Beside it and then in its place, so that no reader sees half of it.
+        let beside = NamedTempFile::new_in(folder)?;
+        let file = File {
             version: VERSION,
             machines,
-        })?;
-        // Beside it and then in its place, so that no reader sees half of it.
-        let beside = self.0.with_extension(format!("{}.new", std::process::id()));
-        std::fs::write(&beside, text)?;
-        std::fs::rename(&beside, &self.0)
+        };
+        serde_json::to_writer_pretty(&beside, &file)?;
+        beside.persist(&self.0)?;
+        Ok(())
     }
 }
 
@@ -229,6 +236,29 @@ mod tests {
         assert_eq!(table.get(&machine("B"), ShapeKey(1)), Some(size(4)));
         assert_eq!(table.get(&machine("B"), ShapeKey(u64::MAX)), None);
         assert_eq!(table.of(&machine("A")).count(), 2);
+    }
+
+    #[test]
+    fn slots_that_learn_at_once_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(Some(folder.path()));
+        let size = Size {
+            trials: 3,
+            epochs_per_second: 1.0,
+        };
+        std::thread::scope(|scope| {
+            for slot in 0..8_u64 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for shape in 0..20 {
+                        let shape = ShapeKey(100 * slot + shape);
+                        cache.learn(&machine("A"), shape, size).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(cache.load().len(), 160);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
