@@ -87,6 +87,7 @@ impl Server {
         let service = Service {
             turn: turn.handle(),
             readers,
+            scratch: config.results.as_path().into(),
             shutdown: shutdown.clone(),
         };
         let logs = tokio::spawn(results::keep_logs(service.clone(), config.results));

@@ -23,10 +23,10 @@ use crate::shutdown::Shutdown;
 use crate::store::{Change, Cursor, Reader, StoreError};
 use crate::turn::{Handle, TurnError};
 
-/// A group gets at most one line of progress in this time.
+/// A group gets at most one line of progress in this time, unless one of its trials begins or ends.
 const PACE: Duration = Duration::from_secs(1);
-/// Raw epochs are passed on at most this often.
-const RAW_PACE: Duration = Duration::from_millis(100);
+/// New rows are looked for at most this often.
+const PASS: Duration = Duration::from_millis(50);
 /// Rows that one pass reads at once.
 const PAGE: usize = 4096;
 
@@ -124,14 +124,16 @@ pub async fn watch(
         turn,
         readers,
         cursor: options.since,
+        seen: options.since,
         complete: BTreeSet::new(),
         finished: false,
+        held_back: BTreeMap::new(),
+        told_at: BTreeMap::new(),
         reported: None,
         told: false,
         options,
         out,
     };
-    let pace = if watcher.options.raw { RAW_PACE } else { PACE };
     loop {
         let began = Instant::now();
         commits.borrow_and_update();
@@ -141,12 +143,16 @@ pub async fn watch(
         if over || !watcher.options.follow {
             return Ok(());
         }
-        let next = began + pace;
+        let mut next = began + PASS;
         let mut changed = false;
+        if let Some(due) = watcher.next_due() {
+            (next, changed) = (next.max(due), true);
+        }
         loop {
             tokio::select! {
                 () = shutdown.wait() => {
                     // What was committed up to now is told before the end: a results log ends whole.
+                    watcher.hurry();
                     watcher.pass().await?;
                     return Err(WatchError::Stopped);
                 }
@@ -154,26 +160,40 @@ pub async fn watch(
                 () = tokio::time::sleep_until(next), if changed => break,
                 commit = commits.changed() => {
                     commit.map_err(|_| WatchError::Stopped)?;
-                    changed = true;
-                    // The last pass need not wait its turn; any other does.
-                    if watcher.status().await?.finished_at_ms.is_some() {
-                        break;
-                    }
+                    (next, changed) = (began + PASS, true);
                 }
             }
         }
     }
 }
 
+/// What is new of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Touch {
+    /// The sweep is over, and that may concern trials without rows.
+    Nothing,
+    /// Epochs.
+    Epochs,
+    /// A trial began, ended or waits again.
+    Trial,
+}
+
 struct Watcher {
     turn: Handle,
     readers: Readers,
     options: Watch,
+    /// What has been told, for good.
     cursor: Cursor,
+    /// What has been looked at.
+    seen: Cursor,
     /// Groups, by the index of their first point, that were seen complete.
     complete: BTreeSet<u64>,
     /// The sweep came to its end behind the cursor that the watch began at.
     finished: bool,
+    /// Groups with new epochs that were told of less than a moment ago, with the commit before those epochs.
+    held_back: BTreeMap<u64, Cursor>,
+    /// When groups were last told of, as long as it matters.
+    told_at: BTreeMap<u64, Instant>,
     reported: Option<v1::SweepStatus>,
     /// Something was told in this pass.
     told: bool,
@@ -194,38 +214,18 @@ impl Watcher {
     async fn pass(&mut self) -> Result<Option<bool>, WatchError> {
         // Taken before the rows: when it says that the sweep is over, all its rows are there.
         let status = self.status().await?;
-        let id = self.options.sweep;
-        let mut since = self.cursor;
-        let mut touched: BTreeMap<u64, bool> = BTreeMap::new();
+        let mut since = self.seen;
+        let mut touched: BTreeMap<u64, Touch> = BTreeMap::new();
+        let before = since;
         loop {
-            let changes = self
-                .readers
-                .with(move |reader| reader.changes(id, since, PAGE))
-                .await?;
-            since = changes.cursor;
-            for change in changes.rows {
-                match (change, self.options.raw) {
-                    (Change::Trial(row), true) => {
-                        if !self.tell(Event::Trial(row)).await {
-                            return Ok(None);
-                        }
-                    }
-                    (Change::Epochs(row), true) => {
-                        if !self.tell(Event::Epochs(row)).await {
-                            return Ok(None);
-                        }
-                    }
-                    (
-                        Change::Trial(TrialRow { id, .. }) | Change::Epochs(EpochsRow { trial: id, .. }),
-                        false,
-                    ) => {
-                        touched.insert(self.options.grouping.group_of(id.key.index), true);
-                    }
-                    (Change::Sweep(row), _) => self.finished = row.finished_at.is_some(),
-                }
-            }
-            if changes.end {
-                break;
+            let end = match self.options.raw {
+                true => self.tell_rows(&mut since).await?,
+                false => Some(self.find_groups(&mut since, &mut touched).await?),
+            };
+            match end {
+                None => return Ok(None),
+                Some(true) => break,
+                Some(false) => {}
             }
         }
         let over = status.finished_at_ms.is_some();
@@ -233,18 +233,30 @@ impl Watcher {
             // What was cancelled before any worker touched it has no rows; its groups are not left out either.
             for group in self.options.grouping.groups() {
                 if !self.complete.contains(&group) {
-                    touched.entry(group).or_insert(false);
+                    touched.entry(group).or_insert(Touch::Nothing);
                 }
             }
         }
-        for (group, has_rows) in touched {
-            if !self.tell_group(group, has_rows).await? {
+        for group in self.held_back.keys() {
+            touched.entry(*group).or_insert(Touch::Epochs);
+        }
+        let now = Instant::now();
+        self.told_at.retain(|_, at| now < *at + PACE);
+        for (group, touch) in touched {
+            if touch == Touch::Epochs && !over && self.told_at.contains_key(&group) {
+                self.held_back.entry(group).or_insert(before);
+                continue;
+            }
+            self.held_back.remove(&group);
+            self.told_at.insert(group, now);
+            if !self.tell_group(group, touch != Touch::Nothing).await? {
                 return Ok(None);
             }
         }
         // The last word of a pass, and the only one that moves the cursor: whoever is cut off before it sees the whole
-        // pass again, and whoever has it misses nothing.
-        self.cursor = since;
+        // pass again, and whoever has it misses nothing. What is held back is not told yet.
+        self.seen = since;
+        self.cursor = self.held_back.values().copied().fold(since, Cursor::min);
         if self.told || self.reported.as_ref() != Some(&status) {
             self.reported = Some(status.clone());
             if !self.tell(Event::Sweep(Box::new(status))).await {
@@ -253,6 +265,62 @@ impl Watcher {
             self.told = false;
         }
         Ok(Some(over))
+    }
+
+    /// Tells a page of rows as they are. Whether it was the last; none when nobody listens any more.
+    async fn tell_rows(&mut self, since: &mut Cursor) -> Result<Option<bool>, WatchError> {
+        let (id, from) = (self.options.sweep, *since);
+        let read = move |reader: &mut dyn Reader| reader.changes(id, from, PAGE);
+        let changes = self.readers.with(read).await?;
+        *since = changes.cursor;
+        for change in changes.rows {
+            let event = match change {
+                Change::Trial(row) => Event::Trial(row),
+                Change::Epochs(row) => Event::Epochs(row),
+                Change::Sweep(row) => {
+                    self.finished = row.finished_at.is_some();
+                    continue;
+                }
+            };
+            if !self.tell(event).await {
+                return Ok(None);
+            }
+        }
+        Ok(Some(changes.end))
+    }
+
+    /// Finds the groups of a page of trials that changed. Whether it was the last.
+    async fn find_groups(
+        &mut self,
+        since: &mut Cursor,
+        touched: &mut BTreeMap<u64, Touch>,
+    ) -> Result<bool, WatchError> {
+        let (id, from) = (self.options.sweep, *since);
+        let read = move |reader: &mut dyn Reader| reader.touched(id, from, PAGE);
+        let page = self.readers.with(read).await?;
+        *since = page.cursor;
+        for (key, itself) in page.trials {
+            let touch = if itself { Touch::Trial } else { Touch::Epochs };
+            let of_group = touched
+                .entry(self.options.grouping.group_of(key.index))
+                .or_insert(touch);
+            *of_group = touch.max(*of_group);
+        }
+        if let Some(row) = page.sweep {
+            self.finished = row.finished_at.is_some();
+        }
+        Ok(page.end)
+    }
+
+    /// When the first group that is held back may be told of.
+    fn next_due(&self) -> Option<Instant> {
+        let due = |group: &u64| self.told_at.get(group).map_or_else(Instant::now, |at| *at + PACE);
+        self.held_back.keys().map(due).min()
+    }
+
+    /// Nothing is held back any longer.
+    fn hurry(&mut self) {
+        self.told_at.clear();
     }
 
     /// One without new rows is told only when it has trials without any: else its last row told it.

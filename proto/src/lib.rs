@@ -4,7 +4,7 @@
 pub mod convert;
 
 /// The protocol between workers and coordinator; `Register` refuses any other.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The generated messages, clients and servers.
 #[expect(

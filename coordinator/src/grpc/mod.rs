@@ -1,10 +1,14 @@
 //! The services over gRPC: thin handlers that convert, enqueue and await.
 
+mod backup;
 mod control;
 mod fleet;
 pub mod messages;
 mod selector;
 mod status;
+
+use std::path::Path;
+use std::sync::Arc;
 
 use tenfold_core::{Answer, Input};
 use tonic::Status;
@@ -21,6 +25,8 @@ pub(crate) const MAX_MESSAGE: usize = 1 << 20;
 pub struct Service {
     pub(crate) turn: Handle,
     pub(crate) readers: Readers,
+    /// A folder for files that are not kept.
+    pub(crate) scratch: Arc<Path>,
     /// Becomes true when the coordinator shuts down: whoever waits is answered at once.
     pub(crate) shutdown: Shutdown,
 }
