@@ -14,7 +14,7 @@ mod state;
 pub mod sweep;
 pub mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_types::{SweepId, TrialKey};
 
@@ -69,7 +69,7 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
             _ => {}
         }
     }
-    let touched: Vec<SweepId> = rows
+    let touched: BTreeSet<SweepId> = rows
         .keys()
         .copied()
         .chain(changed.keys().map(|(sweep, _)| *sweep))
