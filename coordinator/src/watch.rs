@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenfold_core::State;
 use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Statistics};
 use tenfold_core::record::{Control, EpochsRow, TrialRow};
 use tenfold_core::sweep::{Grouping, Sweep};
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use crate::grpc::messages;
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
-use crate::store::{Change, Cursor, Reader, StoreError};
+use crate::store::{Change, Cursor, Reader, StoreError, What};
 use crate::turn::{Handle, TurnError};
 
 /// A group gets at most one line of progress in this time, unless one of its trials begins or ends.
@@ -29,6 +30,8 @@ const PACE: Duration = Duration::from_secs(1);
 const PASS: Duration = Duration::from_millis(50);
 /// Rows that one pass reads at once.
 const PAGE: usize = 4096;
+/// Groups that are read at once.
+const GROUPS: usize = 32;
 
 /// Something that a watcher is told.
 #[derive(Debug, Clone)]
@@ -120,7 +123,10 @@ pub async fn watch(
     mut shutdown: Shutdown,
 ) -> Result<(), WatchError> {
     let mut commits = turn.commits();
+    let id = options.sweep;
+    let sweep = turn.read(move |state, _| state.sweep(id).map(|sweep| sweep.sweep().clone()));
     let mut watcher = Watcher {
+        sweep: sweep.await?.ok_or(WatchError::Gone(id))?,
         turn,
         readers,
         cursor: options.since,
@@ -172,15 +178,18 @@ pub async fn watch(
 enum Touch {
     /// The sweep is over, and that may concern trials without rows.
     Nothing,
+    /// A trial is leased or waits again.
+    Held,
     /// Epochs.
     Epochs,
-    /// A trial began, ended or waits again.
-    Trial,
+    /// A trial is over.
+    Over,
 }
 
 struct Watcher {
     turn: Handle,
     readers: Readers,
+    sweep: Sweep,
     options: Watch,
     /// What has been told, for good.
     cursor: Cursor,
@@ -201,19 +210,19 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn status(&self) -> Result<v1::SweepStatus, WatchError> {
+    async fn status(&self) -> Result<(v1::SweepStatus, Control), WatchError> {
         let id = self.options.sweep;
-        let status = self
-            .turn
-            .read(move |state, _| state.sweep(id).map(messages::sweep_status))
-            .await;
-        status?.ok_or(WatchError::Gone(id))
+        let look = move |state: &State, _| {
+            let sweep = state.sweep(id)?;
+            Some((messages::sweep_status(sweep), sweep.row().control))
+        };
+        self.turn.read(look).await?.ok_or(WatchError::Gone(id))
     }
 
     /// Whether the sweep is over; `None` when nobody listens any more.
     async fn pass(&mut self) -> Result<Option<bool>, WatchError> {
         // Taken before the rows: when it says that the sweep is over, all its rows are there.
-        let status = self.status().await?;
+        let (status, control) = self.status().await?;
         let mut since = self.seen;
         let mut touched: BTreeMap<u64, Touch> = BTreeMap::new();
         let before = since;
@@ -242,14 +251,22 @@ impl Watcher {
         }
         let now = Instant::now();
         self.told_at.retain(|_, at| now < *at + PACE);
+        let mut due = Vec::new();
         for (group, touch) in touched {
+            if touch == Touch::Held {
+                self.complete.remove(&group);
+                continue;
+            }
             if touch == Touch::Epochs && !over && self.told_at.contains_key(&group) {
                 self.held_back.entry(group).or_insert(before);
                 continue;
             }
             self.held_back.remove(&group);
             self.told_at.insert(group, now);
-            if !self.tell_group(group, touch != Touch::Nothing).await? {
+            due.push((group, touch != Touch::Nothing));
+        }
+        for groups in due.chunks(GROUPS) {
+            if !self.tell_groups(groups.to_vec(), control).await? {
                 return Ok(None);
             }
         }
@@ -299,8 +316,12 @@ impl Watcher {
         let read = move |reader: &mut dyn Reader| reader.touched(id, from, PAGE);
         let page = self.readers.with(read).await?;
         *since = page.cursor;
-        for (key, itself) in page.trials {
-            let touch = if itself { Touch::Trial } else { Touch::Epochs };
+        for (key, what) in page.trials {
+            let touch = match what {
+                What { over: true, .. } => Touch::Over,
+                What { epochs: true, .. } => Touch::Epochs,
+                What { .. } => Touch::Held,
+            };
             let of_group = touched
                 .entry(self.options.grouping.group_of(key.index))
                 .or_insert(touch);
@@ -323,29 +344,29 @@ impl Watcher {
         self.told_at.clear();
     }
 
-    /// One without new rows is told only when it has trials without any: else its last row told it.
-    async fn tell_group(&mut self, group: u64, has_rows: bool) -> Result<bool, WatchError> {
-        let (id, grouping) = (self.options.sweep, Arc::clone(&self.options.grouping));
-        let control = self.turn.read(move |state, _| {
-            state
-                .sweep(id)
-                .map(|sweep| (sweep.row().control, sweep.sweep().clone()))
-        });
-        let (control, sweep) = control.await?.ok_or(WatchError::Gone(id))?;
-        let read = move |reader: &mut dyn Reader| group_curves(reader, &sweep, id, control, &grouping, group);
-        let curves = self.readers.with(read).await?;
-        if !has_rows && curves.untouched == 0 {
-            return Ok(true);
+    /// Tells of some groups. One without new rows is told only when it has trials without any: else its last row told it.
+    async fn tell_groups(&mut self, groups: Vec<(u64, bool)>, control: Control) -> Result<bool, WatchError> {
+        let id = self.options.sweep;
+        let (sweep, grouping) = (self.sweep.clone(), Arc::clone(&self.options.grouping));
+        let read = move |reader: &mut dyn Reader| {
+            let told = groups.into_iter().map(|(group, has_rows)| {
+                let curves = group_curves(reader, &sweep, id, control, &grouping, group)?;
+                Ok((group, curves.told(has_rows)))
+            });
+            told.collect::<Result<Vec<_>, StoreError>>()
+        };
+        for (group, event) in self.readers.with(read).await? {
+            match &event {
+                Some(Event::Complete(_)) => _ = self.complete.insert(group),
+                _ => _ = self.complete.remove(&group),
+            }
+            if let Some(event) = event
+                && !self.tell(event).await
+            {
+                return Ok(false);
+            }
         }
-        if curves.group.counts.open() == 0 {
-            self.complete.insert(group);
-            return Ok(self.tell(Event::Complete(curves.result())).await);
-        }
-        self.complete.remove(&group);
-        match curves.progress() {
-            Some(progress) => Ok(self.tell(Event::Progress(progress)).await),
-            None => Ok(true),
-        }
+        Ok(true)
     }
 
     async fn tell(&mut self, event: Event) -> bool {
@@ -387,10 +408,11 @@ pub fn group_curves(
     let mut all_untouched = 0;
     for index in grouping.members(group) {
         let mut touched = 0;
+        let metrics = sweep.metrics(index);
         for trial in reader.point(id, 0, index)? {
             touched += 1;
             *trial.row.state.counter(&mut counts) += 1;
-            let mut curve = Curve::new(sweep.metrics(index));
+            let mut curve = Curve::new(metrics.clone());
             for block in &trial.blocks {
                 if !curve.push(block) {
                     return Err(StoreError::Corrupt(format!(
@@ -427,6 +449,15 @@ pub fn group_curves(
 }
 
 impl GroupCurves {
+    /// What a watcher is told of it, if anything.
+    fn told(self, has_rows: bool) -> Option<Event> {
+        match self.group.counts.open() {
+            _ if !has_rows && self.untouched == 0 => None,
+            0 => Some(Event::Complete(self.result())),
+            _ => self.progress().map(Event::Progress),
+        }
+    }
+
     /// The aggregated curve over the succeeded trials.
     pub fn result(self) -> GroupResult {
         let curves: Vec<&Curve> = self.accepted.iter().collect();

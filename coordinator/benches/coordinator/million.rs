@@ -104,7 +104,7 @@ fn answers(server: &Server, table: &mut Table, trials: u64) {
     time("list", &|| {
         server.ask(async |mut control| control.list(v1::ListRequest::default()).await.unwrap());
     });
-    time("show", &|| _ = server.status("large"));
+    time("show", &|| _ = server.show("large"));
     time("show a trial", &|| {
         let trial = "large/0.5000.3".to_owned();
         server.ask(async |mut control| control.show_trial(v1::ShowTrialRequest { trial }).await.unwrap());

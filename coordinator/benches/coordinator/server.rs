@@ -135,11 +135,27 @@ impl Server {
         })
     }
 
+    /// Cheaply: it is asked often.
     pub(crate) fn status(&self, name: &str) -> v1::SweepStatus {
+        self.ask(async |mut control| {
+            let listed = control
+                .list(v1::ListRequest::default())
+                .await
+                .unwrap()
+                .into_inner();
+            listed
+                .sweeps
+                .into_iter()
+                .find(|sweep| sweep.name == name)
+                .unwrap()
+        })
+    }
+
+    pub(crate) fn show(&self, name: &str) -> v1::ShowResponse {
         let request = v1::ShowRequest {
             selector: name.to_owned(),
         };
-        self.ask(async |mut control| control.show(request).await.unwrap().into_inner().status.unwrap())
+        self.ask(async |mut control| control.show(request).await.unwrap().into_inner())
     }
 
     /// Seconds of processor time so far.

@@ -9,7 +9,7 @@ use tenfold_core::record::{
 };
 use tenfold_types::{Fence, SweepId, TrialId, WorkerId};
 
-use super::{Change, Changes, Cursor, Reader, Store, StoreError, StoredTrial, Touched, attempts};
+use super::{Change, Changes, Cursor, Reader, Store, StoreError, StoredTrial, Touched, What, attempts};
 
 /// The rows, shared by the store and its readers. Clones share the rows, as connections share a file.
 #[derive(Debug, Clone, Default)]
@@ -159,8 +159,21 @@ impl Reader for MemoryStore {
         for change in page.rows {
             match change {
                 Change::Sweep(row) => touched.sweep = Some(row),
-                Change::Trial(row) => touched.trials.push((row.id.key, true)),
-                Change::Epochs(row) => touched.trials.push((row.trial.key, false)),
+                Change::Trial(row) => {
+                    let what = What {
+                        row: true,
+                        over: !row.state.is_open(),
+                        ..What::default()
+                    };
+                    touched.trials.push((row.id.key, what));
+                }
+                Change::Epochs(row) => {
+                    let what = What {
+                        epochs: true,
+                        ..What::default()
+                    };
+                    touched.trials.push((row.trial.key, what));
+                }
             }
         }
         Ok(touched)

@@ -95,12 +95,23 @@ pub trait Reader: Send {
 pub struct Touched {
     /// The commit up to which these are all.
     pub cursor: Cursor,
-    /// The trials, and whether it is their own row that changed and not only their epochs.
-    pub trials: Vec<(TrialKey, bool)>,
+    /// The trials.
+    pub trials: Vec<(TrialKey, What)>,
     /// The sweep itself, if it changed.
     pub sweep: Option<SweepRow>,
     /// There are no more for now.
     pub end: bool,
+}
+
+/// What changed of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct What {
+    /// Its row: it was leased, runs, waits again, or is over.
+    pub row: bool,
+    /// It has new epochs.
+    pub epochs: bool,
+    /// It is over.
+    pub over: bool,
 }
 
 /// A page of changes.

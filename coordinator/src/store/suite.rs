@@ -520,10 +520,27 @@ pub(super) fn touched(place: &mut impl Place) {
     let mut named = whole.trials;
     named.sort_unstable();
     named.dedup();
-    assert!(rows.iter().all(|row| named.contains(&(row.id.key, true))));
+    let leased = What {
+        row: true,
+        ..What::default()
+    };
+    assert!(
+        rows.iter()
+            .filter(|row| row.id != rows[2].id)
+            .all(|row| named.contains(&(row.id.key, leased)))
+    );
     let last = reader.touched(id, 7, 1000).unwrap();
-    assert_eq!(last.trials, [(rows[2].id.key, false)], "only its epochs are new");
+    let epochs = What {
+        epochs: true,
+        ..What::default()
+    };
+    assert_eq!(last.trials, [(rows[2].id.key, epochs)], "only its epochs are new");
     assert_eq!(last.sweep, None);
+    let over = trial(1, 9, 0, TrialState::Failed);
+    store.commit(&[Record::Trial(over.clone())]).unwrap();
+    let last = reader.touched(id, 8, 1000).unwrap();
+    let is_over = What { over: true, ..leased };
+    assert_eq!(last.trials, [(over.id.key, is_over)]);
     for limit in [1, 2, 3] {
         let (mut since, mut seen) = (0, BTreeSet::new());
         loop {
@@ -535,7 +552,7 @@ pub(super) fn touched(place: &mut impl Place) {
                 break;
             }
         }
-        assert_eq!((since, seen.len()), (8, 6), "pages of {limit}");
+        assert_eq!((since, seen.len()), (9, 7), "pages of {limit}");
     }
 }
 

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use tenfold_types::TrialKey;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, What};
 
 /// The trial's own row changed.
 pub(super) const TRIAL: u8 = 1;
 /// It has new epochs.
 pub(super) const EPOCHS: u8 = 2;
+/// It is over.
+pub(super) const OVER: u8 = 4;
 
 /// What a commit changes, by the numbers of sweeps.
 #[derive(Default)]
@@ -27,8 +29,8 @@ impl Changed {
         self.0.entry(sweep).or_default().itself = true;
     }
 
-    pub(super) fn trial(&mut self, sweep: i64, key: TrialKey) {
-        self.note(sweep, key, TRIAL);
+    pub(super) fn trial(&mut self, sweep: i64, key: TrialKey, is_over: bool) {
+        self.note(sweep, key, if is_over { TRIAL | OVER } else { TRIAL });
     }
 
     pub(super) fn epochs(&mut self, sweep: i64, key: TrialKey) {
@@ -102,4 +104,13 @@ pub(super) fn behind(
         commits.push(commit);
     }
     Ok((commits, true))
+}
+
+/// What these flags mean.
+pub(super) fn what(flags: u8) -> What {
+    What {
+        row: flags & TRIAL != 0,
+        epochs: flags & EPOCHS != 0,
+        over: flags & OVER != 0,
+    }
 }

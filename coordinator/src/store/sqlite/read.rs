@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tenfold_core::record::{AttemptRow, SweepRow};
-use tenfold_types::{SweepId, TrialId, TrialKey};
+use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 
 use super::changes::{self, Commit};
 use super::{cursor, number_of, rows};
@@ -107,7 +107,7 @@ impl Reader for SqliteReader {
             let trials = commit.trials.into_iter();
             touched
                 .trials
-                .extend(trials.map(|(key, what)| (key, what & changes::TRIAL != 0)));
+                .extend(trials.map(|(key, flags)| (key, changes::what(flags))));
             if commit.itself
                 && let Some(row) = sweep_of_commit(&transaction, number, commit.seq)?
             {
@@ -127,22 +127,38 @@ impl Reader for SqliteReader {
             rows::TRIAL
         );
         let mut statement = transaction.prepare_cached(&sql)?;
-        let trials = statement.query_map(params![number, stage, index as i64], |row| {
-            rows::trial(sweep, row)
-        })?;
-        let mut blocks = transaction.prepare_cached(&of_attempt())?;
+        let of = params![number, stage, index as i64];
+        let trials = statement.query_map(of, |row| rows::trial(sweep, row))?;
         let mut stored = Vec::new();
+        let mut current: Vec<Option<Fence>> = Vec::new();
         for row in trials {
             let row = row?;
-            let fence = attempts::current(&row);
-            let mut own = Vec::new();
-            if let Some(fence) = fence {
-                let of = params![number, stage, index as i64, row.id.key.repetition, fence.0 as i64];
-                for block in blocks.query_map(of, |row| rows::epochs(sweep, row))? {
-                    own.push(block?.block);
-                }
+            current.push(attempts::current(&row));
+            let blocks = Vec::new();
+            stored.push(StoredTrial { row, blocks });
+        }
+        // All repetitions at once: they lie side by side, in this order.
+        let sql = format!(
+            "SELECT {} FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 ORDER BY repetition, fence, first",
+            rows::EPOCHS
+        );
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut epochs = statement.query(of)?;
+        let mut at = 0;
+        while let Some(row) = epochs.next()? {
+            let (repetition, fence) = rows::attempt_of_epochs(row)?;
+            while stored
+                .get(at)
+                .is_some_and(|trial| trial.row.id.key.repetition < repetition)
+            {
+                at += 1;
             }
-            stored.push(StoredTrial { row, blocks: own });
+            if let Some(trial) = stored.get_mut(at)
+                && trial.row.id.key.repetition == repetition
+                && current[at] == Some(fence)
+            {
+                trial.blocks.push(rows::epochs(sweep, row)?.block);
+            }
         }
         Ok(stored)
     }

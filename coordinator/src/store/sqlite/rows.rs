@@ -218,6 +218,11 @@ pub(super) fn epochs(sweep: SweepId, row: &Row<'_>) -> Result<EpochsRow> {
     })
 }
 
+/// Repetition and fence of a row that [`epochs`] reads.
+pub(super) fn attempt_of_epochs(row: &Row<'_>) -> Result<(u32, Fence)> {
+    Ok((small(row, 2)?, Fence(number(row, 3)?)))
+}
+
 pub(super) fn attempt(sweep: SweepId, row: &Row<'_>) -> Result<AttemptRow> {
     Ok(AttemptRow {
         trial: TrialId {

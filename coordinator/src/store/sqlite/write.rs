@@ -72,7 +72,7 @@ pub(super) fn write_record(
             let key = row.id.key;
             let (state, fence, worker, carried) = rows::state(&row.state);
             let sweep = number(row.id.sweep)?;
-            changed.trial(sweep, key);
+            changed.trial(sweep, key, !row.state.is_open());
             execute(
                 "INSERT OR REPLACE INTO trial (sweep, stage, point, repetition, seq, state, fence, worker, number, \
                  attempts, failures, error, pack_limit, accepted_at) \

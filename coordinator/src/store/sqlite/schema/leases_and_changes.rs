@@ -77,10 +77,12 @@ fn changes(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let key =
         |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, rows::key(row, 2)?));
     let of = "SELECT sweep, seq, stage, point, repetition FROM";
-    let mut statement = transaction.prepare(&format!("{of} trial"))?;
-    for row in statement.query_map([], key)? {
-        let (sweep, seq, key) = row?;
-        changed.entry(seq).or_default().trial(sweep, key);
+    // 4 to 7: SUCCEEDED, DIVERGED, FAILED, CANCELLED.
+    let trials = "SELECT sweep, seq, stage, point, repetition, state >= 4 FROM trial";
+    let mut statement = transaction.prepare(trials)?;
+    for row in statement.query_map([], |row| Ok((key(row)?, row.get(5)?)))? {
+        let ((sweep, seq, key), is_over) = row?;
+        changed.entry(seq).or_default().trial(sweep, key, is_over);
     }
     let mut statement = transaction.prepare(&format!("{of} epochs"))?;
     for row in statement.query_map([], key)? {
