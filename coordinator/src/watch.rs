@@ -27,8 +27,9 @@ use crate::turn::{Handle, TurnError};
 const PACE: Duration = Duration::from_secs(1);
 /// Raw epochs are passed on at most this often.
 const RAW_PACE: Duration = Duration::from_millis(100);
-/// Rows that one pass reads at once.
+/// Rows that one pass reads at once; and of a raw watcher, which keeps them until its reader has taken them.
 const PAGE: usize = 4096;
+const RAW_PAGE: usize = 256;
 
 /// Something that a watcher is told.
 #[derive(Debug, Clone)]
@@ -196,11 +197,12 @@ impl Watcher {
         let status = self.status().await?;
         let id = self.options.sweep;
         let mut since = self.cursor;
+        let page = if self.options.raw { RAW_PAGE } else { PAGE };
         let mut touched: BTreeMap<u64, bool> = BTreeMap::new();
         loop {
             let changes = self
                 .readers
-                .with(move |reader| reader.changes(id, since, PAGE))
+                .with(move |reader| reader.changes(id, since, page))
                 .await?;
             since = changes.cursor;
             for change in changes.rows {
@@ -257,6 +259,10 @@ impl Watcher {
 
     /// One without new rows is told only when it has trials without any: else its last row told it.
     async fn tell_group(&mut self, group: u64, has_rows: bool) -> Result<bool, WatchError> {
+        // A reader that lags is waited for before its curves are read and computed, not with them in hand.
+        if self.out.reserve().await.is_err() {
+            return Ok(false);
+        }
         let (id, grouping) = (self.options.sweep, Arc::clone(&self.options.grouping));
         let control = self.turn.read(move |state, _| {
             state

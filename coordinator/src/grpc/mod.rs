@@ -3,10 +3,15 @@
 mod control;
 mod fleet;
 pub mod messages;
+mod parts;
 mod selector;
 mod status;
+mod tail;
+
+use std::sync::Arc;
 
 use tenfold_core::{Answer, Input};
+use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::readers::Readers;
@@ -15,6 +20,15 @@ use crate::turn::Handle;
 
 /// The longest message that is taken, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 1 << 20;
+/// The longest message that people are sent: what could be longer comes in pages or in parts. Clients take 4 MiB
+/// unless they are told otherwise.
+pub(crate) const MAX_REPLY: usize = 4 << 20;
+/// The longest message that a worker is sent: a lease of a large pack is one.
+pub(crate) const MAX_LEASE: usize = 16 << 20;
+
+/// Sweep files that are read at once, and workers that look for work at once.
+const PARSING: usize = 2;
+const LOOKING: usize = 512;
 
 /// What every handler needs. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +37,25 @@ pub struct Service {
     pub(crate) readers: Readers,
     /// Becomes true when the coordinator shuts down: whoever waits is answered at once.
     pub(crate) shutdown: Shutdown,
+    pub(crate) gates: Gates,
+}
+
+/// What only a few calls do at once; others wait, in order, and their number is bounded by the server's limits.
+#[derive(Clone)]
+pub(crate) struct Gates {
+    /// Reading sweep files.
+    pub(crate) parse: Arc<Semaphore>,
+    /// Looking for work: all workers that wait are woken when some comes up, and would fill the turn's queue.
+    pub(crate) look: Arc<Semaphore>,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self {
+            parse: Arc::new(Semaphore::new(PARSING)),
+            look: Arc::new(Semaphore::new(LOOKING)),
+        }
+    }
 }
 
 impl Service {
