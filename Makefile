@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check bench bench-train clean
+.PHONY: help setup build run test check bench bench-train bench-coordinator clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -27,10 +27,13 @@ check: setup ## Formatting, lints with warnings denied, and all tests
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 
-bench: bench-train ## Run all benchmarks
+bench: bench-train bench-coordinator ## Run all benchmarks
 
 bench-train: setup ## How fast networks train, beside PyTorch (ARGS=--help says what can be chosen)
 	$(CARGO) bench -p tenfold-trainer --bench train -- $(ARGS)
+
+bench-coordinator: setup ## What a coordinator bears, beside Optuna and Ray Tune (ARGS=--help says what can be chosen)
+	$(CARGO) bench -p tenfold --bench coordinator -- $(ARGS)
 
 clean: ## Remove what was built; libtorch, MNIST and results stay
 	$(CARGO) clean

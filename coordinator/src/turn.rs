@@ -20,6 +20,8 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 1024;
 /// How long a turn collects further inputs once it has one.
 const COLLECT: Duration = Duration::from_millis(2);
+/// How long nothing must have come in before the store is tidied up, in milliseconds.
+const TIDY: Millis = 20;
 /// How soon a store that has failed is tried again, in milliseconds.
 const MEND: Millis = 1_000;
 
@@ -134,6 +136,12 @@ impl Turn {
             self.state.next_deadline()
         };
         deadline.map(|at| at.max(self.mending))
+    }
+
+    /// Removes some more of what deleted sweeps have left behind; whether there is more. Trouble with it waits for the
+    /// next commit, which is told of.
+    pub fn tidy(&mut self) -> bool {
+        self.broken.is_none() && self.store.tidy().unwrap_or(false)
     }
 
     /// One turn. The first thing decided is what time alone has brought about.
@@ -315,6 +323,7 @@ pub fn start(store: Box<dyn Store>, settings: Settings) -> Result<Running, Store
                 jobs,
                 commits,
                 work,
+                untidy: true,
             }
             .run();
             end.send_replace(Some(fatal.map_or_else(String::new, |error| error.to_string())));
@@ -355,6 +364,8 @@ struct Thread {
     jobs: Receiver<Job>,
     commits: watch::Sender<Cursor>,
     work: watch::Sender<u64>,
+    /// The store may have something to tidy up.
+    untidy: bool,
 }
 
 impl Thread {
@@ -362,7 +373,10 @@ impl Thread {
         loop {
             let jobs = match self.wait() {
                 Ok(jobs) => jobs,
-                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.untidy = self.untidy && self.turn.tidy();
+                    Vec::new()
+                }
                 Err(RecvTimeoutError::Disconnected) => return None,
             };
             let (mut inputs, mut askers, mut reads, mut stop) = (Vec::new(), Vec::new(), Vec::new(), false);
@@ -378,6 +392,10 @@ impl Thread {
             }
             let now = self.clock.now();
             let outcome = self.turn.step(inputs, now);
+            self.untidy |= outcome
+                .answers
+                .iter()
+                .any(|answer| matches!(answer, Ok(Answer::Deleted)));
             for look in reads {
                 look(self.turn.state(), now);
             }
@@ -400,8 +418,9 @@ impl Thread {
     /// Waits for a job or the next deadline, then collects what else is there.
     fn wait(&self) -> Result<Vec<Job>, RecvTimeoutError> {
         let deadline = self.turn.next_deadline();
-        let patience = deadline.map_or(3_600_000, |at| {
-            at.saturating_sub(self.clock.now()).clamp(1, 3_600_000)
+        let longest = if self.untidy { TIDY } else { 3_600_000 };
+        let patience = deadline.map_or(longest, |at| {
+            at.saturating_sub(self.clock.now()).clamp(1, longest)
         });
         let mut jobs = vec![self.jobs.recv_timeout(Duration::from_millis(patience))?];
         let began = Instant::now();

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenfold_core::State;
 use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Statistics};
 use tenfold_core::record::{Control, EpochsRow, TrialRow};
 use tenfold_core::sweep::{Grouping, Sweep};
@@ -20,16 +21,21 @@ use tokio::time::Instant;
 use crate::grpc::messages;
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
-use crate::store::{Change, Cursor, Reader, StoreError};
+use crate::store::{Change, Cursor, Reader, StoreError, What};
 use crate::turn::{Handle, TurnError};
 
-/// A group gets at most one line of progress in this time.
+/// A group gets at most one line of progress in this time, unless one of its trials begins or ends.
 const PACE: Duration = Duration::from_secs(1);
-/// Raw epochs are passed on at most this often.
-const RAW_PACE: Duration = Duration::from_millis(100);
-/// Rows that one pass reads at once; and of a raw watcher, which keeps them until its reader has taken them.
+/// New rows are looked for at most this often.
+const PASS: Duration = Duration::from_millis(50);
+/// Rows that one pass reads at once.
 const PAGE: usize = 4096;
-const RAW_PAGE: usize = 256;
+/// Groups that are read at once, if they are short.
+const GROUPS: usize = 32;
+/// Metrics that a curve has, or a few less.
+const METRICS: usize = 6;
+/// About how many bytes of curves and rows a watcher has in hand when its reader does not read on.
+const IN_HAND: usize = 512 << 10;
 
 /// Something that a watcher is told.
 #[derive(Debug, Clone)]
@@ -121,18 +127,24 @@ pub async fn watch(
     mut shutdown: Shutdown,
 ) -> Result<(), WatchError> {
     let mut commits = turn.commits();
+    let id = options.sweep;
+    let sweep = turn.read(move |state, _| state.sweep(id).map(|sweep| sweep.sweep().clone()));
     let mut watcher = Watcher {
+        sweep: sweep.await?.ok_or(WatchError::Gone(id))?,
         turn,
         readers,
         cursor: options.since,
+        seen: options.since,
         complete: BTreeSet::new(),
         finished: false,
+        held_back: BTreeMap::new(),
+        told_at: BTreeMap::new(),
         reported: None,
         told: false,
+        raw_page: 64,
         options,
         out,
     };
-    let pace = if watcher.options.raw { RAW_PACE } else { PACE };
     loop {
         let began = Instant::now();
         commits.borrow_and_update();
@@ -142,12 +154,16 @@ pub async fn watch(
         if over || !watcher.options.follow {
             return Ok(());
         }
-        let next = began + pace;
+        let mut next = began + PASS;
         let mut changed = false;
+        if let Some(due) = watcher.next_due() {
+            (next, changed) = (next.max(due), true);
+        }
         loop {
             tokio::select! {
                 () = shutdown.wait() => {
                     // What was committed up to now is told before the end: a results log ends whole.
+                    watcher.hurry();
                     watcher.pass().await?;
                     return Err(WatchError::Stopped);
                 }
@@ -155,79 +171,77 @@ pub async fn watch(
                 () = tokio::time::sleep_until(next), if changed => break,
                 commit = commits.changed() => {
                     commit.map_err(|_| WatchError::Stopped)?;
-                    changed = true;
-                    // The last pass need not wait its turn; any other does.
-                    if watcher.status().await?.finished_at_ms.is_some() {
-                        break;
-                    }
+                    (next, changed) = (began + PASS, true);
                 }
             }
         }
     }
 }
 
+/// What is new of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Touch {
+    /// The sweep is over, and that may concern trials without rows.
+    Nothing,
+    /// A trial is leased or waits again.
+    Held,
+    /// Epochs.
+    Epochs,
+    /// A trial is over.
+    Over,
+}
+
 struct Watcher {
     turn: Handle,
     readers: Readers,
+    sweep: Sweep,
     options: Watch,
+    /// What has been told, for good.
     cursor: Cursor,
+    /// What has been looked at.
+    seen: Cursor,
     /// Groups, by the index of their first point, that were seen complete.
     complete: BTreeSet<u64>,
     /// The sweep came to its end behind the cursor that the watch began at.
     finished: bool,
+    /// Groups with new epochs that were told of less than a moment ago, with the commit before those epochs.
+    held_back: BTreeMap<u64, Cursor>,
+    /// When groups were last told of, as long as it matters.
+    told_at: BTreeMap<u64, Instant>,
     reported: Option<v1::SweepStatus>,
     /// Something was told in this pass.
     told: bool,
+    /// Rows that a raw watcher reads at once.
+    raw_page: usize,
     out: mpsc::Sender<Seen>,
 }
 
 impl Watcher {
-    async fn status(&self) -> Result<v1::SweepStatus, WatchError> {
+    async fn status(&self) -> Result<(v1::SweepStatus, Control), WatchError> {
         let id = self.options.sweep;
-        let status = self
-            .turn
-            .read(move |state, _| state.sweep(id).map(messages::sweep_status))
-            .await;
-        status?.ok_or(WatchError::Gone(id))
+        let look = move |state: &State, _| {
+            let sweep = state.sweep(id)?;
+            Some((messages::sweep_status(sweep), sweep.row().control))
+        };
+        self.turn.read(look).await?.ok_or(WatchError::Gone(id))
     }
 
     /// Whether the sweep is over; `None` when nobody listens any more.
     async fn pass(&mut self) -> Result<Option<bool>, WatchError> {
         // Taken before the rows: when it says that the sweep is over, all its rows are there.
-        let status = self.status().await?;
-        let id = self.options.sweep;
-        let mut since = self.cursor;
-        let page = if self.options.raw { RAW_PAGE } else { PAGE };
-        let mut touched: BTreeMap<u64, bool> = BTreeMap::new();
+        let (status, control) = self.status().await?;
+        let mut since = self.seen;
+        let mut touched: BTreeMap<u64, Touch> = BTreeMap::new();
+        let before = since;
         loop {
-            let changes = self
-                .readers
-                .with(move |reader| reader.changes(id, since, page))
-                .await?;
-            since = changes.cursor;
-            for change in changes.rows {
-                match (change, self.options.raw) {
-                    (Change::Trial(row), true) => {
-                        if !self.tell(Event::Trial(row)).await {
-                            return Ok(None);
-                        }
-                    }
-                    (Change::Epochs(row), true) => {
-                        if !self.tell(Event::Epochs(row)).await {
-                            return Ok(None);
-                        }
-                    }
-                    (
-                        Change::Trial(TrialRow { id, .. }) | Change::Epochs(EpochsRow { trial: id, .. }),
-                        false,
-                    ) => {
-                        touched.insert(self.options.grouping.group_of(id.key.index), true);
-                    }
-                    (Change::Sweep(row), _) => self.finished = row.finished_at.is_some(),
-                }
-            }
-            if changes.end {
-                break;
+            let end = match self.options.raw {
+                true => self.tell_rows(&mut since).await?,
+                false => Some(self.find_groups(&mut since, &mut touched).await?),
+            };
+            match end {
+                None => return Ok(None),
+                Some(true) => break,
+                Some(false) => {}
             }
         }
         let over = status.finished_at_ms.is_some();
@@ -235,18 +249,39 @@ impl Watcher {
             // What was cancelled before any worker touched it has no rows; its groups are not left out either.
             for group in self.options.grouping.groups() {
                 if !self.complete.contains(&group) {
-                    touched.entry(group).or_insert(false);
+                    touched.entry(group).or_insert(Touch::Nothing);
                 }
             }
         }
-        for (group, has_rows) in touched {
-            if !self.tell_group(group, has_rows).await? {
+        for group in self.held_back.keys() {
+            touched.entry(*group).or_insert(Touch::Epochs);
+        }
+        let now = Instant::now();
+        self.told_at.retain(|_, at| now < *at + PACE);
+        let mut due = Vec::new();
+        for (group, touch) in touched {
+            if touch == Touch::Held {
+                self.complete.remove(&group);
+                continue;
+            }
+            if touch == Touch::Epochs && !over && self.told_at.contains_key(&group) {
+                self.held_back.entry(group).or_insert(before);
+                continue;
+            }
+            self.held_back.remove(&group);
+            self.told_at.insert(group, now);
+            due.push((group, touch != Touch::Nothing));
+        }
+        let of_group = self.sweep.epochs() as usize * size_of::<Statistics>() * METRICS;
+        for groups in due.chunks((IN_HAND / of_group.max(1)).clamp(1, GROUPS)) {
+            if !self.tell_groups(groups.to_vec(), control).await? {
                 return Ok(None);
             }
         }
         // The last word of a pass, and the only one that moves the cursor: whoever is cut off before it sees the whole
-        // pass again, and whoever has it misses nothing.
-        self.cursor = since;
+        // pass again, and whoever has it misses nothing. What is held back is not told yet.
+        self.seen = since;
+        self.cursor = self.held_back.values().copied().fold(since, Cursor::min);
         if self.told || self.reported.as_ref() != Some(&status) {
             self.reported = Some(status.clone());
             if !self.tell(Event::Sweep(Box::new(status))).await {
@@ -257,33 +292,100 @@ impl Watcher {
         Ok(Some(over))
     }
 
-    /// One without new rows is told only when it has trials without any: else its last row told it.
-    async fn tell_group(&mut self, group: u64, has_rows: bool) -> Result<bool, WatchError> {
-        // A reader that lags is waited for before its curves are read and computed, not with them in hand.
+    /// Tells a page of rows as they are. Whether it was the last; none when nobody listens any more.
+    async fn tell_rows(&mut self, since: &mut Cursor) -> Result<Option<bool>, WatchError> {
+        let (id, from) = (self.options.sweep, *since);
+        let page = self.raw_page;
+        let read = move |reader: &mut dyn Reader| reader.changes(id, from, page);
+        let changes = self.readers.with(read).await?;
+        *since = changes.cursor;
+        let bytes = |change: &Change| match change {
+            Change::Epochs(row) => (row.block.columns.len() + row.block.seconds.len()) * size_of::<f32>(),
+            Change::Trial(_) | Change::Sweep(_) => 0,
+        } + size_of::<Change>();
+        let bytes: usize = changes.rows.iter().map(bytes).sum();
+        self.raw_page = (IN_HAND * changes.rows.len() / bytes.max(1)).clamp(1, PAGE);
+        for change in changes.rows {
+            let event = match change {
+                Change::Trial(row) => Event::Trial(row),
+                Change::Epochs(row) => Event::Epochs(row),
+                Change::Sweep(row) => {
+                    self.finished = row.finished_at.is_some();
+                    continue;
+                }
+            };
+            if !self.tell(event).await {
+                return Ok(None);
+            }
+        }
+        Ok(Some(changes.end))
+    }
+
+    /// Finds the groups of a page of trials that changed. Whether it was the last.
+    async fn find_groups(
+        &mut self,
+        since: &mut Cursor,
+        touched: &mut BTreeMap<u64, Touch>,
+    ) -> Result<bool, WatchError> {
+        let (id, from) = (self.options.sweep, *since);
+        let read = move |reader: &mut dyn Reader| reader.touched(id, from, PAGE);
+        let page = self.readers.with(read).await?;
+        *since = page.cursor;
+        for (key, what) in page.trials {
+            let touch = match what {
+                What { over: true, .. } => Touch::Over,
+                What { epochs: true, .. } => Touch::Epochs,
+                What { .. } => Touch::Held,
+            };
+            let of_group = touched
+                .entry(self.options.grouping.group_of(key.index))
+                .or_insert(touch);
+            *of_group = touch.max(*of_group);
+        }
+        if let Some(row) = page.sweep {
+            self.finished = row.finished_at.is_some();
+        }
+        Ok(page.end)
+    }
+
+    /// When the first group that is held back may be told of.
+    fn next_due(&self) -> Option<Instant> {
+        let due = |group: &u64| self.told_at.get(group).map_or_else(Instant::now, |at| *at + PACE);
+        self.held_back.keys().map(due).min()
+    }
+
+    /// Nothing is held back any longer.
+    fn hurry(&mut self) {
+        self.told_at.clear();
+    }
+
+    /// Tells of some groups. One without new rows is told only when it has trials without any: else its last row told it.
+    async fn tell_groups(&mut self, groups: Vec<(u64, bool)>, control: Control) -> Result<bool, WatchError> {
+        // A reader that lags is waited for before curves are read and computed, not with them in hand.
         if self.out.reserve().await.is_err() {
             return Ok(false);
         }
-        let (id, grouping) = (self.options.sweep, Arc::clone(&self.options.grouping));
-        let control = self.turn.read(move |state, _| {
-            state
-                .sweep(id)
-                .map(|sweep| (sweep.row().control, sweep.sweep().clone()))
-        });
-        let (control, sweep) = control.await?.ok_or(WatchError::Gone(id))?;
-        let read = move |reader: &mut dyn Reader| group_curves(reader, &sweep, id, control, &grouping, group);
-        let curves = self.readers.with(read).await?;
-        if !has_rows && curves.untouched == 0 {
-            return Ok(true);
+        let id = self.options.sweep;
+        let (sweep, grouping) = (self.sweep.clone(), Arc::clone(&self.options.grouping));
+        let read = move |reader: &mut dyn Reader| {
+            let told = groups.into_iter().map(|(group, has_rows)| {
+                let curves = group_curves(reader, &sweep, id, control, &grouping, group)?;
+                Ok((group, curves.told(has_rows)))
+            });
+            told.collect::<Result<Vec<_>, StoreError>>()
+        };
+        for (group, event) in self.readers.with(read).await? {
+            match &event {
+                Some(Event::Complete(_)) => _ = self.complete.insert(group),
+                _ => _ = self.complete.remove(&group),
+            }
+            if let Some(event) = event
+                && !self.tell(event).await
+            {
+                return Ok(false);
+            }
         }
-        if curves.group.counts.open() == 0 {
-            self.complete.insert(group);
-            return Ok(self.tell(Event::Complete(curves.result())).await);
-        }
-        self.complete.remove(&group);
-        match curves.progress() {
-            Some(progress) => Ok(self.tell(Event::Progress(progress)).await),
-            None => Ok(true),
-        }
+        Ok(true)
     }
 
     async fn tell(&mut self, event: Event) -> bool {
@@ -325,10 +427,11 @@ pub fn group_curves(
     let mut all_untouched = 0;
     for index in grouping.members(group) {
         let mut touched = 0;
+        let metrics = sweep.metrics(index);
         for trial in reader.point(id, 0, index)? {
             touched += 1;
             *trial.row.state.counter(&mut counts) += 1;
-            let mut curve = Curve::new(sweep.metrics(index));
+            let mut curve = Curve::new(metrics.clone());
             for block in &trial.blocks {
                 if !curve.push(block) {
                     return Err(StoreError::Corrupt(format!(
@@ -365,6 +468,15 @@ pub fn group_curves(
 }
 
 impl GroupCurves {
+    /// What a watcher is told of it, if anything.
+    fn told(self, has_rows: bool) -> Option<Event> {
+        match self.group.counts.open() {
+            _ if !has_rows && self.untouched == 0 => None,
+            0 => Some(Event::Complete(self.result())),
+            _ => self.progress().map(Event::Progress),
+        }
+    }
+
     /// The aggregated curve over the succeeded trials.
     pub fn result(self) -> GroupResult {
         let curves: Vec<&Curve> = self.accepted.iter().collect();

@@ -14,7 +14,9 @@ use tenfold::store::{Cursor, MemoryStore, Reader, Store, StoreError};
 use tenfold::turn::{Turn, TurnError};
 use tenfold_core::record::{Record, Slot, WorkerRow};
 use tenfold_core::sweep::Sweep;
-use tenfold_core::{Answer, Finish, Grant, Input, Order, Refusal, Settings, State, SweepState, TrialEpochs};
+use tenfold_core::{
+    Answer, End, Grant, Input, Order, Refusal, Settings, Standing, State, SweepState, TrialReport,
+};
 use tenfold_types::{Block, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialKey, WorkerId};
 
 const SWEEP: &str = r#"
@@ -81,6 +83,10 @@ impl Store for Unlucky {
         Ok(cursor)
     }
 
+    fn tidy(&mut self) -> Result<bool, StoreError> {
+        self.store.tidy()
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         self.store.reader()
     }
@@ -109,6 +115,7 @@ struct FakeWorker {
 fn settings() -> Settings {
     Settings {
         lease_term: 50,
+        grace: 30,
         backoff_base: 20,
         failure_limit: 1000,
         ..Settings::default()
@@ -221,7 +228,7 @@ impl World {
             "the store holds another state than the turn"
         );
         for sweep in self.state().newest_sweeps() {
-            for trial in sweep.trials() {
+            for trial in sweep.touched_trials() {
                 // No acknowledged epoch of an attempt that still counts is ever lost.
                 let key = trial.id.key;
                 let holder = trial
@@ -284,12 +291,15 @@ impl World {
                 version: text(),
                 libtorch: text(),
                 slots,
+                draining: false,
             });
         }
         let crash = self.random.random_range(0..40) == 0;
         let released = self.random.random_range(0..40) == 0;
         let heartbeat = self.random.random_range(0..4) == 0;
         let max_trials = self.random.random_range(1..=4);
+        let together = self.random.random_range(1..=3);
+        let with_epochs = self.random.random_range(0..2) == 0;
         let worker = &mut self.workers[number];
         let Some(training) = &mut worker.training else {
             return Input::Acquire {
@@ -313,50 +323,50 @@ impl World {
             };
         }
         let last = if key == DIVERGES.0 { DIVERGES.1 - 1 } else { EPOCHS };
-        let finish = |outcome, epochs| {
-            let stderr = String::new();
-            Input::Finish(Finish {
-                worker: id,
-                sweep,
-                fence,
+        let report = |blocks, end| Input::Append {
+            worker: id,
+            sweep,
+            fence,
+            trials: vec![TrialReport {
                 key,
                 attempt,
+                blocks,
+                end,
+            }],
+        };
+        let end = |outcome, epochs| {
+            let stderr = String::new();
+            Some(End {
                 epochs,
                 outcome,
                 stderr,
             })
         };
         if crash {
-            return finish(
-                Outcome::Failed {
-                    error: "crashed".to_owned(),
-                },
-                training.trained,
-            );
+            let error = "crashed".to_owned();
+            let outcome = match together {
+                1 => Outcome::Failed { error },
+                together => Outcome::Lost { error, together },
+            };
+            return report(Vec::new(), end(outcome, training.trained));
         }
         if released {
-            return finish(Outcome::Released, training.trained);
+            return report(Vec::new(), end(Outcome::Released, training.trained));
         }
         if training.trained < last && training.trained <= training.acknowledged + 1 {
             training.trained += 1;
         }
-        if training.acknowledged < training.trained {
-            let blocks = (training.acknowledged + 1..=training.trained)
-                .map(|epoch| block(key, epoch))
-                .collect();
-            return Input::Append {
-                worker: id,
-                sweep,
-                fence,
-                trials: vec![TrialEpochs { key, attempt, blocks }],
-            };
-        }
+        let blocks: Vec<Block> = (training.acknowledged + 1..=training.trained)
+            .map(|epoch| block(key, epoch))
+            .collect();
         let outcome = if key == DIVERGES.0 {
             Outcome::Diverged { epoch: DIVERGES.1 }
         } else {
             Outcome::Succeeded
         };
-        finish(outcome, last)
+        // Its end may come with its last epochs, or behind them.
+        let over = training.trained == last && (blocks.is_empty() || with_epochs);
+        report(blocks, end(outcome, last).filter(|_| over))
     }
 
     fn hear(&mut self, number: usize, sent: &Input, answer: Result<Answer, TurnError>) {
@@ -388,15 +398,17 @@ impl World {
                 {
                     training.acknowledged = training.acknowledged.max(acknowledgements[0].epochs);
                 }
-                if acknowledgements[0].cancelled {
-                    self.go_on(number, *fence, trials[0].key, random_request);
+                match &acknowledgements[0].standing {
+                    Standing::Going => {}
+                    Standing::Ended | Standing::Cancelled => {
+                        self.go_on(number, *fence, trials[0].key, random_request);
+                    }
+                    // An end may be delayed until after epochs that followed it, when its worker has changed its mind.
+                    Standing::Refused(Refusal::IncompleteCurve { .. } | Refusal::Gap { .. }) => {}
+                    Standing::Refused(refusal) => {
+                        panic!("a worker that tells the truth is called a liar: {refusal}: {sent:?}")
+                    }
                 }
-            }
-            (Input::Finish(finish), Ok(Answer::Finished)) => {
-                self.go_on(number, finish.fence, finish.key, random_request);
-            }
-            (Input::Finish(finish), Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
-                self.let_go(number, finish.fence, random_request);
             }
             (Input::Append { fence, .. }, Err(TurnError::Refused(Refusal::StaleFence(_)))) => {
                 self.let_go(number, *fence, random_request);
@@ -591,8 +603,10 @@ fn a_store_that_stays_full_is_not_hammered_and_can_still_be_looked_at() {
     for _ in 0..3 {
         assert!(
             world.turn.next_deadline().is_some_and(|at| at <= world.now),
-            "a lease is to expire"
+            "a lease is to be suspected"
         );
+        world.turn.step(Vec::new(), world.now);
+        world.now += settings().grace;
         world.store.fail_next(StoreError::Full("not a byte".to_owned()));
         world.turn.step(Vec::new(), world.now);
         assert_eq!(
@@ -603,6 +617,9 @@ fn a_store_that_stays_full_is_not_hammered_and_can_still_be_looked_at() {
         assert_eq!(world.turn.next_deadline(), Some(world.now + 1_000));
         world.now += 1_000;
     }
+    // It was given a fresh term when the state was loaded again.
+    world.turn.step(Vec::new(), world.now);
+    world.now += settings().grace;
     world.turn.step(Vec::new(), world.now);
     assert_eq!(leases(&world), 0);
 }

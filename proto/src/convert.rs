@@ -227,30 +227,38 @@ impl From<&TrialSpec> for v1::TrialSpec {
     fn from(spec: &TrialSpec) -> Self {
         Self {
             architecture: Some((&spec.architecture).into()),
-            weight_sharing: spec.weight_sharing,
-            auxiliary_loss: spec.auxiliary_loss,
-            aux_weight: spec.aux_weight,
-            join: spec.join.name().to_owned(),
-            learning_rate: spec.learning_rate,
-            batch_size: spec.batch_size,
-            optimizer: spec.optimizer.name().to_owned(),
-            loss: spec.loss.name().to_owned(),
-            dropout: spec.dropout,
-            head: spec.head.name().to_owned(),
-            momentum: spec.momentum,
-            nesterov: spec.nesterov,
-            weight_decay: spec.weight_decay,
-            schedule: spec.schedule.name().to_owned(),
-            step_epochs: spec.step_epochs,
-            step_factor: spec.step_factor,
-            warm_up: spec.warm_up,
-            epochs: spec.epochs,
-            train_pairs: spec.data.train,
-            test_pairs: spec.data.test,
-            target: spec.data.target.name().to_owned(),
-            seed: spec.seed,
-            repetition: spec.repetition,
+            ..leased(spec)
         }
+    }
+}
+
+/// A spec as a lease has it: without its architecture, which a pack's trials have in common.
+pub fn leased(spec: &TrialSpec) -> v1::TrialSpec {
+    v1::TrialSpec {
+        architecture: None,
+        weight_sharing: spec.weight_sharing,
+        auxiliary_loss: spec.auxiliary_loss,
+        aux_weight: spec.aux_weight,
+        join: spec.join.name().to_owned(),
+        learning_rate: spec.learning_rate,
+        batch_size: spec.batch_size,
+        optimizer: spec.optimizer.name().to_owned(),
+        loss: spec.loss.name().to_owned(),
+        dropout: spec.dropout,
+        head: spec.head.name().to_owned(),
+        momentum: spec.momentum,
+        nesterov: spec.nesterov,
+        weight_decay: spec.weight_decay,
+        schedule: spec.schedule.name().to_owned(),
+        step_epochs: spec.step_epochs,
+        step_factor: spec.step_factor,
+        warm_up: spec.warm_up,
+        epochs: spec.epochs,
+        train_pairs: spec.data.train,
+        test_pairs: spec.data.test,
+        target: spec.data.target.name().to_owned(),
+        seed: spec.seed,
+        repetition: spec.repetition,
     }
 }
 
@@ -291,28 +299,42 @@ impl TryFrom<v1::TrialSpec> for TrialSpec {
     }
 }
 
-/// An outcome and the end of the trainer's standard error, for the wire.
-pub fn outcome(outcome: Outcome, stderr: String) -> v1::finish_request::Outcome {
-    use v1::finish_request::Outcome as Wire;
-    match outcome {
+/// The end of a trial with so many epochs, for the wire; `stderr` is the end of its trainer's standard error.
+pub fn end(epochs: u32, outcome: Outcome, stderr: String) -> v1::End {
+    use v1::end::Outcome as Wire;
+    let outcome = match outcome {
         Outcome::Succeeded => Wire::Succeeded(v1::Succeeded {}),
         Outcome::Diverged { epoch } => Wire::Diverged(v1::Diverged { epoch }),
         Outcome::Failed { error } => Wire::Failed(v1::Failed { error, stderr }),
         Outcome::Released => Wire::Released(v1::Released {}),
+        Outcome::Lost { error, together } => Wire::Lost(v1::Lost {
+            error,
+            stderr,
+            together,
+        }),
+    };
+    v1::End {
+        epochs,
+        outcome: Some(outcome),
     }
 }
 
-/// The outcome that a message must have, and the end of the trainer's standard error (empty unless it failed).
+/// The outcome that an end must have, and the end of the trainer's standard error (empty unless it failed).
 ///
 /// # Errors
 /// When it has none.
-pub fn ended(outcome: Option<v1::finish_request::Outcome>) -> Result<(Outcome, String), ConvertError> {
-    use v1::finish_request::Outcome as Wire;
-    Ok(match outcome.ok_or(ConvertError::Missing("outcome"))? {
+pub fn ended(end: v1::End) -> Result<(Outcome, String), ConvertError> {
+    use v1::end::Outcome as Wire;
+    Ok(match end.outcome.ok_or(ConvertError::Missing("outcome"))? {
         Wire::Succeeded(v1::Succeeded {}) => (Outcome::Succeeded, String::new()),
         Wire::Diverged(v1::Diverged { epoch }) => (Outcome::Diverged { epoch }, String::new()),
         Wire::Failed(v1::Failed { error, stderr }) => (Outcome::Failed { error }, stderr),
         Wire::Released(v1::Released {}) => (Outcome::Released, String::new()),
+        Wire::Lost(v1::Lost {
+            error,
+            stderr,
+            together,
+        }) => (Outcome::Lost { error, together }, stderr),
     })
 }
 

@@ -5,7 +5,7 @@ pub mod convert;
 pub mod pushback;
 
 /// The protocol between workers and coordinator; `Register` refuses any other.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The generated messages, clients and servers.
 #[expect(

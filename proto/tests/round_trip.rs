@@ -130,14 +130,15 @@ proptest! {
 
     #[test]
     fn outcomes_come_back(error in ".*", stderr in ".*", epoch in any::<u32>()) {
+        let lost = Outcome::Lost { error: error.clone(), together: epoch };
         let failed = Outcome::Failed { error };
-        for outcome in [Outcome::Succeeded, Outcome::Diverged { epoch }, failed.clone(), Outcome::Released] {
-            let message = v1::FinishRequest {
-                outcome: Some(convert::outcome(outcome.clone(), stderr.clone())),
-                ..v1::FinishRequest::default()
-            };
-            let kept = if outcome == failed { stderr.clone() } else { String::new() };
-            prop_assert_eq!(convert::ended(sent(&message).outcome).unwrap(), (outcome, kept));
+        let others = [Outcome::Succeeded, Outcome::Diverged { epoch }, Outcome::Released];
+        for outcome in others.into_iter().chain([failed.clone(), lost.clone()]) {
+            let message = convert::end(epoch, outcome.clone(), stderr.clone());
+            let kept = if outcome == failed || outcome == lost { stderr.clone() } else { String::new() };
+            let back = sent(&message);
+            prop_assert_eq!(back.epochs, epoch);
+            prop_assert_eq!(convert::ended(back).unwrap(), (outcome, kept));
         }
     }
 }
@@ -150,7 +151,7 @@ fn what_is_missing_or_wrong_is_said() {
     refused(convert::sweep_id(&[1; 15]).unwrap_err(), "15 bytes");
     refused(convert::fence(0).unwrap_err(), "fence");
     refused(convert::trial_key(None).unwrap_err(), "trial");
-    refused(convert::ended(None).unwrap_err(), "outcome");
+    refused(convert::ended(v1::End::default()).unwrap_err(), "outcome");
     refused(Value::try_from(v1::Value { kind: None }).unwrap_err(), "kind");
     refused(
         TrialSpec::try_from(v1::TrialSpec::default()).unwrap_err(),

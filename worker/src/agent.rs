@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use crate::session::{Action, Call, Event, Exit, Failure, Lease, Options, Session};
+use crate::session::{Acknowledgement, Action, Call, Event, Exit, Failure, Lease, Options, Report, Session};
 use crate::slot::{self, Launch};
 use crate::throughput::Cache;
 
@@ -175,56 +175,24 @@ impl Caller {
                 )
             }
             Action::Append { fence, sweep, trials } => {
-                let keys: Vec<TrialKey> = trials.iter().map(|(key, ..)| *key).collect();
+                let keys: Vec<TrialKey> = trials.iter().map(|report| report.key).collect();
                 let message = v1::AppendRequest {
                     worker: self.id(),
                     sweep: sweep.0.to_vec(),
                     fence: fence.0,
-                    trials: trials
-                        .iter()
-                        .map(|(key, attempt, blocks)| v1::TrialEpochs {
-                            trial: Some((*key).into()),
-                            attempt: *attempt,
-                            blocks: blocks.iter().map(Into::into).collect(),
-                        })
-                        .collect(),
+                    trials: trials.into_iter().map(report).collect(),
                 };
                 let answer = self.client.clone().append(timed(message, CALL_TIMEOUT)).await;
                 let event = |answer: v1::AppendResponse| Event::Appended {
                     fence,
                     acknowledgements: keys
-                        .iter()
-                        .zip(answer.acknowledgements)
-                        .map(|(key, ack)| (*key, ack.epochs, ack.cancelled))
+                        .into_iter()
+                        .zip(answer.acknowledgements.into_iter().map(acknowledgement))
                         .collect(),
                 };
                 (
-                    Call::Lease(fence, None),
+                    Call::Append(fence),
                     answer.map(|answer| event(answer.into_inner())),
-                )
-            }
-            Action::Finish {
-                fence,
-                sweep,
-                key,
-                attempt,
-                epochs,
-                outcome,
-                stderr,
-            } => {
-                let message = v1::FinishRequest {
-                    worker: self.id(),
-                    sweep: sweep.0.to_vec(),
-                    fence: fence.0,
-                    trial: Some(key.into()),
-                    attempt,
-                    epochs,
-                    outcome: Some(convert::outcome(outcome, stderr)),
-                };
-                let answer = self.client.clone().finish(timed(message, CALL_TIMEOUT)).await;
-                (
-                    Call::Lease(fence, Some(key)),
-                    answer.map(|_| Event::Finished { fence, key }),
                 )
             }
             Action::Heartbeat(fences) => {
@@ -286,13 +254,39 @@ fn timed<T>(message: T, timeout: Duration) -> Request<T> {
     request
 }
 
+fn report(report: Report) -> v1::TrialReport {
+    v1::TrialReport {
+        trial: Some(report.key.into()),
+        attempt: report.attempt,
+        blocks: report.blocks.iter().map(Into::into).collect(),
+        end: report
+            .end
+            .map(|(epochs, outcome, stderr)| convert::end(epochs, outcome, stderr)),
+    }
+}
+
+fn acknowledgement(said: v1::Acknowledgement) -> Acknowledgement {
+    Acknowledgement {
+        epochs: said.epochs,
+        cancelled: said.cancelled,
+        ended: said.ended,
+        refused: (!said.refused.is_empty()).then_some(said.refused),
+    }
+}
+
 fn lease(answer: v1::AcquireResponse) -> Result<Lease, u64> {
     let again = u64::from(answer.retry_after_ms).max(10);
     let lease = answer.lease.ok_or(again)?;
     let sweep = convert::sweep_id(&lease.sweep).map_err(|_| again)?;
+    let architecture = lease.architecture;
     let trials = lease.trials.into_iter().map(|trial| {
         let key = trial.trial.map(TrialKey::from).unwrap_or(TrialKey::FIRST);
-        let spec = trial.spec.map(TrialSpec::try_from);
+        let spec = trial.spec.map(|spec| {
+            TrialSpec::try_from(v1::TrialSpec {
+                architecture: architecture.clone(),
+                ..spec
+            })
+        });
         let spec = match spec {
             Some(Ok(spec)) => Ok(spec),
             Some(Err(error)) => Err(format!("this worker does not understand the trial: {error}")),
@@ -315,6 +309,7 @@ fn heard(answer: v1::HeartbeatResponse) -> Event {
         cancelled: cancelled
             .filter_map(|trial| Some((Fence(trial.fence), trial.trial?.into())))
             .collect(),
+        drain: answer.drain,
     }
 }
 

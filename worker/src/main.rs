@@ -21,7 +21,7 @@ const OUTBOX: usize = 64 << 20;
 
 const EXIT_CODES: &str = "\
 exit codes:
-  0  stopped on request (doctor: nothing is missing)
+  0  stopped or drained on request (doctor: nothing is missing)
   2  usage
   3  no coordinator for longer than --on-server-lost allows
   4  the coordinator refused this worker
@@ -244,6 +244,10 @@ async fn work(node: Node) -> ExitCode {
     tokio::spawn(signals(stop, node.exit_with_parent));
     match agent::run(config, stopped).await {
         Exit::Asked => ExitCode::SUCCESS,
+        Exit::Drained => {
+            tracing::info!("drained: all that was leased is done");
+            ExitCode::SUCCESS
+        }
         Exit::Refused(why) => end(4, &format!("the coordinator refused this worker: {why}")),
         Exit::ServerLost(after) => end(
             3,

@@ -7,7 +7,9 @@ use tenfold_types::network::Architecture;
 use tenfold_types::{
     Block, Data, DeviceKind, Fence, Join, Outcome, RequestId, SweepId, Target, TrialKey, TrialSpec,
 };
-use tenfold_worker::session::{Action, Call, Event, Exit, Failure, Lease, Options, Session};
+use tenfold_worker::session::{
+    Acknowledgement, Action, Call, Event, Exit, Failure, Lease, Options, Report, Session,
+};
 use tenfold_worker::throughput::{Size, Table};
 
 const SWEEP: SweepId = SweepId([1; 16]);
@@ -172,21 +174,27 @@ impl Bench {
                 mut trials,
             } => {
                 assert_eq!(trials.len(), 1);
-                (fence, trials.remove(0).2)
+                (fence, trials.remove(0).blocks)
             }
             other => panic!("{other:?}"),
         }
     }
 
+    /// The end that is told of one trial.
     fn finish(&mut self) -> (Fence, u32, Outcome) {
-        match self.find(|action| matches!(action, Action::Finish { .. })) {
-            Action::Finish {
+        let (fence, mut reports) = self.reports();
+        assert_eq!(reports.len(), 1);
+        let (epochs, outcome, _) = reports.remove(0).end.expect("an end");
+        (fence, epochs, outcome)
+    }
+
+    fn reports(&mut self) -> (Fence, Vec<Report>) {
+        match self.find(|action| matches!(action, Action::Append { .. })) {
+            Action::Append {
                 fence,
                 sweep: SWEEP,
-                epochs,
-                outcome,
-                ..
-            } => (fence, epochs, outcome),
+                trials,
+            } => (fence, trials),
             other => panic!("{other:?}"),
         }
     }
@@ -217,6 +225,7 @@ impl Bench {
         self.step(Event::Heard {
             stale,
             cancelled: vec![],
+            drain: false,
         });
     }
 
@@ -262,7 +271,7 @@ impl Bench {
     }
 
     fn acknowledge(&mut self, fence: u64, epochs: u32) {
-        let acknowledgements = vec![(key(fence), epochs, false)];
+        let acknowledgements = vec![(key(fence), durable(epochs))];
         self.step(Event::Appended {
             fence: Fence(fence),
             acknowledgements,
@@ -270,9 +279,9 @@ impl Bench {
     }
 
     fn finished(&mut self, fence: u64) {
-        self.step(Event::Finished {
+        self.step(Event::Appended {
             fence: Fence(fence),
-            key: key(fence),
+            acknowledgements: vec![(key(fence), OVER)],
         });
     }
 
@@ -299,13 +308,35 @@ fn device() -> Device {
     }
 }
 
-fn lease_call(fence: u64) -> Call {
-    Call::Lease(Fence(fence), None)
+fn append_call(fence: u64) -> Call {
+    Call::Append(Fence(fence))
 }
 
-fn finish_call(fence: u64) -> Call {
-    Call::Lease(Fence(fence), Some(key(fence)))
+fn durable(epochs: u32) -> Acknowledgement {
+    Acknowledgement {
+        epochs,
+        ..Acknowledgement::default()
+    }
 }
+
+/// The end of a trial that died with its trainer and others.
+fn lost(together: u32) -> Outcome {
+    let error = format!("the trainer was killed by signal 9 while it trained {together} trials");
+    Outcome::Lost { error, together }
+}
+
+const OVER: Acknowledgement = Acknowledgement {
+    epochs: 0,
+    cancelled: false,
+    ended: true,
+    refused: None,
+};
+
+const CANCELLED: Acknowledgement = Acknowledgement {
+    cancelled: true,
+    ended: false,
+    ..OVER
+};
 
 #[test]
 fn a_trial_goes_through_and_the_next_is_asked_for_at_once() {
@@ -467,7 +498,7 @@ fn training_goes_on_while_the_coordinator_is_away_and_all_is_handed_over_in_orde
         bench.pass(700);
         for action in bench.take() {
             match action {
-                Action::Append { .. } => bench.fail(lease_call(1), passing()),
+                Action::Append { .. } => bench.fail(append_call(1), passing()),
                 Action::Heartbeat(_) => bench.fail(Call::Heartbeat, passing()),
                 other => panic!("{other:?}"),
             }
@@ -486,7 +517,7 @@ fn training_goes_on_while_the_coordinator_is_away_and_all_is_handed_over_in_orde
     assert_eq!((fence, whole), (Fence(1), block(1, 10)));
     bench.acknowledge(1, 10);
     assert_eq!(bench.finish().1, 10);
-    bench.fail(finish_call(1), passing());
+    bench.fail(append_call(1), passing());
     bench.pass(200);
     assert_eq!(
         bench.finish().2,
@@ -564,7 +595,7 @@ fn a_stale_fence_kills_its_trainer_within_the_step() {
         |bench| {
             bench.pass(100);
             bench.append();
-            bench.fail(lease_call(1), Failure::Stale);
+            bench.fail(append_call(1), Failure::Stale);
         },
         |bench| {
             let (pack, trial) = (1, 0);
@@ -573,7 +604,7 @@ fn a_stale_fence_kills_its_trainer_within_the_step() {
             bench.append();
             bench.acknowledge(1, 1);
             bench.finish();
-            bench.fail(finish_call(1), Failure::Stale);
+            bench.fail(append_call(1), Failure::Stale);
         },
     ];
     for way in ways {
@@ -610,7 +641,7 @@ fn a_stale_fence_spares_a_trainer_that_works_on_another_lease_already() {
     bench.append();
     bench.acquire(0);
     bench.lease(0, 2);
-    bench.fail(lease_call(1), Failure::Stale);
+    bench.fail(append_call(1), Failure::Stale);
     assert_eq!(bench.take(), []);
     bench.pass(HEARTBEAT);
     assert_eq!(bench.heartbeat(), [Fence(2)]);
@@ -624,7 +655,7 @@ fn a_cancelled_trial_is_told_to_stop_and_killed_if_it_does_not() {
         bench.epochs(0, 1, 1, 1);
         bench.pass(100);
         bench.append();
-        let acknowledgements = vec![(key(1), 0, true)];
+        let acknowledgements = vec![(key(1), CANCELLED)];
         bench.step(Event::Appended {
             fence: Fence(1),
             acknowledgements,
@@ -635,6 +666,7 @@ fn a_cancelled_trial_is_told_to_stop_and_killed_if_it_does_not() {
         bench.step(Event::Heard {
             stale: vec![],
             cancelled,
+            drain: false,
         });
         assert_eq!(bench.take(), [], "it has been told");
         bench.epochs(0, 1, 2, 2);
@@ -665,12 +697,12 @@ fn a_trainer_that_dies_on_one_trial_is_charged_to_it_with_its_last_words() {
     bench.epochs(0, 1, 1, 3);
     bench.died(0);
     let error = "the trainer was killed by signal 9 in epoch 4".to_owned();
-    let Action::Finish {
-        outcome,
-        stderr,
+    let (_, mut reports) = bench.reports();
+    let Report {
         attempt,
+        end: Some((3, outcome, stderr)),
         ..
-    } = bench.one()
+    } = reports.remove(0)
     else {
         panic!("no end was said");
     };
@@ -785,12 +817,12 @@ fn epochs_that_are_refused_for_good_fail_the_trial() {
     bench.epochs(0, 1, 1, 1);
     bench.pass(100);
     bench.append();
-    bench.fail(lease_call(1), Failure::Refused("a value is NaN".to_owned()));
+    bench.fail(append_call(1), Failure::Refused("a value is NaN".to_owned()));
     assert_eq!(
         bench.find(|action| matches!(action, Action::Kill { .. })),
         Action::Kill { slot: 0 }
     );
-    let error = "the coordinator refused its epochs: a value is NaN".to_owned();
+    let error = "the coordinator refused what was reported of it: a value is NaN".to_owned();
     assert_eq!(bench.finish().2, Outcome::Failed { error });
     bench.finished(1);
     bench.pass(HEARTBEAT);
@@ -807,10 +839,10 @@ fn an_end_that_is_refused_becomes_a_failure_and_is_not_said_for_ever() {
     bench.append();
     bench.acknowledge(1, 9);
     bench.finish();
-    bench.fail(finish_call(1), Failure::Refused("10 are wanted".to_owned()));
-    let error = "the coordinator refused its end: 10 are wanted".to_owned();
+    bench.fail(append_call(1), Failure::Refused("10 are wanted".to_owned()));
+    let error = "the coordinator refused what was reported of it: 10 are wanted".to_owned();
     assert_eq!(bench.finish().2, Outcome::Failed { error });
-    bench.fail(finish_call(1), Failure::Refused("still not".to_owned()));
+    bench.fail(append_call(1), Failure::Refused("still not".to_owned()));
     bench.pass(HEARTBEAT);
     assert_eq!(bench.heartbeat(), [], "its lease runs out");
 }
@@ -998,21 +1030,20 @@ impl Bench {
         self.finishes(fence, trials);
     }
 
+    /// The ends that are told of so many trials, which are all acknowledged.
     fn finishes(&mut self, fence: u64, trials: u32) -> Vec<Outcome> {
-        let finished =
-            (0..trials).map(
-                |_| match self.find(|action| matches!(action, Action::Finish { .. })) {
-                    Action::Finish { key, outcome, .. } => {
-                        self.step(Event::Finished {
-                            fence: Fence(fence),
-                            key,
-                        });
-                        outcome
-                    }
-                    other => panic!("{other:?}"),
-                },
-            );
-        finished.collect()
+        let mut outcomes = Vec::new();
+        while outcomes.len() < trials as usize {
+            let (of, reports) = self.reports();
+            assert_eq!(of, Fence(fence));
+            let keys: Vec<TrialKey> = reports.iter().map(|report| report.key).collect();
+            outcomes.extend(reports.into_iter().map(|report| report.end.expect("an end").1));
+            self.step(Event::Appended {
+                fence: of,
+                acknowledgements: keys.into_iter().map(|key| (key, OVER)).collect(),
+            });
+        }
+        outcomes
     }
 }
 
@@ -1041,12 +1072,10 @@ fn the_trials_of_a_pack_come_and_go_by_themselves() {
     epochs(&mut bench, 2, 1, 4);
     epochs(&mut bench, 0, 1, 2);
     bench.pass(100);
-    let Action::Append { trials, .. } = bench.one() else {
-        panic!("no epochs are sent")
-    };
-    let keys: Vec<_> = trials
+    let (_, reports) = bench.reports();
+    let keys: Vec<_> = reports
         .iter()
-        .map(|(key, _, blocks)| (key.index, blocks.len()))
+        .map(|report| (report.key.index, report.blocks.len()))
         .collect();
     assert_eq!(keys, [(0, 1), (2, 1)], "those of all trials go together");
     // One ends while another goes on: its end does not wait for the other to fall silent.
@@ -1060,29 +1089,29 @@ fn the_trials_of_a_pack_come_and_go_by_themselves() {
         },
     );
     epochs(&mut bench, 0, 3, 3);
-    let acknowledgements = vec![(key(0), 2, false), (key(2), 4, false)];
+    let acknowledgements = vec![(key(0), durable(2)), (key(2), durable(4))];
     bench.step(Event::Appended {
         fence: Fence(1),
         acknowledgements,
     });
-    let Action::Finish {
-        key: ended,
-        epochs: 4,
-        ..
-    } = bench.one()
-    else {
-        panic!("no end is said")
-    };
-    assert_eq!(ended, key(2));
-    bench.step(Event::Finished {
+    let (_, reports) = bench.reports();
+    let told: Vec<_> = reports
+        .iter()
+        .map(|report| (report.key.index, report.blocks.len(), report.end.clone()))
+        .collect();
+    let end = Some((4, Outcome::Succeeded, String::new()));
+    assert_eq!(told, [(2, 0, end), (0, 1, None)], "ends come first");
+    bench.step(Event::Appended {
         fence: Fence(1),
-        key: ended,
+        acknowledgements: vec![(key(2), OVER), (key(0), durable(3))],
     });
+    epochs(&mut bench, 0, 4, 4);
     // One is cancelled while another goes on: the trainer is told, and is not killed for going on.
     let cancelled = vec![(Fence(1), key(1))];
     bench.step(Event::Heard {
         stale: vec![],
         cancelled,
+        drain: false,
     });
     assert_eq!(bench.told(), ToTrainer::Cancel { pack: 1, trial: 1 });
     bench.pass(10_000);
@@ -1091,19 +1120,19 @@ fn the_trials_of_a_pack_come_and_go_by_themselves() {
     };
     bench.step(Event::Appended {
         fence: Fence(1),
-        acknowledgements: vec![(key(0), 3, false)],
+        acknowledgements: vec![(key(0), durable(4))],
     });
     bench.frame(
         0,
         FromTrainer::Ended {
             pack: 1,
             trial: 0,
-            outcome: Outcome::Diverged { epoch: 4 },
+            outcome: Outcome::Diverged { epoch: 5 },
         },
     );
     bench.frame(0, FromTrainer::PackEnded { pack: 1, largest: 3 });
     assert_eq!(bench.asks_for(), (3, vec![]));
-    assert_eq!(bench.finishes(1, 1), [Outcome::Diverged { epoch: 4 }]);
+    assert_eq!(bench.finishes(1, 1), [Outcome::Diverged { epoch: 5 }]);
 }
 
 #[test]
@@ -1114,10 +1143,7 @@ fn a_trainer_that_dies_on_several_trials_charges_none_and_gets_half_as_many() {
         bench.pack(fence, trials);
         bench.told();
         bench.died(0);
-        assert_eq!(
-            bench.finishes(fence, trials),
-            vec![Outcome::Released; trials as usize]
-        );
+        assert_eq!(bench.finishes(fence, trials), vec![lost(trials); trials as usize]);
         bench.appears(DeviceKind::Cpu, 5);
         assert_eq!(bench.asks_for(), (5, vec![next]));
     }
@@ -1146,7 +1172,7 @@ fn a_pack_that_does_well_in_one_slot_lifts_no_care_in_another() {
         bench.told();
     }
     bench.died(0);
-    assert_eq!(bench.finishes(1, 2), [Outcome::Released, Outcome::Released]);
+    assert_eq!(bench.finishes(1, 2), [lost(2), lost(2)]);
     bench.frame(1, FromTrainer::PackEnded { pack: 2, largest: 2 });
     assert_eq!(bench.asks_for(), (1, vec![]));
     bench.finishes(2, 2);
@@ -1293,6 +1319,71 @@ fn a_measurement_that_fails_or_dies_keeps_nothing_from_being_trained() {
     assert!(
         matches!(bench.told(), ToTrainer::Train { .. }),
         "it is not tried again and again"
+    );
+}
+
+#[test]
+fn a_drained_agent_finishes_what_it_has_and_goes() {
+    let mut bench = Bench::running(2);
+    bench.lease(0, 1);
+    let drained = |bench: &mut Bench| {
+        bench.step(Event::Heard {
+            stale: vec![],
+            cancelled: vec![],
+            drain: true,
+        });
+    };
+    drained(&mut bench);
+    bench.epochs(0, 1, 1, 10);
+    bench.ended(0, 1, Outcome::Succeeded);
+    assert_eq!(bench.finish(), (Fence(1), 10, Outcome::Succeeded));
+    bench.finished(1);
+    assert_eq!(
+        bench.take(),
+        [],
+        "one request is still under way: it may bring a lease"
+    );
+    bench.step(Event::Acquired {
+        slot: 1,
+        lease: Err(100),
+    });
+    assert_eq!(bench.one(), Action::Exit(Exit::Drained));
+}
+
+#[test]
+fn a_trial_that_is_refused_harms_its_pack_no_further() {
+    let mut bench = Bench::of(DeviceKind::Cpu, 2, options());
+    assert_eq!(bench.asks_for(), (2, vec![]));
+    bench.pack(1, 2);
+    bench.told();
+    for trial in 0..2 {
+        let block = block(1, 1);
+        bench.frame(
+            0,
+            FromTrainer::Epochs {
+                pack: 1,
+                trial,
+                block,
+            },
+        );
+    }
+    bench.pass(100);
+    let (_, reports) = bench.reports();
+    assert_eq!(reports.len(), 2);
+    let refused = Acknowledgement {
+        refused: Some("epoch 1 came again with other values".to_owned()),
+        ..Acknowledgement::default()
+    };
+    bench.step(Event::Appended {
+        fence: Fence(1),
+        acknowledgements: vec![(reports[0].key, refused), (reports[1].key, durable(1))],
+    });
+    let kill = |action: &Action| matches!(action, Action::Kill { .. });
+    assert_eq!(bench.find(kill), Action::Kill { slot: 0 });
+    let ends = bench.finishes(1, 2);
+    assert!(
+        matches!(&ends[..], [Outcome::Failed { error }, Outcome::Released] if error.contains("other values")),
+        "{ends:?}"
     );
 }
 

@@ -42,11 +42,9 @@ pub enum Input {
         sweep: SweepId,
         /// The lease.
         fence: Fence,
-        /// The epochs.
-        trials: Vec<TrialEpochs>,
+        /// What is new of its trials.
+        trials: Vec<TrialReport>,
     },
-    /// A worker ends a trial.
-    Finish(Finish),
     /// A worker is alive, and so are its leases.
     Heartbeat {
         /// Who.
@@ -54,6 +52,10 @@ pub enum Input {
         /// Its leases.
         fences: Vec<Fence>,
     },
+    /// A person wants a worker to take no more trials.
+    Drain(WorkerId),
+    /// A person wants a sweep that is over to be forgotten.
+    Delete(SweepId),
     /// Time has passed.
     Tick,
 }
@@ -78,30 +80,22 @@ pub enum Order {
     },
 }
 
-/// Epochs of one trial of a lease.
+/// What is new of one trial of a lease.
 #[derive(Debug, Clone)]
-pub struct TrialEpochs {
+pub struct TrialReport {
     /// The trial.
     pub key: TrialKey,
     /// The attempt's number.
     pub attempt: u32,
     /// The epochs, in order and without gaps.
     pub blocks: Vec<Block>,
+    /// How it ended, if it did.
+    pub end: Option<End>,
 }
 
-/// The end of a trial, as its worker reports it.
+/// The end of an attempt, as its worker reports it.
 #[derive(Debug, Clone)]
-pub struct Finish {
-    /// Who.
-    pub worker: WorkerId,
-    /// The sweep of the lease.
-    pub sweep: SweepId,
-    /// The lease.
-    pub fence: Fence,
-    /// The trial.
-    pub key: TrialKey,
-    /// The attempt's number.
-    pub attempt: u32,
+pub struct End {
     /// The length of the whole curve.
     pub epochs: u32,
     /// How it ended.
@@ -152,15 +146,19 @@ pub enum Answer {
     Idle,
     /// To `Append`: one for each trial named, in order.
     Acknowledged(Vec<Acknowledgement>),
-    /// To `Finish`.
-    Finished,
     /// To `Heartbeat`.
     Heard {
         /// Leases named that are over.
         stale: Vec<Fence>,
         /// Trials of living leases that are no longer wanted.
         cancelled: Vec<(Fence, TrialKey)>,
+        /// The worker is to take no more trials.
+        drain: bool,
     },
+    /// To `Drain`.
+    Draining,
+    /// To `Delete`.
+    Deleted,
 }
 
 /// A lease as its worker gets it.
@@ -177,12 +175,25 @@ pub struct Grant {
 }
 
 /// What of a trial is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// Epochs 1 to this one are.
     pub epochs: u32,
-    /// The trial is no longer wanted.
-    pub cancelled: bool,
+    /// Where its attempt stands.
+    pub standing: Standing,
+}
+
+/// Where an attempt stands after an `Append`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It goes on.
+    Going,
+    /// Its end is durable.
+    Ended,
+    /// It is no longer wanted.
+    Cancelled,
+    /// Its epochs or its end are not as they should be.
+    Refused(Refusal),
 }
 
 /// Why something is refused.
@@ -192,7 +203,7 @@ pub enum Refusal {
     #[error("there is no sweep {0}")]
     UnknownSweep(SweepId),
     /// The worker has not registered.
-    #[error("worker {0} is not known; register first")]
+    #[error("there is no worker {0}")]
     UnknownWorker(WorkerId),
     /// As many workers as can be known are here.
     #[error("{0} workers are registered and alive, and no more are taken; try again later")]

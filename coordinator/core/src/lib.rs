@@ -14,12 +14,12 @@ mod state;
 pub mod sweep;
 pub mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_types::{SweepId, TrialKey};
 
 pub use input::{
-    Acknowledgement, Answer, Effect, Finish, Grant, Input, Order, Refusal, Transition, TrialEpochs,
+    Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Standing, Transition, TrialReport,
 };
 use record::{Control, Record, SweepRow};
 pub use state::{Lease, Settings, State, SweepState, Worker};
@@ -48,9 +48,10 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
             sweep,
             fence,
             trials,
-        } => lease::append(state, worker, sweep, fence, &trials),
-        Input::Finish(finish) => lease::finish(state, finish, now),
+        } => lease::append(state, worker, sweep, fence, trials, now),
         Input::Heartbeat { worker, fences } => lease::heartbeat(state, worker, &fences, now),
+        Input::Drain(worker) => lease::drain(state, worker),
+        Input::Delete(sweep) => order::delete(state, sweep),
         Input::Tick => lease::tick(state, now),
     };
     finish_sweeps(state, &mut transition.records, now);
@@ -68,7 +69,7 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
             _ => {}
         }
     }
-    let touched: Vec<SweepId> = rows
+    let touched: BTreeSet<SweepId> = rows
         .keys()
         .copied()
         .chain(changed.keys().map(|(sweep, _)| *sweep))
@@ -78,16 +79,15 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
         let Some(sweep) = state.sweep(id) else { continue };
         let row = rows.entry(id).or_insert_with(|| sweep.row().clone());
         let counts = sweep.counts();
-        let touched = sweep.trials().len() as u64;
-        let untouched = sweep.sweep().trials() - touched;
+        let untouched = sweep.sweep().trials() - sweep.touched();
         let open_touched = match sweep.row().control {
             Control::Stopped => counts.open(),
             Control::Active | Control::Paused => counts.open() - untouched,
         };
         let (mut open_touched, mut untouched) = (open_touched, untouched);
         for ((_, key), open) in changed.range((id, TrialKey::FIRST)..=(id, TrialKey::LAST)) {
-            match sweep.trial(*key) {
-                Some(old) => open_touched -= u64::from(old.state.is_open()),
+            match sweep.is_open(*key) {
+                Some(was) => open_touched -= u64::from(was),
                 None => untouched -= 1,
             }
             open_touched += u64::from(*open);

@@ -1,4 +1,4 @@
-//! What people ask: submit, pause, resume, stop, cancel, retry.
+//! What people ask: submit, pause, resume, stop, cancel, retry, delete.
 
 use tenfold_types::{SweepId, TrialKey};
 
@@ -83,7 +83,7 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
                         ended: "cancelled".to_owned(),
                         ..Ending::default()
                     };
-                    let attempt = ended_attempt(state, &lease.row, trial.id, trial.attempts, ending, now);
+                    let attempt = ended_attempt(&lease.row, trial.id, trial.attempts, ending, now);
                     records.push(Record::Attempt(attempt));
                     records.push(Record::EpochsDropped {
                         trial: trial.id,
@@ -91,7 +91,7 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
                     });
                     records.push(Record::Trial(TrialRow {
                         state: TrialState::Cancelled,
-                        ..trial.clone()
+                        ..trial
                     }));
                 }
                 // Its worker learns from the next heartbeat, at most a second away, that the lease is over.
@@ -101,7 +101,7 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
         }
         Order::Retry { failed, cancelled } => {
             let untouched = match row.control {
-                Control::Stopped if cancelled => sweep.sweep().trials() - sweep.trials().len() as u64,
+                Control::Stopped if cancelled => sweep.sweep().trials() - sweep.touched(),
                 _ => 0,
             };
             let retried = retry(sweep, failed, cancelled, &mut records) + untouched;
@@ -125,6 +125,19 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
         .and_work(order == Order::Resume)
 }
 
+/// Only what is over: a sweep whose trials are still trained would leave workers with leases on nothing.
+pub(crate) fn delete(state: &State, id: SweepId) -> Transition {
+    match state.sweep(id) {
+        None => Transition::refuse(Refusal::UnknownSweep(id)),
+        Some(sweep) if sweep.row().finished_at.is_none() => Transition::refuse(Refusal::NotNow {
+            sweep: id,
+            state: "not over",
+            hint: "cancel it first",
+        }),
+        Some(_) => Transition::answer(Answer::Deleted).with(vec![Record::SweepGone(id)]),
+    }
+}
+
 fn set_control(sweep: &SweepState, control: Control, records: &mut Vec<Record>) {
     if sweep.row().control != control {
         records.push(Record::Sweep(SweepRow {
@@ -145,7 +158,7 @@ fn cancel(sweep: &SweepState, keys: impl Iterator<Item = TrialKey>, records: &mu
 
 fn retry(sweep: &SweepState, failed: bool, cancelled: bool, records: &mut Vec<Record>) -> u64 {
     let before = records.len();
-    for trial in sweep.trials() {
+    for trial in sweep.without_result() {
         let wanted = match trial.state {
             TrialState::Failed => failed,
             TrialState::Cancelled => cancelled,
@@ -155,6 +168,7 @@ fn retry(sweep: &SweepState, failed: bool, cancelled: bool, records: &mut Vec<Re
             let mut row = trial.clone();
             row.state = TrialState::Pending;
             row.failures = 0;
+            row.pack_limit = 0;
             row.error = None;
             records.push(Record::Trial(row));
         }

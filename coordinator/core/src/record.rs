@@ -6,7 +6,7 @@ use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, Trial
 use crate::Millis;
 use crate::trial::TrialState;
 
-/// One change, durable unless it is [`Record::Renewed`] or [`Record::Seen`].
+/// One change, durable where [`Record::is_durable`] says so.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     /// Numbers that only grow.
@@ -19,7 +19,8 @@ pub enum Record {
     WorkerGone(WorkerId),
     /// A trial changed.
     Trial(TrialRow),
-    /// An attempt began or ended: provenance, no part of the state.
+    /// An attempt ended without a result: provenance, no part of the state. What there is to know of one that runs, or
+    /// whose curve is the result, follows from the trial and its lease.
     Attempt(AttemptRow),
     /// Epochs of an attempt.
     Epochs(EpochsRow),
@@ -34,6 +35,24 @@ pub enum Record {
     Lease(LeaseRow),
     /// A lease is over.
     LeaseClosed(Fence),
+    /// A sweep and all its trials are forgotten.
+    SweepGone(SweepId),
+    /// A lease was not renewed in its term: it is over then, unless it is renewed before. Not stored.
+    Suspected {
+        /// The lease.
+        fence: Fence,
+        /// When it expires.
+        expires: Millis,
+    },
+    /// How a worker's trainers have done lately. Not stored: it is about a process that lives.
+    Standing {
+        /// The worker.
+        worker: WorkerId,
+        /// Its quick failures since something went well.
+        failures: Vec<QuickFailure>,
+        /// It gets no trials until then.
+        quarantined: Option<Millis>,
+    },
     /// A lease lives until then. Not stored: after a restart every lease gets a fresh term.
     Renewed {
         /// The lease.
@@ -53,7 +72,10 @@ pub enum Record {
 impl Record {
     /// Whether a store keeps it.
     pub fn is_durable(&self) -> bool {
-        !matches!(self, Self::Renewed { .. } | Self::Seen { .. })
+        !matches!(
+            self,
+            Self::Renewed { .. } | Self::Suspected { .. } | Self::Seen { .. } | Self::Standing { .. }
+        )
     }
 }
 
@@ -110,6 +132,36 @@ pub struct TrialRow {
     pub failures: u32,
     /// What went wrong last.
     pub error: Option<String>,
+    /// The most trials that packs with it may have, because a trainer died that trained more; 0 while none has.
+    pub pack_limit: u32,
+    /// When its curve was accepted.
+    pub accepted_at: Option<Millis>,
+}
+
+/// An attempt that failed soon after its lease was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuickFailure {
+    /// The trial.
+    pub trial: TrialId,
+    /// Its lease.
+    pub fence: Fence,
+    /// It was charged to the trial.
+    pub charged: bool,
+}
+
+/// Where an attempt ran.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The worker's host.
+    pub host: String,
+    /// The device's model.
+    pub device: String,
+    /// CPU threads that compute.
+    pub threads: u32,
+    /// Tenfold's version there.
+    pub version: String,
+    /// Libtorch's version there.
+    pub libtorch: String,
 }
 
 /// One try at a trial, for people who ask where it ran.
@@ -121,18 +173,10 @@ pub struct AttemptRow {
     pub number: u32,
     /// Its fence.
     pub fence: Fence,
-    /// Where it ran.
+    /// Who ran it.
     pub worker: WorkerId,
-    /// That worker's host.
-    pub host: String,
-    /// The device's model.
-    pub device: String,
-    /// CPU threads that computed.
-    pub threads: u32,
-    /// Tenfold's version there.
-    pub version: String,
-    /// Libtorch's version there.
-    pub libtorch: String,
+    /// Where.
+    pub provenance: Provenance,
     /// When the lease was given.
     pub started_at: Millis,
     /// When it ended.
@@ -171,6 +215,8 @@ pub struct LeaseRow {
     pub slot: u32,
     /// When it was given.
     pub given_at: Millis,
+    /// Where its trials run. Kept for good, for those whose curves are results.
+    pub provenance: Provenance,
     /// The sweep of its trials.
     pub sweep: SweepId,
     /// Its trials with the numbers of their attempts; those over are still listed.
@@ -203,4 +249,6 @@ pub struct WorkerRow {
     pub libtorch: String,
     /// Its slots.
     pub slots: Vec<Slot>,
+    /// It takes no more trials.
+    pub draining: bool,
 }

@@ -7,7 +7,7 @@ use tenfold_types::{DeviceKind, Fence, RequestId, ShapeKey, SweepId, TrialKey, V
 
 use crate::Millis;
 use crate::input::{Answer, Grant, Refusal, Transition};
-use crate::record::{AttemptRow, Control, Counters, LeaseRow, Record};
+use crate::record::{Control, Counters, LeaseRow, Provenance, Record};
 use crate::state::{Lease, State, SweepState};
 use crate::trial::TrialState;
 
@@ -64,7 +64,8 @@ pub(crate) fn acquire(
         };
         return Transition::answer(regrant(state, lease)).with(vec![seen, renewed]);
     }
-    let Some(sweep) = fairest(state, device.kind) else {
+    let willing = !known.row.draining && !known.is_quarantined(now);
+    let Some(sweep) = fairest(state, device.kind).filter(|_| willing) else {
         return Transition::answer(Answer::Idle).with(vec![seen]);
     };
     let keys = pack(state, sweep, device.kind, wanted, now);
@@ -78,6 +79,7 @@ pub(crate) fn acquire(
         }),
     ];
     let mut granted = Vec::with_capacity(keys.len());
+    let mut rows = Vec::with_capacity(keys.len());
     for key in keys {
         let Some(spec) = sweep.sweep().spec(key.index, key.repetition) else {
             continue;
@@ -85,34 +87,27 @@ pub(crate) fn acquire(
         let mut row = sweep.row_of(key);
         row.state = TrialState::Leased { fence, worker };
         row.attempts += 1;
-        records.push(Record::Attempt(AttemptRow {
-            trial: row.id,
-            number: row.attempts,
-            fence,
-            worker,
-            host: known.row.host.clone(),
-            device: device.device.clone(),
-            threads: device.threads,
-            version: known.row.version.clone(),
-            libtorch: known.row.libtorch.clone(),
-            started_at: now,
-            ended_at: None,
-            ended: String::new(),
-            error: String::new(),
-            stderr: String::new(),
-        }));
         granted.push((key, row.attempts, spec));
-        records.push(Record::Trial(row));
+        rows.push(Record::Trial(row));
     }
+    // The lease first: its trials are counted as they come.
     records.push(Record::Lease(LeaseRow {
         fence,
         worker,
         request,
         slot,
         given_at: now,
+        provenance: Provenance {
+            host: known.row.host.clone(),
+            device: device.device.clone(),
+            threads: device.threads,
+            version: known.row.version.clone(),
+            libtorch: known.row.libtorch.clone(),
+        },
         sweep: id,
         trials: granted.iter().map(|(key, attempt, _)| (*key, *attempt)).collect(),
     }));
+    records.extend(rows);
     records.push(Record::Renewed { fence, expires });
     Transition::answer(Answer::Leased(Grant {
         fence,
@@ -144,7 +139,8 @@ fn fairest(state: &State, kind: DeviceKind) -> Option<&SweepState> {
 ///
 /// So the first in line is always in the next pack, which lets none starve and shows the whole grid early; and the
 /// repetitions of a point come together, so that its group is complete early. A trial that has failed before is leased
-/// by itself: what it does to its trainer then harms no other.
+/// by itself: what it does to its trainer then harms no other. Those whose trainer died while it trained several are
+/// leased in packs of their own, half as large each time, until the one that does it is found by itself.
 fn pack(state: &State, sweep: &SweepState, kind: DeviceKind, wanted: &Wanted, now: Millis) -> Vec<TrialKey> {
     let Some(first) = sweep.next_trial() else {
         return Vec::new();
@@ -164,7 +160,14 @@ fn pack(state: &State, sweep: &SweepState, kind: DeviceKind, wanted: &Wanted, no
 }
 
 fn has_failed(sweep: &SweepState, key: TrialKey) -> bool {
-    sweep.trial(key).is_some_and(|trial| trial.failures > 0)
+    sweep.touched_trial(key).is_some_and(|trial| trial.failures > 0)
+}
+
+/// The most trials that packs with this one may have; 0 when nothing limits them.
+fn pack_limit(sweep: &SweepState, key: TrialKey) -> usize {
+    sweep
+        .touched_trial(key)
+        .map_or(0, |trial| trial.pack_limit as usize)
 }
 
 /// A share of what waits: one part of as many as there are living slots of this kind, but at least what a slot trains
@@ -202,6 +205,13 @@ fn alike(sweep: &SweepState, first: TrialKey, shape: ShapeKey, size: usize) -> V
                 });
         *of_point == shape
     };
+    let limited = pack_limit(sweep, first) > 0;
+    // What a trial with this limit leaves of the size; none when it does not belong in this pack.
+    let fits = |key: TrialKey, size: usize| match pack_limit(sweep, key) {
+        0 => (!limited).then_some(size),
+        limit => limited.then_some(size.min(limit)),
+    };
+    let mut size = fits(first, size).unwrap_or(size);
     let (mut keys, mut taken) = (Vec::new(), BTreeSet::new());
     let mut looks = (LOOKS + LOOKS_PER_TRIAL * size).min(MAX_LOOKS);
     let mut place = sweep.place(first);
@@ -215,12 +225,18 @@ fn alike(sweep: &SweepState, first: TrialKey, shape: ShapeKey, size: usize) -> V
             continue;
         }
         for repetition in key.repetition..sweep.sweep().repetitions() {
-            if keys.len() == size || looks == 0 {
+            if keys.len() >= size || looks == 0 {
                 break;
             }
             looks -= 1;
             let key = TrialKey { repetition, ..key };
-            if sweep.waits(key) && !has_failed(sweep, key) && taken.insert(key) {
+            if !sweep.waits(key) || has_failed(sweep, key) {
+                continue;
+            }
+            if let Some(left) = fits(key, size).filter(|left| *left > keys.len())
+                && taken.insert(key)
+            {
+                size = left;
                 keys.push(key);
             }
         }

@@ -111,6 +111,8 @@ pub(crate) fn worker(worker: &v1::Worker) -> Value {
         "device": worker.device,
         "connected": worker.connected,
         "last_seen": format::time(worker.last_seen_ms),
+        "draining": worker.draining,
+        "quarantined_until": worker.quarantined_until_ms.map(format::time),
     });
     object("worker", fields)
 }
@@ -132,6 +134,19 @@ pub(crate) fn plan(plan: &v1::PlanResponse) -> Value {
 pub(crate) fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
     object[name] = value.into();
     object
+}
+
+/// A worker that is to end when it has finished.
+pub(crate) fn drained(worker: &[u8]) -> Value {
+    object("drained", json!({ "worker": format::hex(worker) }))
+}
+
+/// A sweep that is no more.
+pub(crate) fn deleted(sweep: &v1::DeleteResponse) -> Value {
+    object(
+        "deleted",
+        json!({ "sweep": format::hex(&sweep.sweep), "name": sweep.name }),
+    )
 }
 
 /// A file that was written.

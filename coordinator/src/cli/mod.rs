@@ -1,8 +1,11 @@
 //! The command line: one file a command. Commands talk to a coordinator through gRPC alone; only `run` and `serve`
 //! start one.
 
+mod backup;
 mod client;
 mod completions;
+mod delete;
+mod drain;
 mod exit;
 mod format;
 mod json;
@@ -116,6 +119,14 @@ enum Command {
     Retry(orders::Retry),
     /// List workers
     Workers(workers::Workers),
+    /// Have a worker finish what it trains and end
+    Drain(drain::Drain),
+    /// Forget a sweep that is over, with its curves
+    Delete(delete::Delete),
+    /// Copy the whole store to a file, while the coordinator goes on
+    Backup(backup::Backup),
+    /// Put a backup in the place of a store that is not there
+    Restore(backup::Restore),
     /// Print shell completions
     Completions(completions::Completions),
 }
@@ -223,6 +234,10 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Cancel(command) => orders::cancel(command, &common).await,
         Command::Retry(command) => command.run(&common).await,
         Command::Workers(command) => command.run(&common).await,
+        Command::Drain(command) => command.run(&common).await,
+        Command::Delete(command) => command.run(&common).await,
+        Command::Backup(command) => command.run(&common).await,
+        Command::Restore(command) => command.run(&common),
         Command::Completions(command) => command.run(&mut <Cli as clap::CommandFactory>::command()),
     }
 }

@@ -22,9 +22,12 @@ pub(crate) struct Serve {
     /// The folder of results logs, RESULTS/<sweep>/aggregate.jsonl
     #[arg(long, default_value = "runs", value_name = "DIR")]
     results: PathBuf,
-    /// A worker not heard of for so many seconds loses its trials
+    /// The trials of a worker not heard of for so many seconds are suspect
     #[arg(long, default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     lease_term: u64,
+    /// So many seconds later they are given to others; until then the worker may go on with them
+    #[arg(long, default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    grace: u64,
     /// A trial that failed waits so many seconds, doubled with each further failure
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=360))]
     backoff: u64,
@@ -42,6 +45,7 @@ impl Serve {
             max_connections: self.max_connections,
             settings: Settings {
                 lease_term: self.lease_term * 1000,
+                grace: self.grace * 1000,
                 backoff_base: self.backoff * 1000,
                 ..Settings::default()
             },

@@ -1,7 +1,7 @@
 //! Messages of the coordinator, as what the reports are made of.
 
 use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
-use tenfold_core::record::AttemptRow;
+use tenfold_core::record::{AttemptRow, Provenance};
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Fence, Metric, Setting, SweepId, TrialId, TrialKey, Value};
 
@@ -137,11 +137,13 @@ pub(crate) fn attempt(attempt: v1::Attempt, key: TrialKey) -> Result<AttemptRow,
         number: attempt.number,
         fence: Fence(attempt.fence),
         worker: convert::worker_id(&attempt.worker).map_err(odd)?,
-        host: attempt.host,
-        device: attempt.device,
-        threads: attempt.threads,
-        version: attempt.version,
-        libtorch: attempt.libtorch,
+        provenance: Provenance {
+            host: attempt.host,
+            device: attempt.device,
+            threads: attempt.threads,
+            version: attempt.version,
+            libtorch: attempt.libtorch,
+        },
         started_at: attempt.started_at_ms,
         ended_at: attempt.ended_at_ms,
         ended: attempt.ended,

@@ -61,10 +61,14 @@ impl Workers {
                 worker.busy.to_string(),
                 worker.device.clone(),
                 format!("{} (libtorch {})", worker.version, worker.libtorch),
-                if worker.connected {
-                    seen
-                } else {
-                    format!("{seen}: gone")
+                match worker {
+                    v1::Worker { connected: false, .. } => format!("{seen}: gone"),
+                    v1::Worker { draining: true, .. } => format!("{seen}: draining"),
+                    v1::Worker {
+                        quarantined_until_ms: Some(_),
+                        ..
+                    } => format!("{seen}: quarantined"),
+                    _ => seen,
                 },
             ]);
         }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tenfold_core::sweep::{Grouping, Sweep, SweepError};
-use tenfold_core::trial::TrialState;
 use tenfold_core::{Answer, Input, Order, State, SweepState};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
@@ -14,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::tail::Tail;
-use super::{Service, messages, parts, selector, status};
+use super::{Service, backup, messages, parts, selector, status};
 use crate::watch::{self, Watch};
 
 /// Sweeps listed when no limit is given, and at most.
@@ -97,6 +96,7 @@ impl Control for Service {
     type WatchStream = Tail;
     type ResultsStream = Stream<v1::GroupResult>;
     type CurvesStream = Stream<v1::TrialCurve>;
+    type BackupStream = Stream<v1::BackupChunk>;
 
     async fn submit(
         &self,
@@ -149,19 +149,15 @@ impl Control for Service {
     }
 
     async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<v1::ShowResponse>, Status> {
-        let show = |_: &State, sweep: &SweepState| {
-            let failed = sweep
-                .trials()
-                .filter(|trial| matches!(trial.state, TrialState::Failed));
-            v1::ShowResponse {
-                status: Some(messages::sweep_status(sweep)),
-                description: sweep.sweep().describe(),
-                normalised: sweep.row().normalised.clone(),
-                failures: failed
-                    .take(FAILURES)
-                    .map(|trial| messages::trial_status(sweep.sweep(), trial, 0))
-                    .collect(),
-            }
+        let show = |_: &State, sweep: &SweepState| v1::ShowResponse {
+            status: Some(messages::sweep_status(sweep)),
+            description: sweep.sweep().describe(),
+            normalised: sweep.row().normalised.clone(),
+            failures: sweep
+                .failed()
+                .take(FAILURES)
+                .map(|trial| messages::trial_status(sweep.sweep(), trial, 0))
+                .collect(),
         };
         self.with_sweep(request.into_inner().selector, show)
             .await
@@ -186,9 +182,11 @@ impl Control for Service {
             let epochs = sweep
                 .live(key)
                 .map_or_else(|| row.state.accepted_epochs(), Curve::epochs);
-            sweep
-                .has(key)
-                .then(|| (row.id, messages::trial_status(sweep.sweep(), &row, epochs)))
+            let mut status = messages::trial_status(sweep.sweep(), &row, epochs);
+            if sweep.is_suspect(key) {
+                status.state = v1::TrialState::Suspect.into();
+            }
+            sweep.has(key).then_some((row.id, status))
         };
         let found = self.with_sweep(selector.to_owned(), look).await?;
         let (id, trial) = found.ok_or_else(|| {
@@ -380,6 +378,8 @@ impl Control for Service {
                     connected: worker
                         .seen
                         .is_some_and(|seen| now.saturating_sub(seen) < CONNECTED),
+                    draining: row.draining,
+                    quarantined_until_ms: worker.quarantined.filter(|until| now < *until),
                 }
             };
             // Those of earlier lives of the coordinator that never came back are of no interest.
@@ -398,6 +398,37 @@ impl Control for Service {
             .await
             .map(Response::new)
             .map_err(status::of_turn)
+    }
+
+    async fn backup(&self, _: Request<v1::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        let place = backup::place(self)?;
+        let (sender, stream) = mpsc::channel(STREAM);
+        tokio::spawn(backup::send(self.clone(), place, sender));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        let wanted = request.into_inner().worker;
+        let find = move |state: &State, _| selector::workers(state, &wanted);
+        let workers = self.turn.read(find).await.map_err(status::of_turn)??;
+        for worker in &workers {
+            self.decide(Input::Drain(*worker)).await?;
+            tracing::info!(%worker, "a worker is drained");
+        }
+        let workers = workers.iter().map(|worker| worker.0.to_vec()).collect();
+        Ok(Response::new(v1::DrainResponse { workers }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::SelectRequest>,
+    ) -> Result<Response<v1::DeleteResponse>, Status> {
+        let named = |_: &State, sweep: &SweepState| (sweep.row().id, sweep.row().name.clone());
+        let (sweep, name) = self.with_sweep(request.into_inner().selector, named).await?;
+        self.decide(Input::Delete(sweep)).await?;
+        tracing::info!(%sweep, name, "a sweep is deleted");
+        let sweep = sweep.0.to_vec();
+        Ok(Response::new(v1::DeleteResponse { sweep, name }))
     }
 }
 

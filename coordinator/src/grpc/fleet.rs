@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tenfold_core::record::{Slot, WorkerRow};
-use tenfold_core::{Answer, Finish, Input, TrialEpochs};
+use tenfold_core::{Acknowledgement, Answer, End, Grant, Input, Standing, TrialReport};
 use tenfold_proto::PROTOCOL;
 use tenfold_proto::convert::{self, ConvertError};
 use tenfold_proto::v1::{self, fleet_server::Fleet};
-use tenfold_types::{DeviceKind, ShapeKey};
+use tenfold_types::{DeviceKind, Outcome, ShapeKey};
 use tonic::{Request, Response, Status};
 
 use super::{Service, status};
@@ -65,6 +65,7 @@ impl Fleet for Service {
                 .map(slot)
                 .collect::<Result<_, ConvertError>>()
                 .map_err(status::of_convert)?,
+            draining: false,
         };
         tracing::info!(worker = %row.id, host = row.host, slots = row.slots.len(), "a worker registers");
         self.decide(Input::Register(row)).await?;
@@ -109,23 +110,8 @@ impl Fleet for Service {
                 self.decide(input.clone()).await?
             };
             if let Answer::Leased(grant) = answer {
-                let trials = grant
-                    .trials
-                    .iter()
-                    .map(|(key, attempt, spec)| v1::LeasedTrial {
-                        trial: Some((*key).into()),
-                        attempt: *attempt,
-                        spec: Some(spec.into()),
-                    })
-                    .collect();
-                let lease = v1::Lease {
-                    fence: grant.fence.0,
-                    sweep: grant.sweep.0.to_vec(),
-                    trials,
-                    sweep_trials: grant.sweep_trials,
-                };
                 return Ok(Response::new(v1::AcquireResponse {
-                    lease: Some(lease),
+                    lease: Some(lease(grant)),
                     retry_after_ms: 0,
                 }));
             }
@@ -151,18 +137,7 @@ impl Fleet for Service {
                 "an append names at most {MAX_TRIALS} trials"
             )));
         }
-        let epochs = |trial: v1::TrialEpochs| {
-            Ok(TrialEpochs {
-                key: convert::trial_key(trial.trial)?,
-                attempt: trial.attempt,
-                blocks: trial.blocks.into_iter().map(Into::into).collect(),
-            })
-        };
-        let trials = message
-            .trials
-            .into_iter()
-            .map(epochs)
-            .collect::<Result<_, ConvertError>>();
+        let trials = message.trials.into_iter().map(report).collect::<Result<_, _>>();
         let input = Input::Append {
             worker: convert::worker_id(&message.worker).map_err(status::of_convert)?,
             sweep: convert::sweep_id(&message.sweep).map_err(status::of_convert)?,
@@ -171,41 +146,10 @@ impl Fleet for Service {
         };
         match self.decide(input).await? {
             Answer::Acknowledged(acknowledgements) => Ok(Response::new(v1::AppendResponse {
-                acknowledgements: acknowledgements
-                    .iter()
-                    .map(|ack| v1::Acknowledgement {
-                        epochs: ack.epochs,
-                        cancelled: ack.cancelled,
-                    })
-                    .collect(),
+                acknowledgements: acknowledgements.into_iter().map(acknowledgement).collect(),
             })),
             other => Err(super::unexpected(&other)),
         }
-    }
-
-    async fn finish(
-        &self,
-        request: Request<v1::FinishRequest>,
-    ) -> Result<Response<v1::FinishResponse>, Status> {
-        let message = request.into_inner();
-        let (outcome, stderr) = convert::ended(message.outcome).map_err(status::of_convert)?;
-        let finish = Finish {
-            worker: convert::worker_id(&message.worker).map_err(status::of_convert)?,
-            sweep: convert::sweep_id(&message.sweep).map_err(status::of_convert)?,
-            fence: convert::fence(message.fence).map_err(status::of_convert)?,
-            key: convert::trial_key(message.trial).map_err(status::of_convert)?,
-            attempt: message.attempt,
-            epochs: message.epochs,
-            outcome: match outcome {
-                tenfold_types::Outcome::Failed { error } => {
-                    tenfold_types::Outcome::Failed { error: cut(error) }
-                }
-                other => other,
-            },
-            stderr: cut(stderr),
-        };
-        self.decide(Input::Finish(finish)).await?;
-        Ok(Response::new(v1::FinishResponse {}))
     }
 
     async fn heartbeat(
@@ -221,7 +165,11 @@ impl Fleet for Service {
         let worker = convert::worker_id(&message.worker).map_err(status::of_convert)?;
         let fences = message.fences.into_iter().map(tenfold_types::Fence).collect();
         match self.decide(Input::Heartbeat { worker, fences }).await? {
-            Answer::Heard { stale, cancelled } => Ok(Response::new(v1::HeartbeatResponse {
+            Answer::Heard {
+                stale,
+                cancelled,
+                drain,
+            } => Ok(Response::new(v1::HeartbeatResponse {
                 stale: stale.iter().map(|fence| fence.0).collect(),
                 cancelled: cancelled
                     .into_iter()
@@ -230,9 +178,70 @@ impl Fleet for Service {
                         trial: Some(key.into()),
                     })
                     .collect(),
+                drain,
             })),
             other => Err(super::unexpected(&other)),
         }
+    }
+}
+
+fn lease(grant: Grant) -> v1::Lease {
+    let architecture = grant
+        .trials
+        .first()
+        .map(|(_, _, spec)| (&spec.architecture).into());
+    let trials = grant.trials.iter().map(|(key, attempt, spec)| v1::LeasedTrial {
+        trial: Some((*key).into()),
+        attempt: *attempt,
+        spec: Some(convert::leased(spec)),
+    });
+    v1::Lease {
+        fence: grant.fence.0,
+        sweep: grant.sweep.0.to_vec(),
+        trials: trials.collect(),
+        sweep_trials: grant.sweep_trials,
+        architecture,
+    }
+}
+
+fn report(trial: v1::TrialReport) -> Result<TrialReport, ConvertError> {
+    let end = |end: v1::End| {
+        let epochs = end.epochs;
+        let (outcome, stderr) = convert::ended(end)?;
+        Ok::<_, ConvertError>(End {
+            epochs,
+            outcome: match outcome {
+                Outcome::Failed { error } => Outcome::Failed { error: cut(error) },
+                Outcome::Lost { error, together } => Outcome::Lost {
+                    error: cut(error),
+                    together,
+                },
+                other => other,
+            },
+            stderr: cut(stderr),
+        })
+    };
+    Ok(TrialReport {
+        key: convert::trial_key(trial.trial)?,
+        attempt: trial.attempt,
+        blocks: trial.blocks.into_iter().map(Into::into).collect(),
+        end: trial.end.map(end).transpose()?,
+    })
+}
+
+fn acknowledgement(acknowledgement: Acknowledgement) -> v1::Acknowledgement {
+    let (mut cancelled, mut ended, mut refused) = (false, false, String::new());
+    match acknowledgement.standing {
+        Standing::Going => {}
+        Standing::Ended => ended = true,
+        Standing::Cancelled => cancelled = true,
+        Standing::Refused(refusal) => refused = refusal.to_string(),
+    }
+    v1::Acknowledgement {
+        epochs: acknowledgement.epochs,
+        cancelled,
+        ended,
+        refused,
     }
 }
 

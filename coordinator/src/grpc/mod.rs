@@ -1,5 +1,6 @@
 //! The services over gRPC: thin handlers that convert, enqueue and await.
 
+mod backup;
 mod control;
 mod fleet;
 pub mod messages;
@@ -8,6 +9,7 @@ mod selector;
 mod status;
 mod tail;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tenfold_core::{Answer, Input};
@@ -29,12 +31,16 @@ pub(crate) const MAX_LEASE: usize = 16 << 20;
 /// Sweep files that are read at once, and workers that look for work at once.
 const PARSING: usize = 2;
 const LOOKING: usize = 512;
+/// Backups that are made at once; one more is turned away.
+const BACKUPS: usize = 2;
 
 /// What every handler needs. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
     pub(crate) turn: Handle,
     pub(crate) readers: Readers,
+    /// A folder for files that are not kept.
+    pub(crate) scratch: Arc<Path>,
     /// Becomes true when the coordinator shuts down: whoever waits is answered at once.
     pub(crate) shutdown: Shutdown,
     pub(crate) gates: Gates,
@@ -47,6 +53,8 @@ pub(crate) struct Gates {
     pub(crate) parse: Arc<Semaphore>,
     /// Looking for work: all workers that wait are woken when some comes up, and would fill the turn's queue.
     pub(crate) look: Arc<Semaphore>,
+    /// Making backups.
+    pub(crate) backup: Arc<Semaphore>,
 }
 
 impl Default for Gates {
@@ -54,6 +62,7 @@ impl Default for Gates {
         Self {
             parse: Arc::new(Semaphore::new(PARSING)),
             look: Arc::new(Semaphore::new(LOOKING)),
+            backup: Arc::new(Semaphore::new(BACKUPS)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Selectors: a sweep by its id, its name, a unique prefix of either, or `last`.
 
 use tenfold_core::{State, SweepState};
+use tenfold_types::WorkerId;
 use tonic::Status;
 
 /// The sweep that a selector names.
@@ -48,4 +49,30 @@ pub(crate) fn resolve<'a>(state: &'a State, selector: &str) -> Result<&'a SweepS
     Err(Status::not_found(format!(
         "no sweep fits {selector:?}; see: tenfold list"
     )))
+}
+
+/// Living workers with this id, its beginning, or this host's name: one by id, or all of a host.
+pub(super) fn workers(state: &State, wanted: &str) -> Result<Vec<WorkerId>, Status> {
+    let lower = wanted.to_ascii_lowercase();
+    let of_host = state
+        .workers()
+        .filter(|worker| worker.seen.is_some() && worker.row.host == wanted);
+    let of_host: Vec<WorkerId> = of_host.map(|worker| worker.row.id).collect();
+    if !of_host.is_empty() {
+        return Ok(of_host);
+    }
+    let by_id = state
+        .workers()
+        .map(|worker| worker.row.id)
+        .filter(|id| !wanted.is_empty() && id.to_string().starts_with(&lower));
+    match by_id.collect::<Vec<_>>().as_slice() {
+        [] => Err(Status::not_found(format!(
+            "no worker fits {wanted:?}; see: tenfold workers"
+        ))),
+        [worker] => Ok(vec![*worker]),
+        several => Err(Status::invalid_argument(format!(
+            "{wanted:?} fits {} workers; give more of the id",
+            several.len()
+        ))),
+    }
 }

@@ -47,5 +47,8 @@ pub(crate) fn of_convert(error: ConvertError) -> Status {
 }
 
 pub(crate) fn of_store(error: StoreError) -> Status {
-    Status::unavailable(format!("the coordinator's store failed: {error}"))
+    match error {
+        StoreError::Unsupported(what) => Status::unimplemented(what),
+        error => Status::unavailable(format!("the coordinator's store failed: {error}")),
+    }
 }

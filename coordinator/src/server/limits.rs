@@ -101,7 +101,7 @@ impl Limits {
         };
         match method {
             "Acquire" => &self.waiting,
-            "Watch" | "Results" | "Curves" => &self.streams,
+            "Watch" | "Results" | "Curves" | "Backup" => &self.streams,
             _ if service.ends_with(".Fleet") => &self.reports,
             _ => &self.questions,
         }

@@ -142,6 +142,7 @@ impl Server {
         let service = Service {
             turn: turn.handle(),
             readers,
+            scratch: config.results.as_path().into(),
             shutdown: shutdown.clone(),
             gates: Gates::default(),
         };

@@ -47,6 +47,9 @@ pub enum StoreError {
     /// The file cannot be reached.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// This kind of store cannot do it.
+    #[error("{0}")]
+    Unsupported(String),
     /// There is no such kind of store.
     #[error("{0:?} is no store; write sqlite:PATH or memory:")]
     Scheme(String),

@@ -1,6 +1,7 @@
 //! A store in memory, for tests and trials of the command: the same rows, and nothing left when it is dropped.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenfold_core::record::{
@@ -8,7 +9,7 @@ use tenfold_core::record::{
 };
 use tenfold_types::{Fence, SweepId, TrialId, WorkerId};
 
-use super::{Change, Changes, Cursor, Reader, Store, StoreError, StoredTrial};
+use super::{Change, Changes, Cursor, Reader, Store, StoreError, StoredTrial, Touched, What, attempts};
 
 /// The rows, shared by the store and its readers. Clones share the rows, as connections share a file.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +24,8 @@ struct Rows {
     counters: Counters,
     sweeps: BTreeMap<u64, (Cursor, SweepRow)>,
     workers: BTreeMap<WorkerId, WorkerRow>,
-    leases: BTreeMap<Fence, LeaseRow>,
+    /// With whether they live: those that are over are kept for their provenance.
+    leases: BTreeMap<Fence, (bool, LeaseRow)>,
     trials: BTreeMap<TrialId, (Cursor, TrialRow)>,
     attempts: BTreeMap<(TrialId, u32), AttemptRow>,
     epochs: BTreeMap<(TrialId, Fence, u32), (Cursor, EpochsRow)>,
@@ -52,7 +54,8 @@ impl Store for MemoryStore {
             .for_each(|row| visit(Record::Worker(row)));
         rows.leases
             .into_values()
-            .for_each(|row| visit(Record::Lease(row)));
+            .filter(|(lives, _)| *lives)
+            .for_each(|(_, row)| visit(Record::Lease(row)));
         let live = |(_, epochs): &&(Cursor, EpochsRow)| {
             let holder = rows
                 .trials
@@ -97,12 +100,30 @@ impl Store for MemoryStore {
                     rows.epochs
                         .retain(|(of, under, _), _| (*of, *under) != (trial, fence));
                 }
-                Record::Lease(row) => _ = rows.leases.insert(row.fence, row),
-                Record::LeaseClosed(fence) => _ = rows.leases.remove(&fence),
-                Record::Renewed { .. } | Record::Seen { .. } => {}
+                Record::Lease(row) => _ = rows.leases.insert(row.fence, (true, row)),
+                Record::LeaseClosed(fence) => {
+                    if let Some((lives, _)) = rows.leases.get_mut(&fence) {
+                        *lives = false;
+                    }
+                }
+                Record::SweepGone(sweep) => {
+                    rows.sweeps.retain(|_, (_, row)| row.id != sweep);
+                    rows.leases.retain(|_, (_, row)| row.sweep != sweep);
+                    rows.trials.retain(|id, _| id.sweep != sweep);
+                    rows.attempts.retain(|(id, _), _| id.sweep != sweep);
+                    rows.epochs.retain(|(id, ..), _| id.sweep != sweep);
+                }
+                Record::Renewed { .. }
+                | Record::Suspected { .. }
+                | Record::Seen { .. }
+                | Record::Standing { .. } => {}
             }
         }
         Ok(at)
+    }
+
+    fn tidy(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
@@ -128,14 +149,41 @@ impl Reader for MemoryStore {
         Ok(Changes::page(changes, rows.cursor, limit))
     }
 
+    fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError> {
+        let page = self.changes(sweep, since, limit)?;
+        let mut touched = Touched {
+            cursor: page.cursor,
+            end: page.end,
+            ..Touched::default()
+        };
+        for change in page.rows {
+            match change {
+                Change::Sweep(row) => touched.sweep = Some(row),
+                Change::Trial(row) => {
+                    let what = What {
+                        row: true,
+                        over: !row.state.is_open(),
+                        ..What::default()
+                    };
+                    touched.trials.push((row.id.key, what));
+                }
+                Change::Epochs(row) => {
+                    let what = What {
+                        epochs: true,
+                        ..What::default()
+                    };
+                    touched.trials.push((row.trial.key, what));
+                }
+            }
+        }
+        Ok(touched)
+    }
+
     fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
         let rows = self.rows();
         let of_point = |id: &TrialId| id.sweep == sweep && id.key.stage == stage && id.key.index == index;
         let trial = |row: &TrialRow| {
-            let fence = row
-                .state
-                .accepted()
-                .or_else(|| row.state.holder().map(|(fence, _)| fence));
+            let fence = attempts::current(row);
             let blocks = rows
                 .epochs
                 .values()
@@ -155,8 +203,21 @@ impl Reader for MemoryStore {
 
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {
         let rows = self.rows();
-        let attempts = rows.attempts.range((trial, 0)..=(trial, u32::MAX));
-        Ok(attempts.rev().map(|(_, row)| row.clone()).collect())
+        let row = rows.trials.get(&trial).map(|(_, row)| row);
+        let newest = row.and_then(|row| {
+            let (_, lease) = rows.leases.get(&attempts::current(row)?)?;
+            Some(attempts::of_lease(row, lease))
+        });
+        let ended = rows.attempts.range((trial, 0)..=(trial, u32::MAX));
+        Ok(newest
+            .into_iter()
+            .chain(ended.rev().map(|(_, row)| row.clone()))
+            .collect())
+    }
+
+    fn backup(&mut self, _: &Path) -> Result<(), StoreError> {
+        let what = "a store in memory has no backup; its coordinator was started with --store memory:";
+        Err(StoreError::Unsupported(what.to_owned()))
     }
 }
 

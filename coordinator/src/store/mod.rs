@@ -3,14 +3,17 @@
 //! A store takes the records of a turn in one transaction and gives them back as rows. One behaviour suite (`suite`)
 //! says what that means, and every store passes it.
 
+mod attempts;
 mod error;
 mod memory;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 
+use std::path::{Path, PathBuf};
 use tenfold_core::record::{AttemptRow, EpochsRow, Record, SweepRow, TrialRow};
-use tenfold_types::{Block, SweepId, TrialId};
+
+use tenfold_types::{Block, SweepId, TrialId, TrialKey};
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
@@ -36,6 +39,13 @@ pub trait Store: Send {
     /// See [`StoreError`].
     fn commit(&mut self, records: &[Record]) -> Result<Cursor, StoreError>;
 
+    /// Removes some more of what deleted sweeps have left behind, so little that nobody waits for it. Whether there is
+    /// more.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn tidy(&mut self) -> Result<bool, StoreError>;
+
     /// A reader that sees every commit, and never waits for one.
     ///
     /// # Errors
@@ -52,17 +62,56 @@ pub trait Reader: Send {
     /// See [`StoreError`].
     fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError>;
 
+    /// The trials that changed behind a cursor, one way or another: about `limit` of them, of whole commits. One that
+    /// changed in several commits may come several times.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError>;
+
     /// The touched trials of one point with the epochs of their current or accepted attempt, in repetition order.
     ///
     /// # Errors
     /// See [`StoreError`].
     fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError>;
 
-    /// All attempts at a trial, the newest first.
+    /// All attempts at a trial, the newest first: those that ended without a result, and the one that runs or whose
+    /// curve is the result.
     ///
     /// # Errors
     /// See [`StoreError`].
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError>;
+
+    /// Writes a copy of the whole store, as of one commit, to a file that is not there yet: an SQLite store. Commits go
+    /// on meanwhile.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; [`StoreError::Unsupported`] where the store's own tools do it.
+    fn backup(&mut self, file: &Path) -> Result<(), StoreError>;
+}
+
+/// A page of trials that changed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Touched {
+    /// The commit up to which these are all.
+    pub cursor: Cursor,
+    /// The trials.
+    pub trials: Vec<(TrialKey, What)>,
+    /// The sweep itself, if it changed.
+    pub sweep: Option<SweepRow>,
+    /// There are no more for now.
+    pub end: bool,
+}
+
+/// What changed of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct What {
+    /// Its row: it was leased, runs, waits again, or is over.
+    pub row: bool,
+    /// It has new epochs.
+    pub epochs: bool,
+    /// It is over.
+    pub over: bool,
 }
 
 /// A page of changes.
@@ -96,16 +145,34 @@ pub struct StoredTrial {
     pub blocks: Vec<Block>,
 }
 
+/// Where the store of a specification is, if it is a file.
+fn file(specification: &str) -> Option<&Path> {
+    let path = specification.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (!path.is_empty()).then(|| Path::new(path))
+}
+
+/// Makes the store that a specification names of a backup; its place.
+///
+/// # Errors
+/// [`StoreError::Unsupported`] unless it is `sqlite:PATH`, and what is wrong with the backup or the place.
+pub fn restore(backup: &Path, specification: &str) -> Result<PathBuf, StoreError> {
+    let path = file(specification).ok_or_else(|| {
+        StoreError::Unsupported(format!(
+            "a backup is restored to an SQLite store, which {specification:?} is not; write sqlite:PATH"
+        ))
+    })?;
+    sqlite::restore(backup, path)
+}
+
 /// Opens the store that a specification names: `sqlite:PATH` or `memory:`.
 ///
 /// # Errors
 /// [`StoreError::Scheme`] for any other, and what opening gives.
 pub fn open(specification: &str) -> Result<Box<dyn Store>, StoreError> {
-    match specification.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(Box::new(SqliteStore::open(std::path::Path::new(
-            path.strip_prefix("//").unwrap_or(path),
-        ))?)),
-        Some(("memory", "")) => Ok(Box::new(MemoryStore::default())),
-        _ => Err(StoreError::Scheme(specification.to_owned())),
+    match file(specification) {
+        Some(path) => Ok(Box::new(SqliteStore::open(path)?)),
+        None if specification == "memory:" => Ok(Box::new(MemoryStore::default())),
+        None => Err(StoreError::Scheme(specification.to_owned())),
     }
 }

@@ -1,6 +1,6 @@
 //! What every store must do. Each store runs all of it, through `store_suite!`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tenfold_core::record::*;
@@ -43,6 +43,14 @@ macro_rules! store_suite {
             suite::points(&mut $place);
         }
         #[test]
+        fn what_is_touched_is_named_with_what_changed() {
+            suite::touched(&mut $place);
+        }
+        #[test]
+        fn a_sweep_that_is_gone_leaves_nothing() {
+            suite::gone(&mut $place);
+        }
+        #[test]
         fn attempts_come_newest_first() {
             suite::attempts(&mut $place);
         }
@@ -72,12 +80,15 @@ pub(super) fn trial(sweep: u64, index: u64, repetition: u32, state: TrialState) 
         sweep: SweepId([sweep as u8; 16]),
         key,
     };
+    let accepted_at = state.accepted().map(|_| 77);
     TrialRow {
         id,
         state,
         attempts: 2,
         failures: 1,
         error: Some("an error".to_owned()),
+        pack_limit: 3,
+        accepted_at,
     }
 }
 
@@ -108,6 +119,7 @@ fn worker() -> WorkerRow {
             device: "a GPU".to_owned(),
             threads: 1,
         }],
+        draining: true,
     }
 }
 
@@ -118,6 +130,7 @@ fn lease(fence: u64) -> LeaseRow {
         request: RequestId([9; 16]),
         slot: 0,
         given_at: 5,
+        provenance: provenance(),
         sweep: SweepId([1; 16]),
         trials: vec![(
             TrialKey {
@@ -130,17 +143,23 @@ fn lease(fence: u64) -> LeaseRow {
     }
 }
 
+fn provenance() -> Provenance {
+    Provenance {
+        host: "node".to_owned(),
+        device: "cpu".to_owned(),
+        threads: 1,
+        version: "0.1.0".to_owned(),
+        libtorch: "2.11.0".to_owned(),
+    }
+}
+
 fn attempt(of: &TrialRow, number: u32) -> AttemptRow {
     AttemptRow {
         trial: of.id,
         number,
         fence: Fence(u64::from(number)),
         worker: WorkerId([7; 8]),
-        host: "node".to_owned(),
-        device: "cpu".to_owned(),
-        threads: 1,
-        version: "0.1.0".to_owned(),
-        libtorch: "2.11.0".to_owned(),
+        provenance: provenance(),
         started_at: 10,
         ended_at: None,
         ended: String::new(),
@@ -478,6 +497,113 @@ pub(super) fn points(place: &mut impl Place) {
     assert_eq!(stored, expected, "in repetition order");
 }
 
+pub(super) fn touched(place: &mut impl Place) {
+    let mut store = place.open();
+    let mut reader = store.reader().unwrap();
+    let id = SweepId([1; 16]);
+    let empty = reader.touched(id, 0, 10).unwrap();
+    assert_eq!((empty.cursor, empty.trials.len(), empty.end), (0, 0, true));
+    store
+        .commit(&[Record::Sweep(sweep(1)), Record::Sweep(sweep(2))])
+        .unwrap();
+    let rows: Vec<TrialRow> = (0..6).map(|index| trial(1, index, 0, HELD)).collect();
+    for row in &rows {
+        let other = trial(2, 0, 0, TrialState::Failed);
+        store
+            .commit(&[Record::Trial(row.clone()), Record::Trial(other)])
+            .unwrap();
+    }
+    store.commit(&[Record::Epochs(epochs(&rows[2], 3, 1))]).unwrap();
+    let whole = reader.touched(id, 0, 1000).unwrap();
+    assert_eq!((whole.cursor, whole.end), (8, true));
+    assert_eq!(whole.sweep, Some(sweep(1)));
+    let mut named = whole.trials;
+    named.sort_unstable();
+    named.dedup();
+    let leased = What {
+        row: true,
+        ..What::default()
+    };
+    assert!(
+        rows.iter()
+            .filter(|row| row.id != rows[2].id)
+            .all(|row| named.contains(&(row.id.key, leased)))
+    );
+    let last = reader.touched(id, 7, 1000).unwrap();
+    let epochs = What {
+        epochs: true,
+        ..What::default()
+    };
+    assert_eq!(last.trials, [(rows[2].id.key, epochs)], "only its epochs are new");
+    assert_eq!(last.sweep, None);
+    let over = trial(1, 9, 0, TrialState::Failed);
+    store.commit(&[Record::Trial(over.clone())]).unwrap();
+    let last = reader.touched(id, 8, 1000).unwrap();
+    let is_over = What { over: true, ..leased };
+    assert_eq!(last.trials, [(over.id.key, is_over)]);
+    for limit in [1, 2, 3] {
+        let (mut since, mut seen) = (0, BTreeSet::new());
+        loop {
+            let page = reader.touched(id, since, limit).unwrap();
+            assert!(page.end || page.cursor > since, "a page that goes nowhere");
+            since = page.cursor;
+            seen.extend(page.trials.into_iter().map(|(key, _)| key));
+            if page.end {
+                break;
+            }
+        }
+        assert_eq!((since, seen.len()), (9, 7), "pages of {limit}");
+    }
+}
+
+pub(super) fn gone(place: &mut impl Place) {
+    let mut store = place.open();
+    let (mine, other) = (trial(1, 0, 0, TrialState::Failed), trial(2, 0, 0, HELD));
+    let mut records = vec![Record::Sweep(sweep(1)), Record::Sweep(sweep(2))];
+    records.push(Record::Counters(Counters { fence: 3, sweeps: 2 }));
+    records.push(Record::Trial(mine.clone()));
+    records.extend((0..500).map(|at| Record::Epochs(epochs(&mine, 3, 1 + 2 * at))));
+    records.extend((0..3_000).map(|index| Record::Trial(trial(1, 1 + index, 0, TrialState::Failed))));
+    records.push(Record::Attempt(attempt(&mine, 1)));
+    records.extend([Record::Trial(other.clone()), Record::Epochs(epochs(&other, 3, 1))]);
+    store.commit(&records).unwrap();
+    let mut reader = store.reader().unwrap();
+    store.commit(&[Record::SweepGone(mine.id.sweep)]).unwrap();
+    let kept = [
+        Record::Counters(Counters { fence: 3, sweeps: 2 }),
+        Record::Sweep(sweep(2)),
+        Record::Trial(other.clone()),
+        Record::Epochs(epochs(&other, 3, 1)),
+    ];
+    assert_eq!(loaded(store.as_mut()), (kept.to_vec(), 2), "gone at once");
+    let nothing = |reader: &mut dyn Reader| {
+        assert_eq!(reader.point(mine.id.sweep, 0, 0).unwrap(), []);
+        assert_eq!(reader.attempts(mine.id).unwrap(), []);
+        assert_eq!(reader.changes(mine.id.sweep, 0, 10).unwrap().rows, []);
+    };
+    nothing(reader.as_mut());
+    // Submitted again before all of it is cleared away: it is a new one, with a number of its own.
+    let again = SweepRow {
+        number: 3,
+        ..sweep(1)
+    };
+    store
+        .commit(&[
+            Record::Counters(Counters { fence: 3, sweeps: 3 }),
+            Record::Sweep(again.clone()),
+        ])
+        .unwrap();
+    assert_eq!(reader.point(mine.id.sweep, 0, 0).unwrap(), []);
+    let mut times = 0;
+    while store.tidy().unwrap() {
+        times += 1;
+        assert!(times < 1_000, "it never ends");
+    }
+    store.commit(&[Record::Trial(mine.clone())]).unwrap();
+    assert_eq!(reader.point(mine.id.sweep, 0, 0).unwrap().len(), 1);
+    assert_eq!(reader.point(other.id.sweep, 0, 0).unwrap().len(), 1);
+}
+
 pub(super) fn attempts(place: &mut impl Place) {
     let mut store = place.open();
     let of = trial(1, 0, 0, TrialState::Pending);
@@ -492,11 +618,51 @@ pub(super) fn attempts(place: &mut impl Place) {
             Record::Sweep(sweep(1)),
             Record::Attempt(first),
             Record::Attempt(second.clone()),
+            Record::Lease(lease(3)),
+            Record::Trial(TrialRow {
+                state: HELD,
+                attempts: 3,
+                ..of.clone()
+            }),
         ])
         .unwrap();
     store.commit(&[Record::Attempt(ended.clone())]).unwrap();
     let mut reader = store.reader().unwrap();
-    assert_eq!(reader.attempts(of.id).unwrap(), [second, ended]);
+    let third = AttemptRow {
+        started_at: 5,
+        ..attempt(&of, 3)
+    };
+    assert_eq!(
+        reader.attempts(of.id).unwrap(),
+        [third.clone(), second.clone(), ended.clone()],
+        "the newest runs, and its lease tells of it"
+    );
+    let accepted = TrialRow {
+        attempts: 3,
+        accepted_at: Some(99),
+        ..trial(
+            1,
+            0,
+            0,
+            TrialState::Diverged {
+                fence: Fence(3),
+                epoch: 7,
+            },
+        )
+    };
+    store
+        .commit(&[Record::Trial(accepted), Record::LeaseClosed(Fence(3))])
+        .unwrap();
+    let third = AttemptRow {
+        ended_at: Some(99),
+        ended: "diverged in epoch 7".to_owned(),
+        ..third
+    };
+    assert_eq!(
+        reader.attempts(of.id).unwrap(),
+        [third, second, ended],
+        "a lease that is over tells all the same"
+    );
     assert_eq!(
         reader.attempts(trial(1, 1, 0, TrialState::Pending).id).unwrap(),
         []

@@ -3,7 +3,7 @@
 
 use tenfold_proto::PROTOCOL;
 use tenfold_proto::v1::fleet_client::FleetClient;
-use tenfold_proto::v1::{self, finish_request::Outcome};
+use tenfold_proto::v1::{self, end::Outcome};
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 
@@ -87,7 +87,7 @@ impl FakeWorker {
         let trial = leased.trial.unwrap();
         let spec = leased.spec.as_ref().unwrap();
         let auxiliary = if spec.auxiliary_loss {
-            spec.architecture.as_ref().unwrap().sub_networks
+            lease.architecture.as_ref().unwrap().sub_networks
         } else {
             0
         };
@@ -103,42 +103,51 @@ impl FakeWorker {
             worker: self.id.clone(),
             sweep: lease.sweep.clone(),
             fence: lease.fence,
-            trials: vec![v1::TrialEpochs {
+            trials: vec![v1::TrialReport {
                 trial: Some(trial),
                 attempt: leased.attempt,
                 blocks: vec![block],
+                end: None,
             }],
         };
-        let answer = self
-            .runtime
-            .block_on(self.client.append(request))
-            .unwrap()
-            .into_inner();
-        answer.acknowledgements[0].epochs
+        self.report(request).epochs
+    }
+
+    fn report(&mut self, request: v1::AppendRequest) -> v1::Acknowledgement {
+        let answer = self.runtime.block_on(self.client.append(request));
+        let said = answer.unwrap().into_inner().acknowledgements.remove(0);
+        assert_eq!(said.refused, "");
+        said
     }
 
     /// Ends a lease's trial, which has so many epochs.
     pub fn finish(&mut self, lease: &v1::Lease, epochs: u32, fate: Fate) {
-        let request = v1::FinishRequest {
+        let outcome = match fate {
+            Fate::Succeeds => Outcome::Succeeded(v1::Succeeded {}),
+            Fate::DivergesIn(epoch) => Outcome::Diverged(v1::Diverged { epoch }),
+            Fate::Fails(why) => {
+                let stderr = format!("a line before\n{why}, said the trainer");
+                Outcome::Failed(v1::Failed {
+                    error: why.to_owned(),
+                    stderr,
+                })
+            }
+        };
+        let request = v1::AppendRequest {
             worker: self.id.clone(),
             sweep: lease.sweep.clone(),
             fence: lease.fence,
-            trial: lease.trials[0].trial,
-            attempt: lease.trials[0].attempt,
-            epochs,
-            outcome: Some(match fate {
-                Fate::Succeeds => Outcome::Succeeded(v1::Succeeded {}),
-                Fate::DivergesIn(epoch) => Outcome::Diverged(v1::Diverged { epoch }),
-                Fate::Fails(why) => {
-                    let stderr = format!("a line before\n{why}, said the trainer");
-                    Outcome::Failed(v1::Failed {
-                        error: why.to_owned(),
-                        stderr,
-                    })
-                }
-            }),
+            trials: vec![v1::TrialReport {
+                trial: lease.trials[0].trial,
+                attempt: lease.trials[0].attempt,
+                blocks: Vec::new(),
+                end: Some(v1::End {
+                    epochs,
+                    outcome: Some(outcome),
+                }),
+            }],
         };
-        self.runtime.block_on(self.client.finish(request)).unwrap();
+        assert!(self.report(request).ended);
     }
 
     /// Trains so many trials from beginning to end, each with the fate of its key.

@@ -149,6 +149,8 @@ impl Cluster {
                 "serve",
                 "--lease-term",
                 &self.lease_term.to_string(),
+                "--grace",
+                "0",
                 "--backoff",
                 "0",
                 "--listen",

@@ -477,6 +477,14 @@ pub enum Outcome {
     },
     /// Given back unfinished: the worker stops, or lost its trainer for no fault of the trial. Charged to nobody.
     Released,
+    /// The trainer died while it trained several trials, and nobody knows whose doing it was. Charged to nobody; they
+    /// run again in smaller packs.
+    Lost {
+        /// What went wrong.
+        error: String,
+        /// How many trials it trained, this one included.
+        together: u32,
+    },
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use tenfold_types::frame::Device;
-use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec};
+use tenfold_types::{Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec};
 
 use super::lane::Lane;
-use super::{Action, Millis};
+use super::{Action, Millis, Report};
 use crate::outbox::{Outbox, bytes};
 
 /// Epochs wait at most so long to be sent.
@@ -14,6 +14,8 @@ const APPEND_EVERY: Millis = 100;
 /// About so many bytes of epochs go into one call: far less than the largest message that a coordinator takes, however
 /// much has piled up while it was away.
 const APPEND_BYTES: usize = 512 << 10;
+/// What an end takes, beside the trainer's last words.
+const END_BYTES: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Slot {
@@ -71,64 +73,30 @@ impl Held {
         if ended { 0 } else { self.last_append + APPEND_EVERY }
     }
 
-    pub(super) fn next_call(&mut self, fence: Fence, now: Millis) -> Option<Action> {
-        // Ends first: those of a pack that goes on must not wait until all its trials are silent.
-        self.finish(fence).or_else(|| self.append(fence, now))
-    }
-
-    /// The end of a trial whose epochs are all durable, or matter no more.
-    fn finish(&self, fence: Fence) -> Option<Action> {
-        let said = |trial: &&Trial| trial.outbox.is_empty() || !trial.wants_epochs_kept();
-        let mut ended = self
-            .trials
-            .iter()
-            .filter(|trial| !trial.done && trial.end.is_some());
-        let trial = ended.find(said)?;
-        let (outcome, stderr) = trial.end.clone()?;
-        Some(Action::Finish {
-            fence,
-            sweep: self.sweep,
-            key: trial.key,
-            attempt: trial.attempt,
-            epochs: trial.outbox.last(),
-            outcome,
-            stderr,
-        })
-    }
-
-    fn append(&mut self, fence: Fence, now: Millis) -> Option<Action> {
-        let waiting = |trial: &&Trial| !trial.done && !trial.outbox.is_empty() && trial.wants_epochs_kept();
-        if now < self.next_append() || !self.trials.iter().any(|trial| waiting(&trial)) {
+    /// What is new, if it is time to send it: epochs, and ends whose epochs are all sent with them or before.
+    pub(super) fn append(&mut self, fence: Fence, now: Millis) -> Option<Action> {
+        if now < self.next_append() || !self.trials.iter().any(Trial::has_something_to_say) {
             return None;
         }
         self.last_append = now;
         let mut room = APPEND_BYTES;
-        let mut trials: Vec<(TrialKey, u32, Vec<Block>)> = Vec::new();
-        // Those that have ended first: only their epochs keep them.
+        let mut reports: Vec<Report> = Vec::new();
+        // Those that have ended first: what they are waiting for is to be told of.
         let (ended, open): (Vec<&Trial>, Vec<&Trial>) = self
             .trials
             .iter()
-            .filter(waiting)
+            .filter(|trial| trial.has_something_to_say())
             .partition(|trial| trial.end.is_some());
         for trial in ended.into_iter().chain(open) {
-            let mut blocks = Vec::new();
-            for block in trial.outbox.pending() {
-                let first = trials.is_empty() && blocks.is_empty();
-                if !first && room < bytes(block) {
-                    break;
-                }
-                room = room.saturating_sub(bytes(block));
-                blocks.push(block.clone());
-            }
-            if blocks.is_empty() {
+            let Some(report) = trial.report(&mut room, reports.is_empty()) else {
                 break;
-            }
-            trials.push((trial.key, trial.attempt, blocks));
+            };
+            reports.push(report);
         }
         Some(Action::Append {
             fence,
             sweep: self.sweep,
-            trials,
+            trials: reports,
         })
     }
 }
@@ -143,8 +111,40 @@ impl Trial {
         !self.done && (self.end.is_some() || !self.outbox.is_empty())
     }
 
-    /// Whether its epochs still matter: those of an attempt that failed or is given back do not.
-    pub(super) fn wants_epochs_kept(&self) -> bool {
-        !matches!(self.end, Some((Outcome::Failed { .. } | Outcome::Released, _)))
+    /// Whether its epochs still matter: those of an attempt without a result do not.
+    fn wants_epochs_kept(&self) -> bool {
+        matches!(
+            self.end,
+            None | Some((Outcome::Succeeded | Outcome::Diverged { .. }, _))
+        )
+    }
+
+    /// What is new of it, as far as there is room; the first of an append has room for something, whatever is left.
+    fn report(&self, room: &mut usize, first: bool) -> Option<Report> {
+        let mut report = Report {
+            key: self.key,
+            attempt: self.attempt,
+            blocks: Vec::new(),
+            end: None,
+        };
+        let mut whole = true;
+        for block in self.outbox.pending().filter(|_| self.wants_epochs_kept()) {
+            let may_wait = !first || !report.blocks.is_empty();
+            if may_wait && *room < bytes(block) {
+                whole = false;
+                break;
+            }
+            *room = room.saturating_sub(bytes(block));
+            report.blocks.push(block.clone());
+        }
+        if let Some((outcome, stderr)) = self.end.as_ref().filter(|_| whole) {
+            let size = END_BYTES + stderr.len();
+            if (!first || !report.blocks.is_empty()) && *room < size {
+                return (!report.blocks.is_empty()).then_some(report);
+            }
+            *room = room.saturating_sub(size);
+            report.end = Some((self.outbox.last(), outcome.clone(), stderr.clone()));
+        }
+        (!report.blocks.is_empty() || report.end.is_some()).then_some(report)
     }
 }

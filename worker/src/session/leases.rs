@@ -6,7 +6,7 @@ use tenfold_types::{Fence, Outcome, TrialKey, TrialSpec};
 
 use super::held::{Held, Trial};
 use super::lane::Lane;
-use super::{Action, Call, Exit, Failure, Lease, Millis, Session};
+use super::{Acknowledgement, Action, Call, Exit, Failure, Lease, Millis, Session};
 use crate::outbox::Outbox;
 
 /// A trainer that was told to cancel and has not stopped within this is killed.
@@ -81,16 +81,30 @@ impl Session {
         }
     }
 
-    pub(super) fn finished(&mut self, fence: Fence, key: TrialKey) {
-        let Some(held) = self.leases.get_mut(&fence) else {
+    /// What the coordinator says of a trial of an append.
+    pub(super) fn acknowledged(
+        &mut self,
+        fence: Fence,
+        key: TrialKey,
+        said: Acknowledgement,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
+        if said.cancelled {
+            return self.cancel(fence, key, now, actions);
+        }
+        if let Some(why) = said.refused {
+            return self.refused(fence, Some(key), &why, actions);
+        }
+        let trials = self.leases.get_mut(&fence).map(|held| &mut held.trials);
+        let Some(trial) = trials.and_then(|trials| trials.iter_mut().find(|trial| trial.key == key)) else {
             return;
         };
-        held.lane.answered();
-        if let Some(trial) = held.trials.iter_mut().find(|trial| trial.key == key) {
+        trial.outbox.acknowledge(said.epochs);
+        if said.ended {
             trial.done = true;
             trial.outbox.clear();
         }
-        self.drop_if_done(fence);
     }
 
     /// A lease is let go when all its trials are over and its trainer works on it no more.
@@ -163,9 +177,9 @@ impl Session {
             },
             Call::Heartbeat => self.heartbeat.failed(asked, now, &mut self.random),
             Call::Acquire(slot) => self.slots[slot].acquire.failed(asked, now, &mut self.random),
-            Call::Lease(fence, key) => match failure {
+            Call::Append(fence) => match failure {
                 Failure::Stale => self.stale(fence, actions),
-                Failure::Refused(why) => self.refused(fence, key, &why, actions),
+                Failure::Refused(why) => self.refused(fence, None, &why, actions),
                 Failure::Passing(_) | Failure::Busy { .. } | Failure::Unknown => {
                     if let Some(held) = self.leases.get_mut(&fence) {
                         held.lane.failed(asked, now, &mut self.random);
@@ -175,8 +189,8 @@ impl Session {
         }
     }
 
-    /// The coordinator will not take what was sent, ever: the attempts are given up as failed, with the reason. Where
-    /// that is refused too, the lease is left to run out by itself.
+    /// The coordinator will not take what was sent, of one trial or of all of the lease, ever: the attempts are given up
+    /// as failed, with the reason. Where that is refused too, nothing more is said of them: their lease runs out.
     pub(super) fn refused(
         &mut self,
         fence: Fence,
@@ -195,13 +209,18 @@ impl Session {
         {
             trial.outbox.clear();
             match &trial.end {
-                Some((Outcome::Failed { .. } | Outcome::Released, _)) if key.is_some() => trial.done = true,
+                Some((Outcome::Failed { .. } | Outcome::Released | Outcome::Lost { .. }, _)) => {
+                    trial.done = true
+                }
                 _ => {
-                    let what = if key.is_some() { "end" } else { "epochs" };
-                    let error = format!("the coordinator refused its {what}: {why}");
+                    let error = format!("the coordinator refused what was reported of it: {why}");
                     trial.end = Some((Outcome::Failed { error }, String::new()));
                 }
             }
+        }
+        // Its neighbours are not to blame: those that still train are given back.
+        for trial in held.trials.iter_mut().filter(|trial| trial.is_open()) {
+            trial.end = Some((Outcome::Released, String::new()));
         }
         let slot = held.slot;
         if self.slots[slot].training == Some(fence) {

@@ -1,7 +1,7 @@
 //! What the agent does and when: a step function without I/O.
 //!
 //! Events come in (answers of the coordinator, frames of trainers, time), actions come out. Of each kind of call one
-//! is under way at a time: one `Acquire` a slot, one `Append` or `Finish` a lease, one `Heartbeat`, one `Register`.
+//! is under way at a time: one `Acquire` a slot, one `Append` a lease, one `Heartbeat`, one `Register`.
 //! A call that fails for a passing reason is made again after a pause with full jitter; training goes on meanwhile.
 
 mod held;
@@ -19,7 +19,7 @@ use tenfold_types::{Fence, Outcome, RequestId};
 
 use held::{Held, Slot, Trial};
 use lane::Lane;
-pub use words::{Action, Call, Event, Exit, Failure, Lease, Millis, Options};
+pub use words::{Acknowledgement, Action, Call, Event, Exit, Failure, Lease, Millis, Options, Report};
 
 /// What a stopping agent allows itself to give its leases back.
 const STOP_PATIENCE: Millis = 3_000;
@@ -37,6 +37,8 @@ pub struct Session {
     heartbeat_interval: Millis,
     last_contact: Millis,
     stopping: Option<Millis>,
+    /// No more is asked for, and the agent ends when nothing is leased.
+    draining: bool,
     exit: Option<Exit>,
 }
 
@@ -54,6 +56,7 @@ impl Session {
             heartbeat_interval: 1_000,
             last_contact: 0,
             stopping: None,
+            draining: false,
             exit: None,
         }
     }
@@ -99,7 +102,7 @@ impl Session {
     }
 
     fn wants_work(&self) -> bool {
-        self.stopping.is_none() && !self.is_paused()
+        self.stopping.is_none() && !self.draining && !self.is_paused()
     }
 
     /// One step.
@@ -153,20 +156,16 @@ impl Session {
                     return;
                 };
                 held.lane.answered();
-                for (key, epochs, _) in &acknowledgements {
-                    if let Some(trial) = held.trials.iter_mut().find(|trial| trial.key == *key) {
-                        trial.outbox.acknowledge(*epochs);
-                    }
+                for (key, said) in acknowledgements {
+                    self.acknowledged(fence, key, said, now, actions);
                 }
-                for (key, ..) in acknowledgements.into_iter().filter(|(.., cancelled)| *cancelled) {
-                    self.cancel(fence, key, now, actions);
-                }
+                self.drop_if_done(fence);
             }
-            Event::Finished { fence, key } => {
-                self.contact(now);
-                self.finished(fence, key);
-            }
-            Event::Heard { stale, cancelled } => {
+            Event::Heard {
+                stale,
+                cancelled,
+                drain,
+            } => {
                 self.contact(now);
                 self.heartbeat.answered();
                 self.heartbeat.not_before = now + self.heartbeat_interval;
@@ -176,6 +175,7 @@ impl Session {
                 for (fence, key) in cancelled {
                     self.cancel(fence, key, now, actions);
                 }
+                self.draining |= drain;
             }
             Event::Failed { call, failure } => self.failed(call, failure, now, actions),
             Event::Stop => self.stop(now, actions),
@@ -209,6 +209,10 @@ impl Session {
             && (self.leases.is_empty() || now >= since + STOP_PATIENCE)
         {
             self.exit.get_or_insert(Exit::Asked);
+        }
+        let asking = || self.slots.iter().any(|slot| slot.acquire.under_way);
+        if self.draining && self.leases.is_empty() && !asking() {
+            self.exit.get_or_insert(Exit::Drained);
         }
         if let Some(after) = self.options.stop_after
             && now >= self.last_contact + after
@@ -244,7 +248,7 @@ impl Session {
         }
         for (fence, held) in &mut self.leases {
             if held.lane.is_free(now)
-                && let Some(action) = held.next_call(*fence, now)
+                && let Some(action) = held.append(*fence, now)
             {
                 held.lane.under_way = true;
                 actions.push(action);

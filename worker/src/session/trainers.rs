@@ -72,7 +72,10 @@ impl Session {
             [epochs] => Outcome::Failed {
                 error: format!("the trainer {how} in epoch {}", epochs + 1),
             },
-            _ => Outcome::Released,
+            several => Outcome::Lost {
+                error: format!("the trainer {how} while it trained {} trials", several.len()),
+                together: several.len() as u32,
+            },
         };
         if let (Some(fence), 2..) = (self.slots[slot].training, open.len()) {
             self.be_careful(slot, fence, open.len());
@@ -90,8 +93,10 @@ impl Session {
             return;
         };
         held.kill_at = None;
+        // The trainer's last words are told once: there may be thousands of trials.
+        let mut stderr = stderr.to_owned();
         for trial in held.trials.iter_mut().filter(|trial| trial.is_open()) {
-            trial.end = Some((outcome.clone(), stderr.to_owned()));
+            trial.end = Some((outcome.clone(), std::mem::take(&mut stderr)));
         }
         self.drop_if_done(fence);
     }

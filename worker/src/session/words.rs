@@ -70,19 +70,12 @@ pub enum Event {
         /// A lease, or when to ask again.
         lease: Result<Lease, Millis>,
     },
-    /// `Append` was answered: for each trial sent, its acknowledged epochs and whether it is cancelled.
+    /// `Append` was answered.
     Appended {
         /// The lease.
         fence: Fence,
-        /// In the order sent.
-        acknowledgements: Vec<(TrialKey, u32, bool)>,
-    },
-    /// `Finish` was answered.
-    Finished {
-        /// The lease.
-        fence: Fence,
-        /// The trial.
-        key: TrialKey,
+        /// One for each trial sent, in the order sent.
+        acknowledgements: Vec<(TrialKey, Acknowledgement)>,
     },
     /// `Heartbeat` was answered.
     Heard {
@@ -90,6 +83,8 @@ pub enum Event {
         stale: Vec<Fence>,
         /// Trials that are no longer wanted.
         cancelled: Vec<(Fence, TrialKey)>,
+        /// Finish what is leased, and end.
+        drain: bool,
     },
     /// A call failed.
     Failed {
@@ -104,6 +99,32 @@ pub enum Event {
     Tick,
 }
 
+/// What the coordinator says of a trial that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Acknowledgement {
+    /// Epochs 1 to this one are durable.
+    pub epochs: u32,
+    /// The trial is no longer wanted.
+    pub cancelled: bool,
+    /// Its end is durable.
+    pub ended: bool,
+    /// Why its epochs or its end are refused for good.
+    pub refused: Option<String>,
+}
+
+/// What is sent of a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The trial.
+    pub key: TrialKey,
+    /// Its attempt.
+    pub attempt: u32,
+    /// Its epochs.
+    pub blocks: Vec<Block>,
+    /// How it ended, with the length of its curve and the end of the trainer's standard error.
+    pub end: Option<(u32, Outcome, String)>,
+}
+
 /// Which call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
@@ -111,8 +132,8 @@ pub enum Call {
     Register,
     /// `Acquire` for a slot.
     Acquire(usize),
-    /// `Append` or `Finish` of a lease; for `Finish` the trial.
-    Lease(Fence, Option<TrialKey>),
+    /// `Append` of a lease.
+    Append(Fence),
     /// `Heartbeat`.
     Heartbeat,
 }
@@ -172,25 +193,8 @@ pub enum Action {
         fence: Fence,
         /// Its sweep.
         sweep: SweepId,
-        /// The trials with their attempts and epochs.
-        trials: Vec<(TrialKey, u32, Vec<Block>)>,
-    },
-    /// Call `Finish`.
-    Finish {
-        /// The lease.
-        fence: Fence,
-        /// Its sweep.
-        sweep: SweepId,
-        /// The trial.
-        key: TrialKey,
-        /// Its attempt.
-        attempt: u32,
-        /// The length of its curve.
-        epochs: u32,
-        /// How it ended.
-        outcome: Outcome,
-        /// The end of the trainer's standard error.
-        stderr: String,
+        /// What is new of its trials.
+        trials: Vec<Report>,
     },
     /// Call `Heartbeat`.
     Heartbeat(Vec<Fence>),
@@ -224,6 +228,8 @@ pub enum Action {
 pub enum Exit {
     /// It was asked to.
     Asked,
+    /// The coordinator asked it to finish what it had.
+    Drained,
     /// The coordinator refused it for good.
     Refused(String),
     /// There was no coordinator for too long.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenfold_proto::v1::finish_request::Outcome;
+use tenfold_proto::v1::end::Outcome;
 use tenfold_worker::agent::{self, Config};
 use tenfold_worker::session::{Exit, Options};
 use tenfold_worker::throughput::{Cache, Table};

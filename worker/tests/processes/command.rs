@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tenfold_proto::v1::finish_request::Outcome;
+use tenfold_proto::v1::end::Outcome;
 use tokio::process::{Child, Command};
 
 use crate::fleet::{Coordinator, Shared};

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tenfold_proto::convert;
 use tenfold_proto::v1::fleet_server::{Fleet, FleetServer};
-use tenfold_proto::v1::{self, finish_request};
+use tenfold_proto::v1::{self, end};
 use tenfold_types::{Block, TrialKey, TrialSpec};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -25,12 +26,13 @@ pub(crate) struct Book {
     pub(crate) leased: u64,
     pub(crate) epochs: BTreeMap<u64, u32>,
     pub(crate) columns: BTreeMap<u64, Vec<f32>>,
-    pub(crate) ends: BTreeMap<u64, finish_request::Outcome>,
+    pub(crate) ends: BTreeMap<u64, end::Outcome>,
     pub(crate) stale: BTreeSet<u64>,
     pub(crate) cancelled: BTreeSet<u64>,
     /// The answer to every other call is lost, after it was heeded.
     pub(crate) loses_answers: bool,
     pub(crate) refuses_workers: bool,
+    pub(crate) drains: bool,
     calls: u64,
 }
 
@@ -42,7 +44,7 @@ impl Book {
 
     pub(crate) fn failure(&self, fence: u64) -> &v1::Failed {
         match &self.ends[&fence] {
-            finish_request::Outcome::Failed(failed) => failed,
+            end::Outcome::Failed(failed) => failed,
             other => panic!("{other:?}"),
         }
     }
@@ -150,9 +152,10 @@ impl Fleet for Shared {
                     trials: vec![v1::LeasedTrial {
                         trial: Some(TrialKey::FIRST.into()),
                         attempt: 1,
-                        spec: Some((&spec).into()),
+                        spec: Some(convert::leased(&spec)),
                     }],
                     sweep_trials: 40,
+                    architecture: Some((&spec.architecture).into()),
                 };
                 book.leases.insert(request, lease.clone());
                 lease
@@ -174,45 +177,43 @@ impl Fleet for Shared {
             if book.stale.contains(&fence) {
                 return Err(Status::aborted("stale"));
             }
-            for block in message.trials.into_iter().flat_map(|trial| trial.blocks) {
-                let have = book.epochs.entry(fence).or_default();
-                let block = Block::from(block);
-                if block.first > *have + 1 {
-                    return Err(Status::failed_precondition("a gap"));
+            let mut said = Vec::new();
+            for trial in message.trials {
+                for block in trial.blocks {
+                    let have = book.epochs.entry(fence).or_default();
+                    let block = Block::from(block);
+                    if block.first > *have + 1 {
+                        return Err(Status::failed_precondition("a gap"));
+                    }
+                    if let Some(new) = block.from_epoch(*have + 1) {
+                        *have = new.last();
+                        book.columns
+                            .entry(fence)
+                            .or_default()
+                            .extend((new.first..=new.last()).map(|epoch| new.value(0, epoch)));
+                    }
                 }
-                if let Some(new) = block.from_epoch(*have + 1) {
-                    *have = new.last();
-                    book.columns
-                        .entry(fence)
-                        .or_default()
-                        .extend((new.first..=new.last()).map(|epoch| new.value(0, epoch)));
+                let mut acknowledgement = v1::Acknowledgement {
+                    epochs: book.epochs.get(&fence).copied().unwrap_or_default(),
+                    cancelled: book.cancelled.contains(&fence),
+                    ..v1::Acknowledgement::default()
+                };
+                if let Some(end) = trial.end {
+                    let outcome = end
+                        .outcome
+                        .ok_or_else(|| Status::invalid_argument("no outcome"))?;
+                    if matches!(outcome, end::Outcome::Succeeded(_)) && end.epochs != acknowledgement.epochs {
+                        acknowledgement.refused = "epochs are missing".to_owned();
+                    } else {
+                        book.ends.insert(fence, outcome);
+                        acknowledgement.ended = true;
+                    }
                 }
+                said.push(acknowledgement);
             }
-            let acknowledgement = v1::Acknowledgement {
-                epochs: book.epochs.get(&fence).copied().unwrap_or_default(),
-                cancelled: book.cancelled.contains(&fence),
-            };
             Ok(v1::AppendResponse {
-                acknowledgements: vec![acknowledgement],
+                acknowledgements: said,
             })
-        })
-    }
-
-    async fn finish(
-        &self,
-        request: Request<v1::FinishRequest>,
-    ) -> Result<Response<v1::FinishResponse>, Status> {
-        let message = request.into_inner();
-        self.answer(|book| {
-            let have = book.epochs.get(&message.fence).copied().unwrap_or_default();
-            let outcome = message
-                .outcome
-                .ok_or_else(|| Status::invalid_argument("no outcome"))?;
-            if matches!(outcome, finish_request::Outcome::Succeeded(_)) && message.epochs != have {
-                return Err(Status::failed_precondition("epochs are missing"));
-            }
-            book.ends.insert(message.fence, outcome);
-            Ok(v1::FinishResponse {})
         })
     }
 
@@ -242,6 +243,7 @@ impl Fleet for Shared {
             Ok(v1::HeartbeatResponse {
                 cancelled: cancelled.collect(),
                 stale: named(&book.stale),
+                drain: book.drains,
             })
         })
     }

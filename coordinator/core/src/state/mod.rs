@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenfold_types::{Fence, RequestId, SweepId, WorkerId};
 
 use crate::Millis;
-use crate::record::{Counters, LeaseRow, Record, SweepRow, WorkerRow};
+use crate::record::{Counters, LeaseRow, QuickFailure, Record, SweepRow, TrialRow, WorkerRow};
 use crate::sweep::Sweep;
 
+mod accepted;
 mod places;
 mod sweep;
 
@@ -16,8 +17,10 @@ pub use sweep::SweepState;
 /// How long things last and how often they may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How long a lease lives without a heartbeat, in milliseconds.
+    /// How long a lease lives without being renewed, in milliseconds.
     pub lease_term: Millis,
+    /// How long its trials are then SUSPECT, in milliseconds: its worker may still go on with them.
+    pub grace: Millis,
     /// Failures after which a trial is FAILED.
     pub failure_limit: u32,
     /// The pause after the first failure, in milliseconds; doubled with each further one.
@@ -30,6 +33,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             lease_term: 15_000,
+            grace: 15_000,
             failure_limit: 3,
             backoff_base: 10_000,
             backoff_cap: 360_000,
@@ -60,6 +64,17 @@ pub struct Worker {
     pub row: WorkerRow,
     /// When it was last heard of by this process; none since it started.
     pub seen: Option<Millis>,
+    /// Its quick failures since something went well.
+    pub failures: Vec<QuickFailure>,
+    /// It gets no trials until then.
+    pub quarantined: Option<Millis>,
+}
+
+impl Worker {
+    /// Whether it gets no trials now, because its trainers failed again and again.
+    pub fn is_quarantined(&self, now: Millis) -> bool {
+        self.quarantined.is_some_and(|until| now < until)
+    }
 }
 
 /// A lease, and when it ends.
@@ -67,8 +82,18 @@ pub struct Worker {
 pub struct Lease {
     /// As it was given.
     pub row: LeaseRow,
-    /// When it expires; none until its first term begins.
+    /// When it is suspected, or when it is over if it is suspected already; none until its first term begins.
     pub expires: Option<Millis>,
+    /// It was not renewed in its term.
+    pub suspect: bool,
+    held: u64,
+}
+
+impl Lease {
+    /// How many of its trials it still holds.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
 }
 
 impl State {
@@ -169,14 +194,13 @@ impl State {
             Record::Counters(counters) => self.counters = *counters,
             Record::Sweep(row) => self.evolve_sweep(row),
             Record::Worker(row) => {
-                let seen = self.workers.get(&row.id).and_then(|worker| worker.seen);
-                self.workers.insert(
-                    row.id,
-                    Worker {
-                        row: row.clone(),
-                        seen,
-                    },
-                );
+                let worker = self.workers.entry(row.id).or_insert_with(|| Worker {
+                    row: row.clone(),
+                    seen: None,
+                    failures: Vec::new(),
+                    quarantined: None,
+                });
+                worker.row = row.clone();
             }
             Record::WorkerGone(worker) => _ = self.workers.remove(worker),
             Record::Seen { worker, at } => {
@@ -184,7 +208,17 @@ impl State {
                     worker.seen = Some(*at);
                 }
             }
-            Record::Trial(row) => self.on_sweep(row.id.sweep, |sweep| sweep.evolve_trial(row)),
+            Record::Standing {
+                worker,
+                failures,
+                quarantined,
+            } => {
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.failures.clone_from(failures);
+                    worker.quarantined = *quarantined;
+                }
+            }
+            Record::Trial(row) => self.evolve_trial(row),
             Record::Attempt(_) => {}
             Record::Epochs(row) => self.on_sweep(row.trial.sweep, |sweep| sweep.evolve_epochs(row)),
             Record::EpochsDropped { trial, .. } => {
@@ -197,6 +231,8 @@ impl State {
                     Lease {
                         row: row.clone(),
                         expires: None,
+                        suspect: false,
+                        held: 0,
                     },
                 );
             }
@@ -206,16 +242,51 @@ impl State {
                     if let Some(expires) = lease.expires {
                         self.expiries.remove(&(expires, *fence));
                     }
-                }
-            }
-            Record::Renewed { fence, expires } => {
-                if let Some(lease) = self.leases.get_mut(fence) {
-                    if let Some(old) = lease.expires.replace(*expires) {
-                        self.expiries.remove(&(old, *fence));
+                    if lease.suspect {
+                        self.on_sweep(lease.row.sweep, |sweep| sweep.suspect(&lease.row, false));
                     }
-                    self.expiries.insert((*expires, *fence));
                 }
             }
+            Record::Renewed { fence, expires } => self.evolve_term(*fence, *expires, false),
+            Record::Suspected { fence, expires } => self.evolve_term(*fence, *expires, true),
+            Record::SweepGone(id) => {
+                if let Some(sweep) = self.sweeps.remove(id) {
+                    self.by_number.remove(&sweep.row.number);
+                    self.unfinished.remove(id);
+                }
+            }
+        }
+    }
+
+    fn evolve_term(&mut self, fence: Fence, expires: Millis, suspect: bool) {
+        let Some(lease) = self.leases.get_mut(&fence) else {
+            return;
+        };
+        if let Some(old) = lease.expires.replace(expires) {
+            self.expiries.remove(&(old, fence));
+        }
+        self.expiries.insert((expires, fence));
+        if std::mem::replace(&mut lease.suspect, suspect) != suspect
+            && let Some(sweep) = self.sweeps.get_mut(&lease.row.sweep)
+        {
+            sweep.suspect(&lease.row, suspect);
+        }
+    }
+
+    fn evolve_trial(&mut self, row: &TrialRow) {
+        let Some(sweep) = self.sweeps.get_mut(&row.id.sweep) else {
+            return self.on_sweep(row.id.sweep, |_| ());
+        };
+        let before = sweep.evolve_trial(row);
+        let after = row.state.holder().map(|(fence, _)| fence);
+        if before == after {
+            return;
+        }
+        if let Some(lease) = before.and_then(|fence| self.leases.get_mut(&fence)) {
+            lease.held -= 1;
+        }
+        if let Some(lease) = after.and_then(|fence| self.leases.get_mut(&fence)) {
+            lease.held += 1;
         }
     }
 
@@ -272,6 +343,7 @@ impl State {
                 "lease {} holds no trial and is not closed",
                 lease.row.fence
             );
+            assert_eq!(lease.held, held as u64, "trials of lease {}", lease.row.fence);
             seen.extend(
                 sweep
                     .held_by(lease.row.fence, &lease.row)
@@ -280,10 +352,11 @@ impl State {
         }
         for (id, sweep) in &self.sweeps {
             sweep.check_invariants();
-            for (key, trial) in &sweep.trials {
+            for trial in sweep.without_result() {
+                let key = trial.id.key;
                 if trial.state.holder().is_some() {
                     assert!(
-                        seen.contains(&(*id, *key)),
+                        seen.contains(&(*id, key)),
                         "trial {key} runs under no living lease"
                     );
                 }

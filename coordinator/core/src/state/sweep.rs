@@ -10,6 +10,7 @@ use crate::record::{Control, EpochsRow, LeaseRow, SweepRow, TrialRow};
 use crate::sweep::Sweep;
 use crate::trial::TrialState;
 
+use super::accepted::Accepted;
 use super::places::Places;
 
 /// A sweep with its touched trials.
@@ -17,7 +18,10 @@ use super::places::Places;
 pub struct SweepState {
     pub(super) row: SweepRow,
     sweep: Sweep,
-    pub(super) trials: BTreeMap<TrialKey, TrialRow>,
+    /// Touched trials without a result.
+    trials: BTreeMap<TrialKey, TrialRow>,
+    /// Touched trials with one.
+    accepted: Accepted,
     /// Where the touched trials stand in order of work.
     touched: Places,
     /// The first trial, in order of work, that is not touched.
@@ -25,10 +29,13 @@ pub struct SweepState {
     /// Touched trials that are PENDING.
     ready: BTreeSet<TrialKey>,
     pub(super) backoff: BTreeSet<(Millis, TrialKey)>,
+    failed: BTreeSet<TrialKey>,
+    /// Leased and running trials whose lease is suspected.
+    suspect: BTreeSet<TrialKey>,
     counts: Counts,
     /// The curves of leased and running trials so far.
     live: BTreeMap<TrialKey, Curve>,
-    accepted_epochs: u64,
+    live_epochs: u64,
 }
 
 impl SweepState {
@@ -38,13 +45,16 @@ impl SweepState {
             row,
             sweep,
             trials: BTreeMap::new(),
+            accepted: Accepted::default(),
             touched: Places::default(),
             untouched,
             ready: BTreeSet::new(),
             backoff: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            suspect: BTreeSet::new(),
             counts: Counts::default(),
             live: BTreeMap::new(),
-            accepted_epochs: 0,
+            live_epochs: 0,
         }
     }
 
@@ -59,13 +69,55 @@ impl SweepState {
     }
 
     /// A touched trial.
-    pub fn trial(&self, key: TrialKey) -> Option<&TrialRow> {
+    pub fn trial(&self, key: TrialKey) -> Option<TrialRow> {
+        match self.trials.get(&key) {
+            Some(row) => Some(row.clone()),
+            None => self
+                .accepted
+                .fill(self.known_place(key)?, self.untouched_row(key)),
+        }
+    }
+
+    /// A touched trial without a result.
+    pub(crate) fn touched_trial(&self, key: TrialKey) -> Option<&TrialRow> {
         self.trials.get(&key)
     }
 
-    /// All touched trials, in order of work.
-    pub fn trials(&self) -> impl ExactSizeIterator<Item = &TrialRow> {
+    /// Whether a trial waits or runs; none when it is not touched.
+    pub(crate) fn is_open(&self, key: TrialKey) -> Option<bool> {
+        match self.trials.get(&key) {
+            Some(row) => Some(row.state.is_open()),
+            None => self.accepted.contains(self.known_place(key)?).then_some(false),
+        }
+    }
+
+    /// How many trials are touched.
+    pub fn touched(&self) -> u64 {
+        self.trials.len() as u64 + self.accepted.len()
+    }
+
+    /// All touched trials, in no order that means anything.
+    pub fn touched_trials(&self) -> impl Iterator<Item = TrialRow> {
+        let accepted = self
+            .accepted
+            .places()
+            .filter_map(|place| self.trial(self.key(place)));
+        self.trials.values().cloned().chain(accepted)
+    }
+
+    /// Touched trials without a result, in order of work.
+    pub fn without_result(&self) -> impl Iterator<Item = &TrialRow> {
         self.trials.values()
+    }
+
+    /// Trials that have failed, in order of work.
+    pub fn failed(&self) -> impl Iterator<Item = &TrialRow> {
+        self.failed.iter().filter_map(|key| self.trials.get(key))
+    }
+
+    /// Whether a trial's lease is suspected.
+    pub fn is_suspect(&self, key: TrialKey) -> bool {
+        self.suspect.contains(&key)
     }
 
     /// Whether the sweep has this trial at all.
@@ -75,8 +127,12 @@ impl SweepState {
 
     /// How many trials are in which state, untouched ones included.
     pub fn counts(&self) -> Counts {
-        let untouched = self.sweep.trials() - self.trials.len() as u64;
+        let untouched = self.sweep.trials() - self.touched();
         let mut counts = self.counts;
+        for row in self.suspect.iter().filter_map(|key| self.trials.get(key)) {
+            *row.state.counter(&mut counts) -= 1;
+            counts.suspect += 1;
+        }
         match self.row.control {
             Control::Stopped => counts.cancelled += untouched,
             Control::Active | Control::Paused => counts.pending += untouched,
@@ -86,12 +142,7 @@ impl SweepState {
 
     /// Epochs durable in all trials.
     pub fn epochs(&self) -> u64 {
-        self.accepted_epochs
-            + self
-                .live
-                .values()
-                .map(|curve| u64::from(curve.epochs()))
-                .sum::<u64>()
+        self.accepted.epochs() + self.live_epochs
     }
 
     /// The curve so far of a leased or running trial.
@@ -101,7 +152,7 @@ impl SweepState {
 
     /// How many of its trials workers hold.
     pub fn held(&self) -> u64 {
-        self.counts.leased + self.counts.running + self.counts.suspect
+        self.counts.leased + self.counts.running
     }
 
     /// The trial to be leased next: the least in order of work that waits.
@@ -119,16 +170,28 @@ impl SweepState {
         u64::from(key.repetition) * self.sweep.raw_points() + key.index
     }
 
-    /// The first place from this one on where a trial waits, or no trial is because its point is excluded, and what
-    /// key it has.
-    pub(crate) fn waits_from(&self, place: u64) -> Option<(u64, TrialKey)> {
+    /// The place of a key that a peer has named: none when the raw grid has no such trial.
+    fn known_place(&self, key: TrialKey) -> Option<u64> {
+        let known = key.stage == 0
+            && key.index < self.sweep.raw_points()
+            && key.repetition < self.sweep.repetitions();
+        known.then(|| self.place(key))
+    }
+
+    fn key(&self, place: u64) -> TrialKey {
         let raw = self.sweep.raw_points();
-        let key = |place: u64| TrialKey {
+        TrialKey {
             stage: 0,
             repetition: (place / raw) as u32,
             index: place % raw,
-        };
-        let end = raw * u64::from(self.sweep.repetitions());
+        }
+    }
+
+    /// The first place from this one on where a trial waits, or no trial is because its point is excluded, and what
+    /// key it has.
+    pub(crate) fn waits_from(&self, place: u64) -> Option<(u64, TrialKey)> {
+        let key = |place| self.key(place);
+        let end = self.sweep.raw_points() * u64::from(self.sweep.repetitions());
         if place >= end {
             return None;
         }
@@ -175,7 +238,11 @@ impl SweepState {
 
     /// The row that a trial has, or would have if it were touched.
     pub fn row_of(&self, key: TrialKey) -> TrialRow {
-        self.trials.get(&key).cloned().unwrap_or(TrialRow {
+        self.trial(key).unwrap_or_else(|| self.untouched_row(key))
+    }
+
+    fn untouched_row(&self, key: TrialKey) -> TrialRow {
+        TrialRow {
             id: TrialId {
                 sweep: self.row.id,
                 key,
@@ -184,19 +251,25 @@ impl SweepState {
             attempts: 0,
             failures: 0,
             error: None,
-        })
+            pack_limit: 0,
+            accepted_at: None,
+        }
     }
 
-    pub(super) fn evolve_trial(&mut self, row: &TrialRow) {
+    /// Returns the fence of the lease that held it before.
+    pub(super) fn evolve_trial(&mut self, row: &TrialRow) -> Option<Fence> {
         let key = row.id.key;
-        if let Some(old) = self.trials.insert(key, row.clone()) {
+        let place = self.place(key);
+        let old = match self.accepted.insert(place, row) {
+            true => self.trials.remove(&key),
+            false => self.trials.insert(key, row.clone()),
+        };
+        if let Some(old) = &old {
             *self.count(&old.state) -= 1;
             match old.state {
                 TrialState::Pending => _ = self.ready.remove(&key),
                 TrialState::Backoff { until } => _ = self.backoff.remove(&(until, key)),
-                TrialState::Succeeded { .. } | TrialState::Diverged { .. } => {
-                    self.accepted_epochs -= u64::from(old.state.accepted_epochs());
-                }
+                TrialState::Failed => _ = self.failed.remove(&key),
                 _ => {}
             }
         }
@@ -204,16 +277,26 @@ impl SweepState {
         match row.state {
             TrialState::Pending => _ = self.ready.insert(key),
             TrialState::Backoff { until } => _ = self.backoff.insert((until, key)),
+            TrialState::Failed => _ = self.failed.insert(key),
             _ => {}
         }
-        self.accepted_epochs += u64::from(row.state.accepted_epochs());
-        if row.state.holder().is_some() {
+        if row.state.holder().is_none() {
+            if let Some(curve) = self.live.remove(&key) {
+                self.live_epochs -= u64::from(curve.epochs());
+            }
+            self.suspect.remove(&key);
+        } else if !self.live.contains_key(&key) {
             let metrics = self.sweep.metrics(key.index);
-            self.live.entry(key).or_insert_with(|| Curve::new(metrics));
-        } else {
-            self.live.remove(&key);
+            self.live.insert(key, Curve::new(metrics));
         }
-        self.touched.insert(self.place(key));
+        if old.is_none() {
+            self.touch(place);
+        }
+        old.and_then(|old| old.state.holder()).map(|(fence, _)| fence)
+    }
+
+    fn touch(&mut self, place: u64) {
+        self.touched.insert(place);
         while let Some(first) = self.untouched
             && self.touched.contains(self.place(first))
         {
@@ -221,15 +304,28 @@ impl SweepState {
         }
     }
 
+    /// Notes that a lease is suspected, or no longer.
+    pub(super) fn suspect(&mut self, lease: &LeaseRow, suspect: bool) {
+        let keys: Vec<TrialKey> = self.held_by(lease.fence, lease).collect();
+        for key in keys {
+            match suspect {
+                true => _ = self.suspect.insert(key),
+                false => _ = self.suspect.remove(&key),
+            }
+        }
+    }
+
     pub(super) fn evolve_epochs(&mut self, row: &EpochsRow) {
-        if let Some(curve) = self.live.get_mut(&row.trial.key) {
-            // A decision has checked it; a store that gives anything else would fail the comparison of states.
-            let _fits = curve.push(&row.block);
+        if let Some(curve) = self.live.get_mut(&row.trial.key)
+            && curve.push(&row.block)
+        {
+            self.live_epochs += u64::from(row.block.epochs);
         }
     }
 
     pub(super) fn drop_epochs(&mut self, key: TrialKey) {
         if let Some(curve) = self.live.get_mut(&key) {
+            self.live_epochs -= u64::from(curve.epochs());
             *curve = Curve::new(std::mem::take(&mut curve.metrics));
         }
     }
@@ -255,21 +351,24 @@ impl SweepState {
     pub(super) fn same(&self, other: &Self) -> bool {
         self.row == other.row
             && self.trials == other.trials
+            && self.accepted == other.accepted
+            && self.failed == other.failed
             && self.touched == other.touched
             && self.untouched == other.untouched
             && self.ready == other.ready
             && self.backoff == other.backoff
             && self.counts == other.counts
             && self.live == other.live
-            && self.accepted_epochs == other.accepted_epochs
+            && self.live_epochs == other.live_epochs
     }
 
     pub(super) fn check_invariants(&self) {
         let mut fresh = Self::new(self.row.clone(), self.sweep.clone());
-        for row in self.trials.values() {
-            fresh.evolve_trial(row);
+        for row in self.touched_trials() {
+            fresh.evolve_trial(&row);
         }
         fresh.live.clone_from(&self.live);
+        fresh.live_epochs = self.live.values().map(|curve| u64::from(curve.epochs())).sum();
         assert!(
             self.same(&fresh),
             "derived data of sweep {} differs from its rows",

@@ -17,7 +17,7 @@ mod selection;
 mod together;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tenfold_types::network::Architecture;
 use tenfold_types::{Data, DeviceKind, Metric, Setting, SweepId, TrialSpec, Value};
@@ -45,6 +45,8 @@ struct Inner {
     grid: Grid,
     normalised: String,
     id: SweepId,
+    /// What all trials have in common; the rest is as at the first point.
+    base: OnceLock<Option<TrialSpec>>,
 }
 
 impl PartialEq for Sweep {
@@ -134,6 +136,7 @@ impl Sweep {
             grid,
             normalised,
             id,
+            base: OnceLock::new(),
         }))
     }
 
@@ -224,7 +227,20 @@ impl Sweep {
 
     /// A trial as a trainer needs it.
     pub fn spec(&self, index: u64, repetition: u32) -> Option<TrialSpec> {
-        let point = self.point(index)?;
+        let values = self.0.grid.values(index)?;
+        let base = self.0.base.get_or_init(|| self.first_spec()).as_ref()?;
+        let mut spec = TrialSpec {
+            repetition,
+            ..base.clone()
+        };
+        for (axis, value) in self.axes().iter().zip(values) {
+            self.put(&mut spec, axis.setting, value)?;
+        }
+        Some(spec)
+    }
+
+    fn first_spec(&self) -> Option<TrialSpec> {
+        let point = self.point(self.first_point(0)?)?;
         let Value::Text(name) = self.value(&point, Setting::Architecture)? else {
             return None;
         };
@@ -232,7 +248,6 @@ impl Sweep {
             epochs: self.epochs(),
             data: self.data(),
             seed: self.seed(),
-            repetition,
             ..TrialSpec::with_defaults(self.architecture(&name)?)
         };
         for &setting in Setting::ALL

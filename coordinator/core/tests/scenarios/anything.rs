@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Answer, Input, Order};
+use tenfold_core::{Answer, Input, Order, Settings};
 use tenfold_types::{Fence, Outcome, RequestId, SweepId, TrialKey};
 
 use crate::World;
-use crate::world::Held;
+use crate::world::{Held, SETTINGS};
 
 const EPOCHS: u32 = 3;
 
@@ -47,6 +47,7 @@ fn outcome() -> impl Strategy<Value = (u32, Outcome)> {
         1 => (0..=EPOCHS + 1).prop_map(|epoch| (epoch.saturating_sub(1), Outcome::Diverged { epoch })),
         1 => (0..=EPOCHS).prop_map(|epochs| (epochs, Outcome::Failed { error: "it burst".to_owned() })),
         1 => Just((0, Outcome::Released)),
+        1 => (0..4_u32).prop_map(|together| (0, Outcome::Lost { error: "it burst".to_owned(), together })),
     ]
 }
 
@@ -84,7 +85,10 @@ struct Watch {
 
 impl Watch {
     fn new() -> Self {
-        let mut world = World::new();
+        let mut world = World::with(Settings {
+            grace: 20,
+            ..SETTINGS
+        });
         let sweeps = vec![
             world.sweep_with("seed = 1", 2, 2, EPOCHS),
             world.sweep_with("seed = 2", 1, 2, EPOCHS),
@@ -168,7 +172,7 @@ impl Watch {
         for &sweep in &self.sweeps {
             let state = self.world.state.sweep(sweep).unwrap();
             assert_eq!(state.counts().total(), state.sweep().trials());
-            for trial in state.trials() {
+            for trial in state.touched_trials() {
                 let key = trial.id.key;
                 if let Some(fence) = trial.state.accepted() {
                     let first = self
@@ -203,6 +207,8 @@ impl Watch {
                 },
             );
         }
+        // Suspected, then over.
+        self.world.pass(1_000);
         self.world.pass(1_000);
         let worker = tenfold_types::WorkerId([0; 8]);
         let mut request = 100;

@@ -17,6 +17,7 @@ fn register(state: &mut State, number: u64, now: u64) -> (Result<Answer, Refusal
             device: text(),
             threads: 1,
         }],
+        draining: false,
     };
     let transition = decide(state, Input::Register(row), now);
     let gone = transition

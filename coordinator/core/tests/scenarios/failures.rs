@@ -1,7 +1,7 @@
 //! Failures and whom they are charged to.
 
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Answer, Order};
+use tenfold_core::{Order, Standing};
 use tenfold_types::{Outcome, TrialKey};
 
 use crate::World;
@@ -68,7 +68,7 @@ fn lost_workers_and_released_trials_are_charged_to_nobody() {
         let held = world.lease(worker, request);
         world.train(&held, 1..=1);
         if request % 2 == 0 {
-            assert_eq!(world.finish(&held, 1, Outcome::Released), Ok(Answer::Finished));
+            assert_eq!(world.finish(&held, 1, Outcome::Released), Ok(Standing::Ended));
         } else {
             world.pass(100);
         }

@@ -1,7 +1,7 @@
 //! Leases, epochs and ends of trials, when all goes well and when messages are lost, repeated, late or wrong.
 
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Acknowledgement, Answer, Finish, Input, Refusal, TrialEpochs};
+use tenfold_core::{Acknowledgement, Answer, End, Input, Refusal, Standing, TrialReport};
 use tenfold_types::{Block, Fence, Outcome, TrialKey};
 
 use crate::World;
@@ -9,7 +9,7 @@ use crate::World;
 const DURABLE: fn(u32) -> Result<Acknowledgement, Refusal> = |epochs| {
     Ok(Acknowledgement {
         epochs,
-        cancelled: false,
+        standing: Standing::Going,
     })
 };
 
@@ -29,21 +29,18 @@ fn a_trial_is_leased_runs_and_succeeds() {
     assert_eq!(world.trial_state(&held), TrialState::Running { fence, worker });
     world.train(&held, 2..=3);
     world.pass(7);
-    assert_eq!(world.finish(&held, 3, Outcome::Succeeded), Ok(Answer::Finished));
+    assert_eq!(world.finish(&held, 3, Outcome::Succeeded), Ok(Standing::Ended));
     assert_eq!(
         world.trial_state(&held),
         TrialState::Succeeded { fence, epochs: 3 }
     );
     assert!(world.is_over(sweep) && world.is_idle(worker, 2));
     assert_eq!(world.stored(sweep, held.key()), [(fence, 3)]);
-    let attempt = &world.attempts(sweep, held.key())[0];
+    assert_eq!(world.trial(sweep, held.key()).accepted_at, Some(1007));
     assert_eq!(
-        (attempt.host.as_str(), attempt.device.as_str(), attempt.threads),
-        ("node-1", "abacus", 1)
-    );
-    assert_eq!(
-        (attempt.started_at, attempt.ended_at, attempt.ended.as_str()),
-        (1000, Some(1007), "succeeded")
+        world.attempts(sweep, held.key()),
+        [],
+        "the trial and its lease tell all"
     );
 }
 
@@ -111,10 +108,13 @@ fn epochs_that_come_again_are_acknowledged_and_not_written() {
         held.block(1..=6).columns,
         "the curve is whole and in order"
     );
-    assert_eq!(world.finish(&held, 6, Outcome::Succeeded), Ok(Answer::Finished));
+    assert_eq!(world.finish(&held, 6, Outcome::Succeeded), Ok(Standing::Ended));
     assert_eq!(
         world.append(&held, vec![held.block(6..=6)]),
-        DURABLE(6),
+        Ok(Acknowledgement {
+            epochs: 6,
+            standing: Standing::Ended
+        }),
         "also when the trial is over"
     );
     assert_eq!(world.wrote, 0);
@@ -177,10 +177,11 @@ fn epochs_that_are_wrong_are_refused_and_nothing_is_written() {
             "{block:?}: {refused:?}"
         );
     }
-    let twice = TrialEpochs {
+    let twice = TrialReport {
         key,
         attempt: 1,
         blocks: vec![good],
+        end: None,
     };
     let (sweep, fence) = (held.grant.sweep, held.fence());
     let trials = vec![twice.clone(), twice];
@@ -204,7 +205,12 @@ fn a_write_must_name_its_own_lease_trial_and_attempt() {
     let stale = Err(Refusal::StaleFence(held.fence()));
     let append = |worker, sweep, fence, key, attempt| {
         let blocks = vec![held.block(1..=1)];
-        let trials = vec![TrialEpochs { key, attempt, blocks }];
+        let trials = vec![TrialReport {
+            key,
+            attempt,
+            blocks,
+            end: None,
+        }];
         Input::Append {
             worker,
             sweep,
@@ -228,7 +234,12 @@ fn a_write_must_name_its_own_lease_trial_and_attempt() {
         Err(Refusal::StaleFence(Fence(99))),
         "a fence never given out"
     );
-    let unknown = |key, attempt| Err(Refusal::UnknownAttempt { fence, key, attempt });
+    let unknown = |key, attempt| {
+        Ok(Answer::Acknowledged(vec![Acknowledgement {
+            epochs: 0,
+            standing: Standing::Refused(Refusal::UnknownAttempt { fence, key, attempt }),
+        }]))
+    };
     assert_eq!(world.ask(append(worker, sweep, fence, key, 2)), unknown(key, 2));
     let neighbours = neighbour.key();
     assert_eq!(
@@ -244,17 +255,24 @@ fn a_write_must_name_its_own_lease_trial_and_attempt() {
         world.ask(append(worker, nowhere, fence, key, 1)),
         Err(Refusal::UnknownSweep(nowhere))
     );
-    let thief = Finish {
-        worker: other,
-        sweep,
-        fence,
-        key,
-        attempt: 1,
+    let end = End {
         epochs: 0,
         outcome: Outcome::Released,
         stderr: String::new(),
     };
-    assert_eq!(world.ask(Input::Finish(thief)), stale);
+    let theft = TrialReport {
+        key,
+        attempt: 1,
+        blocks: Vec::new(),
+        end: Some(end),
+    };
+    let thief = Input::Append {
+        worker: other,
+        sweep,
+        fence,
+        trials: vec![theft],
+    };
+    assert_eq!(world.ask(thief), stale);
     world.complete(&held);
     world.complete(&neighbour);
 }
@@ -294,7 +312,7 @@ fn a_trial_ends_with_its_whole_curve_or_not_at_all() {
     );
     assert_eq!(
         world.finish(&held, 2, Outcome::Diverged { epoch: 3 }),
-        Ok(Answer::Finished)
+        Ok(Standing::Ended)
     );
 }
 
@@ -306,7 +324,7 @@ fn divergence_is_a_result_that_never_changes() {
     let held = world.lease(worker, 1);
     let (fence, key) = (held.fence(), held.key());
     let diverged = Outcome::Diverged { epoch: 1 };
-    assert_eq!(world.finish(&held, 0, diverged.clone()), Ok(Answer::Finished));
+    assert_eq!(world.finish(&held, 0, diverged.clone()), Ok(Standing::Ended));
     assert_eq!(world.trial_state(&held), TrialState::Diverged { fence, epoch: 1 });
     assert!(world.is_over(sweep));
     for again in [
@@ -317,10 +335,10 @@ fn divergence_is_a_result_that_never_changes() {
             error: "no".to_owned(),
         },
     ] {
-        assert_eq!(world.finish(&held, 0, again), Ok(Answer::Finished), "said again");
+        assert_eq!(world.finish(&held, 0, again), Ok(Standing::Ended), "said again");
         assert_eq!(world.wrote, 0);
     }
-    assert_eq!(world.attempts(sweep, key)[0].ended, "diverged in epoch 1");
+    assert_eq!(world.attempts(sweep, key), [], "no attempt without a result");
 }
 
 #[test]
@@ -365,7 +383,7 @@ fn what_comes_too_late_is_refused_and_changes_nothing() {
         .into_iter()
         .map(|row| row.ended)
         .collect();
-    assert_eq!(ended, ["lease expired", "succeeded"]);
+    assert_eq!(ended, ["lease expired"]);
 }
 
 #[test]

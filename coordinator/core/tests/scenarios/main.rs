@@ -13,6 +13,7 @@ mod orders;
 mod packs;
 mod restarts;
 mod schedule;
+mod workers;
 mod world;
 
 use world::World;

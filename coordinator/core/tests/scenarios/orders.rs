@@ -2,7 +2,7 @@
 
 use tenfold_core::record::Control;
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Answer, Order, Refusal};
+use tenfold_core::{Order, Refusal, Standing};
 use tenfold_types::{Outcome, SweepId};
 
 use crate::World;
@@ -55,7 +55,7 @@ fn a_trial_that_fails_or_is_lost_while_paused_waits_for_the_resume() {
     let (failing, lost) = (world.lease(worker, 1), world.lease(worker, 2));
     world.obey(sweep, Order::Pause);
     world.fail(&failing);
-    assert_eq!(world.finish(&lost, 0, Outcome::Released), Ok(Answer::Finished));
+    assert_eq!(world.finish(&lost, 0, Outcome::Released), Ok(Standing::Ended));
     world.pass(50);
     _ = world.woken();
     assert_eq!(world.counts(sweep), [2, 0, 0, 0, 0, 0, 0]);
@@ -79,7 +79,7 @@ fn a_retry_of_a_paused_sweep_leaves_it_paused() {
         if held.key().index > 0 {
             // The other point: it goes on, and is not what this is about.
             world.obey(sweep, Order::Pause);
-            assert_eq!(world.finish(&held, 0, Outcome::Released), Ok(Answer::Finished));
+            assert_eq!(world.finish(&held, 0, Outcome::Released), Ok(Standing::Ended));
             world.obey(sweep, Order::Resume);
             world.pass(1_000);
             continue;
@@ -136,7 +136,7 @@ fn a_stopped_sweep_finishes_what_runs_and_cancels_the_rest() {
     );
     assert_eq!(
         world.finish(&given_back, 0, Outcome::Released),
-        Ok(Answer::Finished)
+        Ok(Standing::Ended)
     );
     assert!(!world.is_over(sweep));
     world.pass(100);

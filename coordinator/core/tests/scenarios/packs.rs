@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Acknowledgement, Answer, Input, Refusal};
+use tenfold_core::{Acknowledgement, Answer, Input, Refusal, Standing};
 use tenfold_types::{Outcome, RequestId, ShapeKey, SweepId, TrialKey, WorkerId};
 
 use crate::World;
@@ -174,10 +174,10 @@ fn what_comes_late_of_one_trial_does_not_cost_the_others_their_lease() {
     let [given_back, other] = [0, 1].map(|place| held.singly()[place].clone());
     world.train(&given_back, 1..=1);
     world.train(&other, 1..=1);
-    for _ in 0..2 {
+    for standing in [Standing::Ended, Standing::Cancelled] {
         assert_eq!(
             world.finish(&given_back, 1, Outcome::Released),
-            Ok(Answer::Finished),
+            Ok(standing),
             "said twice, answered twice"
         );
     }
@@ -188,7 +188,7 @@ fn what_comes_late_of_one_trial_does_not_cost_the_others_their_lease() {
         late,
         Ok(Acknowledgement {
             epochs: 0,
-            cancelled: true
+            standing: Standing::Cancelled
         })
     );
     let again = pack(&mut world, worker, 2, 2, &BTreeMap::new());
@@ -199,11 +199,11 @@ fn what_comes_late_of_one_trial_does_not_cost_the_others_their_lease() {
     );
     assert_eq!(
         world.finish(&given_back, 1, Outcome::Released),
-        Ok(Answer::Finished)
+        Ok(Standing::Cancelled)
     );
     assert!(matches!(world.trial_state(&again), TrialState::Leased { fence, .. } if fence == again.fence()));
     world.train(&other, 2..=2);
-    assert_eq!(world.finish(&other, 2, Outcome::Succeeded), Ok(Answer::Finished));
+    assert_eq!(world.finish(&other, 2, Outcome::Succeeded), Ok(Standing::Ended));
     assert_eq!(world.heartbeat(worker, vec![held.fence()]), [held.fence()]);
     world.complete(&again);
     assert!(world.is_over(sweep));

@@ -20,7 +20,7 @@ fn downtime_expires_no_lease() {
     world.train(&held, 1..=3);
     assert_eq!(
         world.finish(&held, 3, tenfold_types::Outcome::Succeeded),
-        Ok(tenfold_core::Answer::Finished)
+        Ok(tenfold_core::Standing::Ended)
     );
     assert_eq!(world.stored(sweep, held.key()), [(held.fence(), 3)]);
 }

@@ -8,14 +8,15 @@ use tenfold_core::record::{
 use tenfold_core::sweep::Sweep;
 use tenfold_core::trial::TrialState;
 use tenfold_core::{
-    Acknowledgement, Answer, Effect, Finish, Grant, Input, Order, Refusal, Settings, State, TrialEpochs,
-    decide,
+    Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Settings, Standing, State,
+    TrialReport, decide,
 };
 use tenfold_types::{Block, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialId, TrialKey, WorkerId};
 
 /// Short and round, so that scenarios can be read.
 pub(crate) const SETTINGS: Settings = Settings {
     lease_term: 100,
+    grace: 0,
     failure_limit: 3,
     backoff_base: 10,
     backoff_cap: 15,
@@ -46,7 +47,16 @@ impl Rows {
             Record::EpochsDropped { trial, fence } => _ = self.epochs.remove(&(trial, fence)),
             Record::Lease(row) => _ = self.leases.insert(row.fence, row),
             Record::LeaseClosed(fence) => _ = self.leases.remove(&fence),
-            Record::Renewed { .. } | Record::Seen { .. } => assert!(!record.is_durable()),
+            Record::SweepGone(sweep) => {
+                self.sweeps.remove(&sweep);
+                self.trials.retain(|id, _| id.sweep != sweep);
+                self.attempts.retain(|(id, _), _| id.sweep != sweep);
+                self.epochs.retain(|(id, _), _| id.sweep != sweep);
+            }
+            Record::Renewed { .. }
+            | Record::Suspected { .. }
+            | Record::Seen { .. }
+            | Record::Standing { .. } => assert!(!record.is_durable()),
         }
     }
 
@@ -99,8 +109,12 @@ impl Drop for World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(SETTINGS)
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
         Self {
-            state: State::new(SETTINGS),
+            state: State::new(settings),
             now: 1_000,
             rows: Rows::default(),
             woken: 0,
@@ -232,6 +246,7 @@ impl World {
             version: "0.1.0".to_owned(),
             libtorch: "2.11.0".to_owned(),
             slots,
+            draining: false,
         };
         let id = row.id;
         assert_eq!(self.ask(Input::Register(row)), Ok(Answer::Registered));
@@ -260,11 +275,17 @@ impl World {
         self.acquire(worker, request) == Ok(Answer::Idle)
     }
 
-    pub(crate) fn append(&mut self, held: &Held, blocks: Vec<Block>) -> Result<Acknowledgement, Refusal> {
-        let trials = vec![TrialEpochs {
+    fn report(
+        &mut self,
+        held: &Held,
+        blocks: Vec<Block>,
+        end: Option<End>,
+    ) -> Result<Acknowledgement, Refusal> {
+        let trials = vec![TrialReport {
             key: held.key(),
             attempt: held.attempt(),
             blocks,
+            end,
         }];
         let answer = self.ask(Input::Append {
             worker: held.worker,
@@ -273,9 +294,19 @@ impl World {
             trials,
         })?;
         match answer {
-            Answer::Acknowledged(all) => Ok(all[0]),
+            Answer::Acknowledged(mut all) => match all.remove(0) {
+                Acknowledgement {
+                    standing: Standing::Refused(refusal),
+                    ..
+                } => Err(refusal),
+                acknowledgement => Ok(acknowledgement),
+            },
             other => panic!("{other:?}"),
         }
+    }
+
+    pub(crate) fn append(&mut self, held: &Held, blocks: Vec<Block>) -> Result<Acknowledgement, Refusal> {
+        self.report(held, blocks, None)
     }
 
     /// Hands over epochs up to this one, which must go well.
@@ -286,32 +317,27 @@ impl World {
             acknowledged,
             Ok(Acknowledgement {
                 epochs: last,
-                cancelled: false
+                standing: Standing::Going
             })
         );
     }
 
-    pub(crate) fn finish(&mut self, held: &Held, epochs: u32, outcome: Outcome) -> Result<Answer, Refusal> {
-        self.ask(Input::Finish(Finish {
-            worker: held.worker,
-            sweep: held.grant.sweep,
-            fence: held.grant.fence,
-            key: held.key(),
-            attempt: held.attempt(),
+    /// Tells the end of an attempt, after all its epochs.
+    pub(crate) fn finish(&mut self, held: &Held, epochs: u32, outcome: Outcome) -> Result<Standing, Refusal> {
+        let end = End {
             epochs,
             outcome,
             stderr: "its last words".to_owned(),
-        }))
+        };
+        let acknowledgement = self.report(held, Vec::new(), Some(end))?;
+        Ok(acknowledgement.standing)
     }
 
     /// Trains a trial to its end.
     pub(crate) fn complete(&mut self, held: &Held) {
         let epochs = held.grant.trials[0].2.epochs;
         self.train(held, 1..=epochs);
-        assert_eq!(
-            self.finish(held, epochs, Outcome::Succeeded),
-            Ok(Answer::Finished)
-        );
+        assert_eq!(self.finish(held, epochs, Outcome::Succeeded), Ok(Standing::Ended));
     }
 
     /// The trainer crashes on the trial.
@@ -319,13 +345,13 @@ impl World {
         let error = "it burst".to_owned();
         assert_eq!(
             self.finish(held, 0, Outcome::Failed { error }),
-            Ok(Answer::Finished)
+            Ok(Standing::Ended)
         );
     }
 
     pub(crate) fn heartbeat(&mut self, worker: WorkerId, fences: Vec<Fence>) -> Vec<Fence> {
         match self.ask(Input::Heartbeat { worker, fences }) {
-            Ok(Answer::Heard { stale, cancelled }) => {
+            Ok(Answer::Heard { stale, cancelled, .. }) => {
                 for (fence, key) in cancelled {
                     let lease = &self.state.lease(fence).unwrap().row;
                     assert!(lease.trials.iter().any(|(held, _)| *held == key));
@@ -361,6 +387,7 @@ impl World {
         self.trial(held.grant.sweep, held.key()).state
     }
 
+    /// Attempts that ended without a result.
     pub(crate) fn attempts(&self, sweep: SweepId, key: TrialKey) -> Vec<AttemptRow> {
         let trial = TrialId { sweep, key };
         self.rows

@@ -1,11 +1,14 @@
 //! A store in one SQLite file: write-ahead log, `synchronous=FULL`, one writer, a transaction a turn.
 
+mod changes;
 mod place;
 mod read;
+mod restore;
 mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod write;
 
 use std::collections::BTreeMap;
@@ -14,11 +17,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
-use tenfold_core::record::{Counters, LeaseRow, Record};
+use tenfold_core::record::{Counters, Record};
 use tenfold_types::{SweepId, TrialId};
 
+use self::changes::Changed;
 use self::place::{beside, lock, place};
 use self::read::{SqliteReader, of_attempt};
+pub(super) use self::restore::restore;
 use self::write::{sweep_of, write_record};
 use super::{Cursor, Reader, Store, StoreError};
 
@@ -81,6 +86,10 @@ impl SqliteStore {
             let denied = std::io::ErrorKind::PermissionDenied;
             return Err(beside(path, std::io::Error::new(denied, "it cannot be written")));
         }
+        if version > 0 && version < schema::VERSION {
+            tracing::info!(store = %path.display(), version, "the store is brought up to date");
+        }
+        schema::migrate(&mut connection, version)?;
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         if mode != "wal" {
@@ -91,7 +100,6 @@ impl SqliteStore {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-        schema::migrate(&mut connection, version)?;
         let cursor = cursor(&connection)?;
         Ok(Self {
             path: path.to_owned(),
@@ -154,9 +162,19 @@ impl Store for SqliteStore {
             for row in statement.query_map([], rows::worker)? {
                 visit(Record::Worker(row?));
             }
-            let mut statement = transaction.prepare("SELECT row FROM lease ORDER BY fence")?;
-            for row in statement.query_map([], |row| row.get::<_, String>(0))? {
-                visit(Record::Lease(json(serde_json::from_str::<LeaseRow>(&row?))?));
+            let ids: BTreeMap<i64, SweepId> = sweeps.iter().copied().collect();
+            let living = format!(
+                "SELECT {}, sweep FROM lease WHERE trials IS NOT NULL ORDER BY fence",
+                rows::LEASE
+            );
+            let mut statement = transaction.prepare(&living)?;
+            let mut living = statement.query([])?;
+            while let Some(row) = living.next()? {
+                let number: i64 = row.get("sweep")?;
+                let sweep = ids
+                    .get(&number)
+                    .ok_or_else(|| StoreError::Corrupt(format!("a lease names sweep number {number}")))?;
+                visit(Record::Lease(rows::lease(*sweep, row)?));
             }
             let trials = format!("SELECT {} FROM trial WHERE sweep = ?1", rows::TRIAL);
             let mut trials = transaction.prepare(&trials)?;
@@ -207,15 +225,21 @@ impl Store for SqliteStore {
             }
         }
         let transaction = self.connection.transaction()?;
+        let mut changed = Changed::default();
         for record in records {
-            write_record(&transaction, &numbers, at as i64, record)?;
+            write_record(&transaction, &numbers, at as i64, record, &mut changed)?;
         }
+        changed.write(&transaction, at as i64)?;
         transaction
             .prepare_cached("UPDATE meta SET seq = ?1")?
             .execute([at as i64])?;
         transaction.commit()?;
         self.cursor = at;
         Ok(at)
+    }
+
+    fn tidy(&mut self) -> Result<bool, StoreError> {
+        tidy::some(&mut self.connection)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {

@@ -1,11 +1,14 @@
 //! Reading a sweep beside the writer.
 
-use rusqlite::{Connection, params};
-use tenfold_core::record::AttemptRow;
-use tenfold_types::{SweepId, TrialId, TrialKey};
+use std::path::Path;
 
+use rusqlite::{Connection, OptionalExtension, params};
+use tenfold_core::record::{AttemptRow, SweepRow};
+use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
+
+use super::changes::{self, Commit};
 use super::{cursor, number_of, rows};
-use crate::store::{Change, Changes, Cursor, Reader, StoreError, StoredTrial};
+use crate::store::{Change, Changes, Cursor, Reader, StoreError, StoredTrial, Touched, attempts};
 
 /// The epochs of one attempt, in order.
 pub(super) fn of_attempt() -> String {
@@ -16,12 +19,20 @@ pub(super) fn of_attempt() -> String {
     )
 }
 
-/// The first rows of a sweep behind a commit, `?3` of them and those that the last one's commit wrote too.
-pub(super) fn page(table: &str, columns: &str) -> String {
+/// The epochs that one commit wrote of a trial, in order.
+pub(super) fn of_commit() -> String {
     format!(
-        "SELECT {columns}, seq FROM {table} WHERE sweep = ?1 AND seq > ?2 AND seq <= coalesce((SELECT seq FROM {table} \
-         WHERE sweep = ?1 AND seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3 - 1), {}) ORDER BY seq",
-        i64::MAX
+        "SELECT {} FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND seq = ?5 \
+         ORDER BY fence, first",
+        rows::EPOCHS
+    )
+}
+
+/// A trial, if this commit was the last to change it.
+pub(super) fn trial_of_commit() -> String {
+    format!(
+        "SELECT {} FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND seq = ?5",
+        rows::TRIAL
     )
 }
 
@@ -40,49 +51,70 @@ impl Reader for SqliteReader {
                 end: true,
             });
         };
-        let (since, limit) = (since.min(head) as i64, limit.max(1));
-        let mut changes = Vec::new();
-        // The commit that each table's page ends in; what lies behind the nearest of these is left for the next page.
-        let mut until = i64::MAX;
-        let mut collect =
-            |kind: u8, sql: &str, read: &dyn Fn(&rusqlite::Row<'_>) -> rusqlite::Result<(i64, Change)>| {
-                let mut statement = transaction.prepare_cached(sql)?;
-                let mut rows = statement.query(params![number, since, limit as i64])?;
-                let (mut count, mut last) = (0_usize, since);
-                while let Some(row) = rows.next()? {
-                    let (at, change) = read(row)?;
-                    count += 1;
-                    last = at;
-                    changes.push((at as Cursor, kind, change));
+        let (commits, end) = changes::behind(&transaction, number, since.min(head) as i64, limit)?;
+        let mut trials = transaction.prepare_cached(&trial_of_commit())?;
+        let mut epochs = transaction.prepare_cached(&of_commit())?;
+        let mut page = Changes {
+            cursor: if end { head } else { last(&commits, since) },
+            rows: Vec::new(),
+            end,
+        };
+        for commit in &commits {
+            if commit.itself {
+                let row = sweep_of_commit(&transaction, number, commit.seq)?;
+                page.rows.extend(row.map(Change::Sweep));
+            }
+            let of = |key: &TrialKey| params_of(number, *key, commit.seq);
+            for (key, _) in commit
+                .trials
+                .iter()
+                .filter(|(_, what)| what & changes::EPOCHS != 0)
+            {
+                for row in epochs.query_map(of(key), |row| rows::epochs(sweep, row))? {
+                    page.rows.push(Change::Epochs(row?));
                 }
-                if count >= limit {
-                    until = until.min(last);
+            }
+            for (key, _) in commit
+                .trials
+                .iter()
+                .filter(|(_, what)| what & changes::TRIAL != 0)
+            {
+                for row in trials.query_map(of(key), |row| rows::trial(sweep, row))? {
+                    page.rows.push(Change::Trial(row?));
                 }
-                Ok::<(), StoreError>(())
-            };
-        let seq = |row: &rusqlite::Row<'_>| row.get::<_, i64>("seq");
-        collect(1, &page("epochs", rows::EPOCHS), &|row| {
-            Ok((seq(row)?, Change::Epochs(rows::epochs(sweep, row)?)))
-        })?;
-        collect(2, &page("trial", rows::TRIAL), &|row| {
-            Ok((seq(row)?, Change::Trial(rows::trial(sweep, row)?)))
-        })?;
-        collect(
-            0,
-            &format!(
-                "SELECT {}, seq FROM sweep WHERE number = ?1 AND seq > ?2 AND ?3 > 0",
-                rows::SWEEP
-            ),
-            &|row| Ok((seq(row)?, Change::Sweep(rows::sweep(row)?))),
-        )?;
-        changes.retain(|(at, ..)| *at as i64 <= until);
-        changes.sort_by_key(|(at, kind, _)| (*at, *kind));
-        let mut page = Changes::page(changes, head, limit);
-        if page.end && until != i64::MAX {
-            page.end = false;
-            page.cursor = until as Cursor;
+            }
         }
         Ok(page)
+    }
+
+    fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let head = cursor(&transaction)?;
+        let Some(number) = number_of(&transaction, sweep)? else {
+            return Ok(Touched {
+                cursor: head,
+                end: true,
+                ..Touched::default()
+            });
+        };
+        let (commits, end) = changes::behind(&transaction, number, since.min(head) as i64, limit)?;
+        let mut touched = Touched {
+            cursor: if end { head } else { last(&commits, since) },
+            end,
+            ..Touched::default()
+        };
+        for commit in commits {
+            let trials = commit.trials.into_iter();
+            touched
+                .trials
+                .extend(trials.map(|(key, flags)| (key, changes::what(flags))));
+            if commit.itself
+                && let Some(row) = sweep_of_commit(&transaction, number, commit.seq)?
+            {
+                touched.sweep = Some(row);
+            }
+        }
+        Ok(touched)
     }
 
     fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
@@ -95,25 +127,38 @@ impl Reader for SqliteReader {
             rows::TRIAL
         );
         let mut statement = transaction.prepare_cached(&sql)?;
-        let trials = statement.query_map(params![number, stage, index as i64], |row| {
-            rows::trial(sweep, row)
-        })?;
-        let mut blocks = transaction.prepare_cached(&of_attempt())?;
+        let of = params![number, stage, index as i64];
+        let trials = statement.query_map(of, |row| rows::trial(sweep, row))?;
         let mut stored = Vec::new();
+        let mut current: Vec<Option<Fence>> = Vec::new();
         for row in trials {
             let row = row?;
-            let fence = row
-                .state
-                .accepted()
-                .or_else(|| row.state.holder().map(|(fence, _)| fence));
-            let mut own = Vec::new();
-            if let Some(fence) = fence {
-                let of = params![number, stage, index as i64, row.id.key.repetition, fence.0 as i64];
-                for block in blocks.query_map(of, |row| rows::epochs(sweep, row))? {
-                    own.push(block?.block);
-                }
+            current.push(attempts::current(&row));
+            let blocks = Vec::new();
+            stored.push(StoredTrial { row, blocks });
+        }
+        // All repetitions at once: they lie side by side, in this order.
+        let sql = format!(
+            "SELECT {} FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 ORDER BY repetition, fence, first",
+            rows::EPOCHS
+        );
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut epochs = statement.query(of)?;
+        let mut at = 0;
+        while let Some(row) = epochs.next()? {
+            let (repetition, fence) = rows::attempt_of_epochs(row)?;
+            while stored
+                .get(at)
+                .is_some_and(|trial| trial.row.id.key.repetition < repetition)
+            {
+                at += 1;
             }
-            stored.push(StoredTrial { row, blocks: own });
+            if let Some(trial) = stored.get_mut(at)
+                && trial.row.id.key.repetition == repetition
+                && current[at] == Some(fence)
+            {
+                trial.blocks.push(rows::epochs(sweep, row)?.block);
+            }
         }
         Ok(stored)
     }
@@ -127,15 +172,75 @@ impl Reader for SqliteReader {
             index,
             repetition,
         } = trial.key;
-        let sql = format!(
+        let transaction = self.connection.transaction()?;
+        let of = params![number, stage, index as i64, repetition];
+        let trial_row = format!(
+            "SELECT {} FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4",
+            rows::TRIAL
+        );
+        let row = transaction
+            .prepare_cached(&trial_row)?
+            .query_row(of, |row| rows::trial(trial.sweep, row))
+            .optional()?;
+        let ended = format!(
             "SELECT {} FROM attempt WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 \
              ORDER BY number DESC",
             rows::ATTEMPT
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let attempts = statement.query_map(params![number, stage, index as i64, repetition], |row| {
-            rows::attempt(trial.sweep, row)
-        })?;
-        Ok(attempts.collect::<Result<_, _>>()?)
+        let mut statement = transaction.prepare_cached(&ended)?;
+        let ended = statement.query_map(of, |row| rows::attempt(trial.sweep, row))?;
+        let mut all: Vec<AttemptRow> = ended.collect::<Result<_, _>>()?;
+        if let Some(row) = row
+            && let Some(fence) = attempts::current(&row)
+            // A store of the first schema has a row of it.
+            && all.iter().all(|attempt| attempt.fence != fence)
+        {
+            let lease = format!("SELECT {} FROM lease WHERE fence = ?1", rows::LEASE);
+            let lease = transaction
+                .prepare_cached(&lease)?
+                .query_row([fence.0 as i64], |row| rows::lease(trial.sweep, row))
+                .optional()?;
+            let newest = lease.map(|lease| attempts::of_lease(&row, &lease));
+            all.splice(0..0, newest);
+        }
+        Ok(all)
     }
+
+    fn backup(&mut self, file: &Path) -> Result<(), StoreError> {
+        let Some(name) = file.to_str() else {
+            let what = format!(
+                "{} is no text that a store can take as a file's name",
+                file.display()
+            );
+            return Err(StoreError::Unsupported(what));
+        };
+        // Reads in one transaction, and leaves the copy without a log and without free pages.
+        self.connection.pragma_update(None, "query_only", false)?;
+        let copied = self.connection.execute("VACUUM INTO ?1", [name]);
+        self.connection.pragma_update(None, "query_only", true)?;
+        copied?;
+        Ok(())
+    }
+}
+
+/// The commit that a page ends in.
+fn last(commits: &[Commit], since: Cursor) -> Cursor {
+    commits.last().map_or(since, |commit| commit.seq as Cursor)
+}
+
+fn params_of(sweep: i64, key: TrialKey, seq: i64) -> [i64; 5] {
+    [
+        sweep,
+        key.stage.into(),
+        key.index as i64,
+        key.repetition.into(),
+        seq,
+    ]
+}
+
+/// The sweep, if this commit was the last to change it.
+fn sweep_of_commit(connection: &Connection, number: i64, seq: i64) -> Result<Option<SweepRow>, StoreError> {
+    let sql = format!("SELECT {} FROM sweep WHERE number = ?1 AND seq = ?2", rows::SWEEP);
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row([number, seq], rows::sweep).optional()?)
 }

@@ -3,13 +3,16 @@
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
 use serde::{Deserialize, Serialize};
-use tenfold_core::record::{AttemptRow, Control, EpochsRow, Slot, SweepRow, TrialRow, WorkerRow};
+use tenfold_core::record::{
+    AttemptRow, Control, EpochsRow, LeaseRow, Provenance, Slot, SweepRow, TrialRow, WorkerRow,
+};
 use tenfold_core::trial::TrialState;
-use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey, WorkerId};
+use tenfold_types::{Block, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
+
+use crate::store::StoreError;
 
 /// The columns that [`trial`] reads, from the first on.
-pub(super) const TRIAL: &str =
-    "stage, point, repetition, state, fence, worker, number, attempts, failures, error";
+pub(super) const TRIAL: &str = "stage, point, repetition, state, fence, worker, number, attempts, failures, error, pack_limit, accepted_at";
 /// The columns that [`epochs`] reads, from the first on.
 pub(super) const EPOCHS: &str = "stage, point, repetition, fence, attempt, first, epochs, columns, seconds";
 /// The columns that [`attempt`] reads, from the first on.
@@ -35,7 +38,7 @@ fn small(row: &Row<'_>, column: usize) -> Result<u32> {
     row.get(column)
 }
 
-fn key(row: &Row<'_>, from: usize) -> Result<TrialKey> {
+pub(super) fn key(row: &Row<'_>, from: usize) -> Result<TrialKey> {
     Ok(TrialKey {
         stage: small(row, from)?,
         index: number(row, from + 1)?,
@@ -126,6 +129,54 @@ pub(super) fn trial(sweep: SweepId, row: &Row<'_>) -> Result<TrialRow> {
         attempts: small(row, 7)?,
         failures: small(row, 8)?,
         error: row.get(9)?,
+        pack_limit: small(row, 10)?,
+        accepted_at: row.get::<_, Option<i64>>(11)?.map(|at| at as u64),
+    })
+}
+
+/// The columns that [`lease`] reads, from the first on.
+pub(super) const LEASE: &str =
+    "fence, worker, request, slot, given_at, host, device, threads, version, libtorch, trials";
+pub(super) const INSERT_LEASE: &str = "INSERT OR REPLACE INTO lease (fence, sweep, worker, request, slot, given_at, host, \
+                                       device, threads, version, libtorch, trials) \
+                                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+/// The trials of a lease, as they are stored.
+pub(super) fn trials(trials: &[(TrialKey, u32)]) -> std::result::Result<Vec<u8>, StoreError> {
+    postcard::to_allocvec(trials).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// One that is over has no trials any more.
+pub(super) fn lease(sweep: SweepId, row: &Row<'_>) -> Result<LeaseRow> {
+    let request: Vec<u8> = row.get(2)?;
+    let trials = row
+        .get_ref(10)?
+        .as_blob_or_null()
+        .map_err(|error| wrong(10, Type::Blob, error.to_string()))?;
+    Ok(LeaseRow {
+        fence: Fence(number(row, 0)?),
+        worker: worker_id(row, 1)?,
+        request: RequestId::from_bytes(&request).ok_or_else(|| wrong(2, Type::Blob, "no request id"))?,
+        slot: small(row, 3)?,
+        given_at: number(row, 4)?,
+        provenance: provenance(row, 5)?,
+        sweep,
+        trials: match trials {
+            None => Vec::new(),
+            Some(bytes) => {
+                postcard::from_bytes(bytes).map_err(|error| wrong(10, Type::Blob, error.to_string()))?
+            }
+        },
+    })
+}
+
+fn provenance(row: &Row<'_>, from: usize) -> Result<Provenance> {
+    Ok(Provenance {
+        host: row.get(from)?,
+        device: row.get(from + 1)?,
+        threads: small(row, from + 2)?,
+        version: row.get(from + 3)?,
+        libtorch: row.get(from + 4)?,
     })
 }
 
@@ -167,6 +218,11 @@ pub(super) fn epochs(sweep: SweepId, row: &Row<'_>) -> Result<EpochsRow> {
     })
 }
 
+/// Repetition and fence of a row that [`epochs`] reads.
+pub(super) fn attempt_of_epochs(row: &Row<'_>) -> Result<(u32, Fence)> {
+    Ok((small(row, 2)?, Fence(number(row, 3)?)))
+}
+
 pub(super) fn attempt(sweep: SweepId, row: &Row<'_>) -> Result<AttemptRow> {
     Ok(AttemptRow {
         trial: TrialId {
@@ -176,11 +232,7 @@ pub(super) fn attempt(sweep: SweepId, row: &Row<'_>) -> Result<AttemptRow> {
         number: small(row, 3)?,
         fence: Fence(number(row, 4)?),
         worker: worker_id(row, 5)?,
-        host: row.get(6)?,
-        device: row.get(7)?,
-        threads: small(row, 8)?,
-        version: row.get(9)?,
-        libtorch: row.get(10)?,
+        provenance: provenance(row, 6)?,
         started_at: number(row, 11)?,
         ended_at: row.get::<_, Option<i64>>(12)?.map(|at| at as u64),
         ended: row.get(13)?,
@@ -197,6 +249,8 @@ struct StoredWorker {
     version: String,
     libtorch: String,
     slots: Vec<Slot>,
+    #[serde(default)]
+    draining: bool,
 }
 
 pub(super) fn worker_text(row: &WorkerRow) -> serde_json::Result<String> {
@@ -206,6 +260,7 @@ pub(super) fn worker_text(row: &WorkerRow) -> serde_json::Result<String> {
         version: row.version.clone(),
         libtorch: row.libtorch.clone(),
         slots: row.slots.clone(),
+        draining: row.draining,
     })
 }
 
@@ -220,5 +275,6 @@ pub(super) fn worker(row: &Row<'_>) -> Result<WorkerRow> {
         version: stored.version,
         libtorch: stored.libtorch,
         slots: stored.slots,
+        draining: stored.draining,
     })
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use tenfold_core::record::Record;
 use tenfold_core::trial::TrialState;
 
-use super::read::page;
+use super::read::{of_commit, trial_of_commit};
 use super::*;
 use crate::store::suite::{Place, epochs, loaded, store_suite, sweep, trial};
 
@@ -127,10 +127,10 @@ fn a_page_costs_what_it_returns() {
         let lines = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
         lines.map(|line| line.unwrap() + "\n").collect()
     };
-    for (table, columns) in [("epochs", rows::EPOCHS), ("trial", rows::TRIAL)] {
-        let plan = plan(&page(table, columns));
+    for sql in [of_commit(), trial_of_commit()] {
+        let plan = plan(&sql);
         assert!(
-            plan.contains(&format!("USING INDEX {table}_seq (sweep=? AND seq>? AND seq<?)")),
+            plan.contains("PRIMARY KEY (sweep=? AND stage=? AND point=? AND repetition=?)"),
             "{plan}"
         );
         assert!(!plan.contains("SCAN") && !plan.contains("B-TREE"), "{plan}");
@@ -376,4 +376,142 @@ fn a_sync_that_fails_is_fatal() {
         "{said:?}"
     );
     assert!(trials_left(&path(&folder)) >= acknowledged);
+}
+
+/// Every schema that was ever released, as a coordinator of that time left it when it was killed: one sweep that is
+/// over, one in the middle of its second trial.
+const RELEASED: [&str; 1] = [include_str!("schema/released/1.sql")];
+
+#[test]
+fn stores_of_every_released_schema_are_brought_up_to_date() {
+    for (at, dump) in RELEASED.iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("old.sqlite");
+        let old = Connection::open(&file).unwrap();
+        old.execute_batch(dump).unwrap();
+        old.pragma_update(None, "user_version", at as i64 + 1).unwrap();
+        old.pragma_update(None, "application_id", schema::APPLICATION)
+            .unwrap();
+        drop(old);
+        let mut store = SqliteStore::open(&file).unwrap();
+        let pragma = |store: &SqliteStore, name: &str| -> i64 {
+            store
+                .connection
+                .pragma_query_value(None, name, |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(pragma(&store, "user_version"), schema::VERSION);
+        assert_eq!(
+            (pragma(&store, "page_size"), pragma(&store, "auto_vacuum")),
+            (8192, 2)
+        );
+        let (records, cursor) = loaded(&mut store);
+        let mut state = tenfold_core::State::new(tenfold_core::Settings::default());
+        records.iter().for_each(|record| state.evolve(record));
+        state.check_invariants();
+        assert_eq!(state.leases().count(), 1);
+        let lease = state.leases().next().unwrap().row.clone();
+        assert_eq!(lease.provenance.host, "one");
+        assert!(!lease.provenance.device.is_empty() && lease.provenance.threads == 1);
+        let mut reader = store.reader().unwrap();
+        let done = state
+            .newest_sweeps()
+            .find(|sweep| sweep.row().name == "schema")
+            .unwrap();
+        assert_eq!(done.counts().succeeded + done.counts().diverged, 8);
+        let mut seen = 0;
+        for index in 0..4 {
+            for trial in reader.point(done.row().id, 0, index).unwrap() {
+                let epochs: u32 = trial.blocks.iter().map(|block| block.epochs).sum();
+                assert_eq!(epochs, trial.row.state.accepted_epochs());
+                assert!(trial.row.accepted_at.is_some());
+                let attempts = reader.attempts(trial.row.id).unwrap();
+                assert_eq!(attempts.len(), 1, "{attempts:?}");
+                assert_eq!(attempts[0].ended_at, trial.row.accepted_at);
+                assert_eq!(attempts[0].provenance.host, "one");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 8);
+        let changes = reader.changes(done.row().id, 0, 1000).unwrap();
+        assert!(changes.end && changes.cursor == cursor);
+        assert_eq!(
+            changes
+                .rows
+                .iter()
+                .filter(|change| matches!(change, crate::store::Change::Trial(_)))
+                .count(),
+            8,
+            "a watcher of all history sees each trial"
+        );
+        let (running, attempt) = lease.trials[0];
+        let attempts = reader
+            .attempts(TrialId {
+                sweep: lease.sweep,
+                key: running,
+            })
+            .unwrap();
+        assert_eq!((attempts.len(), attempts[0].number), (1, attempt));
+        assert_eq!((attempts[0].ended_at, attempts[0].fence), (None, lease.fence));
+        drop(reader);
+        drop(store);
+        // Once it is up to date it is opened as it is.
+        assert_eq!(loaded(&mut SqliteStore::open(&file).unwrap()), (records, cursor));
+    }
+}
+
+#[test]
+fn a_backup_is_a_store_and_commits_go_on_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&path(&folder)).unwrap();
+    let row = trial(1, 0, 0, TrialState::Failed);
+    store
+        .commit(&[Record::Sweep(sweep(1)), Record::Trial(row.clone())])
+        .unwrap();
+    let copy = folder.path().join("it's a copy.sqlite");
+    let mut reader = store.reader().unwrap();
+    reader.backup(&copy).unwrap();
+    assert!(reader.backup(&copy).is_err(), "nothing is overwritten");
+    store.commit(&[Record::Epochs(epochs(&row, 3, 1))]).unwrap();
+    let mut second = SqliteStore::open(&copy).unwrap();
+    let (records, cursor) = loaded(&mut second);
+    assert_eq!((records.len(), cursor), (3, 1));
+    second.commit(&[Record::Trial(row)]).unwrap();
+}
+
+#[test]
+fn a_deleted_sweep_gives_its_room_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&path(&folder)).unwrap();
+    store.commit(&[Record::Sweep(sweep(1))]).unwrap();
+    for index in 0..40 {
+        let row = trial(1, index, 0, TrialState::Failed);
+        let records: Vec<Record> = (0..1_000)
+            .map(|at| Record::Epochs(epochs(&row, 3, 1 + 2 * at)))
+            .collect();
+        store.commit(&records).unwrap();
+    }
+    let pages = |store: &SqliteStore| -> i64 {
+        store
+            .connection
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap()
+    };
+    let before = pages(&store);
+    store.commit(&[Record::SweepGone(sweep(1).id)]).unwrap();
+    while store.tidy().unwrap() {}
+    let after = pages(&store);
+    assert!(
+        before > 250 && after < before / 2 + 500,
+        "{before} pages became {after}"
+    );
+    let rows: i64 = store
+        .connection
+        .query_row(
+            "SELECT (SELECT count(*) FROM epochs) + (SELECT count(*) FROM change)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(rows, 0);
 }

@@ -6,6 +6,7 @@ use rusqlite::{Transaction, params};
 use tenfold_core::record::{AttemptRow, Record};
 use tenfold_types::{SweepId, TrialKey};
 
+use super::changes::Changed;
 use super::{json, rows};
 use crate::store::StoreError;
 
@@ -16,6 +17,8 @@ pub(super) fn sweep_of(record: &Record) -> Option<SweepId> {
         Record::Attempt(row) => Some(row.trial.sweep),
         Record::Epochs(row) => Some(row.trial.sweep),
         Record::EpochsDropped { trial, .. } => Some(trial.sweep),
+        Record::Lease(row) => Some(row.sweep),
+        Record::SweepGone(sweep) => Some(*sweep),
         _ => None,
     }
 }
@@ -26,6 +29,7 @@ pub(super) fn write_record(
     numbers: &BTreeMap<SweepId, i64>,
     at: i64,
     record: &Record,
+    changed: &mut Changed,
 ) -> Result<(), StoreError> {
     let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<(), StoreError> {
         transaction.prepare_cached(sql)?.execute(values)?;
@@ -42,21 +46,24 @@ pub(super) fn write_record(
             "UPDATE meta SET fence = ?1, sweeps = ?2",
             params![counters.fence as i64, counters.sweeps as i64],
         ),
-        Record::Sweep(row) => execute(
-            "INSERT INTO sweep (number, id, seq, name, normalised, submitted_at, finished_at, control) \
+        Record::Sweep(row) => {
+            changed.sweep(row.number as i64);
+            execute(
+                "INSERT INTO sweep (number, id, seq, name, normalised, submitted_at, finished_at, control) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (number) DO UPDATE SET seq = excluded.seq, \
              name = excluded.name, finished_at = excluded.finished_at, control = excluded.control",
-            params![
-                row.number as i64,
-                row.id.0,
-                at,
-                row.name,
-                row.normalised,
-                row.submitted_at as i64,
-                row.finished_at.map(|at| at as i64),
-                rows::control(row.control)
-            ],
-        ),
+                params![
+                    row.number as i64,
+                    row.id.0,
+                    at,
+                    row.name,
+                    row.normalised,
+                    row.submitted_at as i64,
+                    row.finished_at.map(|at| at as i64),
+                    rows::control(row.control)
+                ],
+            )
+        }
         Record::Worker(row) => execute(
             "INSERT OR REPLACE INTO worker (id, row) VALUES (?1, ?2)",
             params![row.id.0, json(rows::worker_text(row))?],
@@ -64,11 +71,14 @@ pub(super) fn write_record(
         Record::Trial(row) => {
             let key = row.id.key;
             let (state, fence, worker, carried) = rows::state(&row.state);
+            let sweep = number(row.id.sweep)?;
+            changed.trial(sweep, key, !row.state.is_open());
             execute(
                 "INSERT OR REPLACE INTO trial (sweep, stage, point, repetition, seq, state, fence, worker, number, \
-                 attempts, failures, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 attempts, failures, error, pack_limit, accepted_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
                 params![
-                    number(row.id.sweep)?,
+                    sweep,
                     key.stage,
                     key.index as i64,
                     key.repetition,
@@ -79,18 +89,22 @@ pub(super) fn write_record(
                     carried,
                     row.attempts,
                     row.failures,
-                    row.error
+                    row.error,
+                    row.pack_limit,
+                    row.accepted_at.map(|at| at as i64)
                 ],
             )
         }
         Record::Attempt(row) => write_attempt(&execute, number(row.trial.sweep)?, row),
         Record::Epochs(row) => {
             let key = row.trial.key;
+            let sweep = number(row.trial.sweep)?;
+            changed.epochs(sweep, key);
             execute(
                 "INSERT OR REPLACE INTO epochs (sweep, stage, point, repetition, fence, first, seq, attempt, epochs, columns, \
                  seconds) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 params![
-                    number(row.trial.sweep)?,
+                    sweep,
                     key.stage,
                     key.index as i64,
                     key.repetition,
@@ -122,12 +136,35 @@ pub(super) fn write_record(
             )
         }
         Record::Lease(row) => execute(
-            "INSERT OR REPLACE INTO lease (fence, row) VALUES (?1, ?2)",
-            params![row.fence.0 as i64, json(serde_json::to_string(row))?],
+            rows::INSERT_LEASE,
+            params![
+                row.fence.0 as i64,
+                number(row.sweep)?,
+                row.worker.0,
+                row.request.0,
+                row.slot,
+                row.given_at as i64,
+                row.provenance.host,
+                row.provenance.device,
+                row.provenance.threads,
+                row.provenance.version,
+                row.provenance.libtorch,
+                rows::trials(&row.trials)?
+            ],
         ),
         Record::WorkerGone(worker) => execute("DELETE FROM worker WHERE id = ?1", params![worker.0]),
-        Record::LeaseClosed(fence) => execute("DELETE FROM lease WHERE fence = ?1", params![fence.0 as i64]),
-        Record::Renewed { .. } | Record::Seen { .. } => Ok(()),
+        Record::LeaseClosed(fence) => execute(
+            "UPDATE lease SET trials = NULL WHERE fence = ?1",
+            params![fence.0 as i64],
+        ),
+        Record::SweepGone(sweep) => {
+            let number = number(*sweep)?;
+            execute("DELETE FROM sweep WHERE number = ?1", params![number])?;
+            execute("INSERT INTO gone (sweep) VALUES (?1)", params![number])
+        }
+        Record::Renewed { .. } | Record::Suspected { .. } | Record::Seen { .. } | Record::Standing { .. } => {
+            Ok(())
+        }
     }
 }
 
@@ -148,11 +185,11 @@ fn write_attempt(execute: &Execute<'_>, sweep: i64, row: &AttemptRow) -> Result<
             row.number,
             row.fence.0 as i64,
             row.worker.0,
-            row.host,
-            row.device,
-            row.threads,
-            row.version,
-            row.libtorch,
+            row.provenance.host,
+            row.provenance.device,
+            row.provenance.threads,
+            row.provenance.version,
+            row.provenance.libtorch,
             row.started_at as i64,
             row.ended_at.map(|at| at as i64),
             row.ended,

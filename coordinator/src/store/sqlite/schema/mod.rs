@@ -1,16 +1,30 @@
 //! The schema, as the steps that led to it. A released step never changes; a new one is added at the end.
 //!
 //! Rows name their sweep by its number, which is shorter than its id. `seq` is the number of the commit that last
-//! changed the row. Epochs are column blocks, a row an append and trial.
+//! changed the row. Epochs are column blocks, a row an append and trial. What a commit changed of a sweep is one row of
+//! `change`: an index on `seq` would cost more than the rows themselves.
 
-use rusqlite::Connection;
+mod leases_and_changes;
+
+use rusqlite::{Connection, Transaction};
 
 use crate::store::StoreError;
 
 /// Marks a file as ours: "TenF".
 pub(super) const APPLICATION: i64 = 0x5465_6e46;
 
-const MIGRATIONS: &[&str] = &["
+/// Bytes of a page: a hundred epochs of four metrics fit in a row without a page of their own.
+const PAGE: i64 = 8192;
+
+/// A step: statements, then what statements cannot say.
+type Step = (&'static str, fn(&Transaction<'_>) -> Result<(), StoreError>);
+
+const MIGRATIONS: &[Step] = &[
+    (FIRST, |_| Ok(())),
+    (LEASES_AND_CHANGES, leases_and_changes::fill),
+];
+
+const FIRST: &str = "
     CREATE TABLE meta (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         seq INTEGER NOT NULL,
@@ -81,16 +95,69 @@ const MIGRATIONS: &[&str] = &["
         stderr TEXT NOT NULL,
         PRIMARY KEY (sweep, stage, point, repetition, number)
     ) WITHOUT ROWID;
-"];
+";
+
+const LEASES_AND_CHANGES: &str = "
+    ALTER TABLE trial ADD COLUMN pack_limit INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE trial ADD COLUMN accepted_at INTEGER;
+    UPDATE trial SET accepted_at = (
+        SELECT ended_at FROM attempt WHERE attempt.sweep = trial.sweep AND attempt.stage = trial.stage
+            AND attempt.point = trial.point AND attempt.repetition = trial.repetition
+            AND attempt.fence = trial.fence
+        ) WHERE state IN (4, 5);
+    ALTER TABLE lease RENAME TO old_lease;
+    CREATE TABLE lease (
+        fence INTEGER PRIMARY KEY,
+        sweep INTEGER NOT NULL,
+        worker BLOB NOT NULL,
+        request BLOB NOT NULL,
+        slot INTEGER NOT NULL,
+        given_at INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        device TEXT NOT NULL,
+        threads INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        libtorch TEXT NOT NULL,
+        trials BLOB
+    );
+    CREATE INDEX lease_living ON lease (fence) WHERE trials IS NOT NULL;
+    CREATE TABLE change (
+        sweep INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        itself INTEGER NOT NULL,
+        trials BLOB NOT NULL,
+        PRIMARY KEY (sweep, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE gone (sweep INTEGER PRIMARY KEY);
+    DROP INDEX trial_seq;
+    DROP INDEX epochs_seq;
+";
 
 /// The newest version.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// Sets what must be set before there is a table. A store of an older form is written anew for it.
+fn lay_out(connection: &Connection, from: i64) -> Result<(), StoreError> {
+    if from >= 2 {
+        return Ok(());
+    }
+    // Neither can be changed beside a write-ahead log.
+    connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    connection.pragma_update(None, "page_size", PAGE)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    if from > 0 {
+        connection.execute_batch("VACUUM")?;
+    }
+    Ok(())
+}
+
 /// Takes the steps that the file has not taken yet, each in a transaction with its number.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> Result<(), StoreError> {
-    for (number, step) in MIGRATIONS.iter().enumerate().skip(from as usize) {
+    lay_out(connection, from)?;
+    for (number, (statements, rest)) in MIGRATIONS.iter().enumerate().skip(from as usize) {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(step)?;
+        transaction.execute_batch(statements)?;
+        rest(&transaction)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", number as i64 + 1)?;
         transaction.commit()?;
