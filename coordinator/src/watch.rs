@@ -30,8 +30,12 @@ const PACE: Duration = Duration::from_secs(1);
 const PASS: Duration = Duration::from_millis(50);
 /// Rows that one pass reads at once.
 const PAGE: usize = 4096;
-/// Groups that are read at once.
+/// Groups that are read at once, if they are short.
 const GROUPS: usize = 32;
+/// Metrics that a curve has, or a few less.
+const METRICS: usize = 6;
+/// About how many bytes of curves and rows a watcher has in hand when its reader does not read on.
+const IN_HAND: usize = 512 << 10;
 
 /// Something that a watcher is told.
 #[derive(Debug, Clone)]
@@ -137,6 +141,7 @@ pub async fn watch(
         told_at: BTreeMap::new(),
         reported: None,
         told: false,
+        raw_page: 64,
         options,
         out,
     };
@@ -206,6 +211,8 @@ struct Watcher {
     reported: Option<v1::SweepStatus>,
     /// Something was told in this pass.
     told: bool,
+    /// Rows that a raw watcher reads at once.
+    raw_page: usize,
     out: mpsc::Sender<Seen>,
 }
 
@@ -265,7 +272,8 @@ impl Watcher {
             self.told_at.insert(group, now);
             due.push((group, touch != Touch::Nothing));
         }
-        for groups in due.chunks(GROUPS) {
+        let of_group = self.sweep.epochs() as usize * size_of::<Statistics>() * METRICS;
+        for groups in due.chunks((IN_HAND / of_group.max(1)).clamp(1, GROUPS)) {
             if !self.tell_groups(groups.to_vec(), control).await? {
                 return Ok(None);
             }
@@ -287,9 +295,16 @@ impl Watcher {
     /// Tells a page of rows as they are. Whether it was the last; none when nobody listens any more.
     async fn tell_rows(&mut self, since: &mut Cursor) -> Result<Option<bool>, WatchError> {
         let (id, from) = (self.options.sweep, *since);
-        let read = move |reader: &mut dyn Reader| reader.changes(id, from, PAGE);
+        let page = self.raw_page;
+        let read = move |reader: &mut dyn Reader| reader.changes(id, from, page);
         let changes = self.readers.with(read).await?;
         *since = changes.cursor;
+        let bytes = |change: &Change| match change {
+            Change::Epochs(row) => (row.block.columns.len() + row.block.seconds.len()) * size_of::<f32>(),
+            Change::Trial(_) | Change::Sweep(_) => 0,
+        } + size_of::<Change>();
+        let bytes: usize = changes.rows.iter().map(bytes).sum();
+        self.raw_page = (IN_HAND * changes.rows.len() / bytes.max(1)).clamp(1, PAGE);
         for change in changes.rows {
             let event = match change {
                 Change::Trial(row) => Event::Trial(row),
@@ -346,6 +361,10 @@ impl Watcher {
 
     /// Tells of some groups. One without new rows is told only when it has trials without any: else its last row told it.
     async fn tell_groups(&mut self, groups: Vec<(u64, bool)>, control: Control) -> Result<bool, WatchError> {
+        // A reader that lags is waited for before curves are read and computed, not with them in hand.
+        if self.out.reserve().await.is_err() {
+            return Ok(false);
+        }
         let id = self.options.sweep;
         let (sweep, grouping) = (self.sweep.clone(), Arc::clone(&self.options.grouping));
         let read = move |reader: &mut dyn Reader| {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tenfold_proto::convert;
 use tenfold_proto::v1::fleet_client::FleetClient;
-use tenfold_proto::{PROTOCOL, v1};
+use tenfold_proto::{PROTOCOL, pushback, v1};
 use tenfold_types::frame::Device;
 use tenfold_types::{Fence, TrialKey, TrialSpec, WorkerId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -20,8 +20,10 @@ use crate::throughput::Cache;
 /// `Acquire` waits for work on the coordinator's side; the other calls are answered at once.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest reply that is taken, in bytes.
+/// The longest reply that is taken, in bytes: that which a coordinator sends at most.
 const MAX_MESSAGE: usize = 16 << 20;
+/// Calls that wait for work at once. A connection has 256 places for calls, and the others need some too.
+const WAITING: usize = 128;
 
 /// What an agent needs to know.
 pub struct Config {
@@ -121,22 +123,21 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Makes the calls. `Acquire`, which waits, has a connection of its own.
+/// Makes the calls, all on one connection: a call that waits for work takes nothing from those beside it.
 struct Caller {
     worker: WorkerId,
     host: String,
-    waiting: FleetClient<Channel>,
-    prompt: FleetClient<Channel>,
+    client: FleetClient<Channel>,
+    waiting: Semaphore,
 }
 
 impl Caller {
     fn new(coordinator: Endpoint, worker: WorkerId, host: String) -> Self {
-        let client = || FleetClient::new(coordinator.connect_lazy()).max_decoding_message_size(MAX_MESSAGE);
         Self {
             worker,
             host,
-            waiting: client(),
-            prompt: client(),
+            client: FleetClient::new(coordinator.connect_lazy()).max_decoding_message_size(MAX_MESSAGE),
+            waiting: Semaphore::new(WAITING),
         }
     }
 
@@ -162,11 +163,8 @@ impl Caller {
                         })
                         .collect(),
                 };
-                let answer = self
-                    .waiting
-                    .clone()
-                    .acquire(timed(message, ACQUIRE_TIMEOUT))
-                    .await;
+                let _place = self.waiting.acquire().await;
+                let answer = self.client.clone().acquire(timed(message, ACQUIRE_TIMEOUT)).await;
                 let event = |answer: v1::AcquireResponse| Event::Acquired {
                     slot,
                     lease: lease(answer),
@@ -184,7 +182,7 @@ impl Caller {
                     fence: fence.0,
                     trials: trials.into_iter().map(report).collect(),
                 };
-                let answer = self.prompt.clone().append(timed(message, CALL_TIMEOUT)).await;
+                let answer = self.client.clone().append(timed(message, CALL_TIMEOUT)).await;
                 let event = |answer: v1::AppendResponse| Event::Appended {
                     fence,
                     acknowledgements: keys
@@ -203,7 +201,7 @@ impl Caller {
                     worker: self.id(),
                     fences,
                 };
-                let answer = self.prompt.clone().heartbeat(timed(message, CALL_TIMEOUT)).await;
+                let answer = self.client.clone().heartbeat(timed(message, CALL_TIMEOUT)).await;
                 (Call::Heartbeat, answer.map(|answer| heard(answer.into_inner())))
             }
             Action::Tell { .. } | Action::Kill { .. } | Action::Learn { .. } | Action::Exit(_) => {
@@ -238,7 +236,7 @@ impl Caller {
                 .collect(),
         };
         let answer = self
-            .prompt
+            .client
             .clone()
             .register(timed(message, CALL_TIMEOUT))
             .await?
@@ -319,13 +317,22 @@ fn failed(call: Call, status: &Status) -> Event {
     let failure = match status.code() {
         Code::NotFound => Failure::Unknown,
         Code::Aborted => Failure::Stale,
-        Code::InvalidArgument | Code::FailedPrecondition | Code::PermissionDenied | Code::Unimplemented => {
-            Failure::Refused(status.message().to_owned())
-        }
+        // Out of range: a message that is longer than those that are taken.
+        Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::PermissionDenied
+        | Code::Unimplemented
+        | Code::OutOfRange => Failure::Refused(status.message().to_owned()),
+        Code::ResourceExhausted => Failure::Busy {
+            why: status.message().to_owned(),
+            pause: pushback::of(status).map_or(0, |pause| pause.as_millis() as u64),
+        },
         _ => Failure::Passing(status.message().to_owned()),
     };
     match &failure {
-        Failure::Passing(why) => tracing::debug!(?call, why, "a call failed; it is made again"),
+        Failure::Passing(why) | Failure::Busy { why, .. } => {
+            tracing::debug!(?call, why, "a call failed; it is made again")
+        }
         Failure::Refused(why) => tracing::error!(?call, why, "the coordinator refuses"),
         Failure::Unknown | Failure::Stale => tracing::info!(?call, ?failure, "the coordinator's word"),
     }

@@ -138,7 +138,7 @@ async fn reach(coordinator: &Endpoint) -> Result<(), String> {
     let channel = channel.map_err(|error| {
         std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
     })?;
-    let mut request = tonic::Request::new(v1::WorkersRequest {});
+    let mut request = tonic::Request::new(v1::WorkersRequest::default());
     request.set_timeout(Duration::from_secs(3));
     ControlClient::new(channel)
         .workers(request)

@@ -1386,3 +1386,29 @@ fn a_trial_that_is_refused_harms_its_pack_no_further() {
         "{ends:?}"
     );
 }
+
+#[test]
+fn a_coordinator_with_too_much_to_do_gets_the_pause_it_asks_for_and_is_not_lost() {
+    let mut bench = Bench::with(
+        1,
+        Options {
+            stop_after: Some(20_000),
+            ..options()
+        },
+    );
+    bench.ready(0);
+    assert_eq!(bench.take(), [Action::Register(vec![device()])]);
+    for _ in 0..20 {
+        bench.step(Event::Failed {
+            call: Call::Register,
+            failure: Failure::Busy {
+                why: "4096 calls are under way".to_owned(),
+                pause: 3_000,
+            },
+        });
+        bench.pass(2_999);
+        assert_eq!(bench.take(), [], "called again before the pause was over");
+        bench.pass(1 + 5_000);
+        assert_eq!(bench.take(), [Action::Register(vec![device()])]);
+    }
+}

@@ -20,7 +20,7 @@ pub(crate) fn measure(arguments: &Arguments, table: &mut Table) {
     let present = || {
         server.ask(async |mut control| {
             let workers = control
-                .workers(tenfold_proto::v1::WorkersRequest {})
+                .workers(tenfold_proto::v1::WorkersRequest::default())
                 .await
                 .unwrap();
             workers.into_inner().workers.len()

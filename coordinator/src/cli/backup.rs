@@ -33,7 +33,11 @@ impl Backup {
         std::fs::create_dir_all(folder).map_err(failed)?;
         let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
         let client = common.client().await?;
-        let mut chunks = client.answer(client.control.clone().backup(v1::BackupRequest {}).await)?;
+        let mut chunks = client
+            .ask(v1::BackupRequest {}, |mut control, request| async move {
+                control.backup(request).await
+            })
+            .await?;
         let (mut length, mut total) = (0, None);
         while let Some(chunk) = chunks.message().await.map_err(|status| client.failure(&status))? {
             file.write_all(&chunk.data).map_err(failed)?;

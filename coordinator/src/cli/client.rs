@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use tenfold_proto::pushback;
 use tenfold_proto::v1::control_client::ControlClient;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status, Streaming};
 
@@ -10,8 +12,11 @@ use super::exit::Failure;
 
 /// Where a coordinator is looked for when nothing says otherwise.
 pub(crate) const DEFAULT: &str = "http://127.0.0.1:7465";
-/// The longest reply that is taken, in bytes: results come in messages of a group each.
-const MAX_MESSAGE: usize = 1 << 30;
+/// The longest reply that is taken, in bytes: that which a coordinator sends at most.
+const MAX_MESSAGE: usize = 4 << 20;
+/// How long a coordinator that has too much to do is asked again, and the pause when it names none.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A connected client, and where it is connected to.
 #[derive(Clone)]
@@ -41,6 +46,7 @@ impl Client {
             .connect_timeout(Duration::from_secs(5))
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(10))
+            .keep_alive_while_idle(true)
             .tcp_nodelay(true);
         let channel = endpoint.connect().await.map_err(|error| Failure::Unreachable {
             address: address.to_owned(),
@@ -53,19 +59,48 @@ impl Client {
         })
     }
 
-    /// What a call answered.
-    pub(crate) fn answer<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, Failure> {
-        answer
-            .map(Response::into_inner)
-            .map_err(|status| self.failure(&status))
+    /// What a call answers. It is made again, for a while, when the coordinator has too much to do.
+    pub(crate) async fn ask<R, T, F>(
+        &self,
+        request: R,
+        call: impl Fn(ControlClient<Channel>, R) -> F,
+    ) -> Result<T, Failure>
+    where
+        R: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let until = Instant::now() + PATIENCE;
+        let mut told = false;
+        loop {
+            let failure = match call(self.control.clone(), request.clone()).await {
+                Ok(answer) => return Ok(answer.into_inner()),
+                Err(status) => match self.failure(&status) {
+                    Failure::Busy { why } => (why, pushback::of(&status).unwrap_or(PAUSE)),
+                    other => return Err(other),
+                },
+            };
+            let (why, pause) = failure;
+            if Instant::now() + pause > until {
+                return Err(Failure::Busy { why });
+            }
+            if !std::mem::replace(&mut told, true) {
+                eprintln!("tenfold: waiting: {why}");
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Everything that a stream gives.
-    pub(crate) async fn all<T>(
+    pub(crate) async fn all<R, T, F>(
         &self,
-        stream: Result<Response<Streaming<T>>, Status>,
-    ) -> Result<Vec<T>, Failure> {
-        let mut stream = self.answer(stream)?;
+        request: R,
+        call: impl Fn(ControlClient<Channel>, R) -> F,
+    ) -> Result<Vec<T>, Failure>
+    where
+        R: Clone,
+        F: Future<Output = Result<Response<Streaming<T>>, Status>>,
+    {
+        let mut stream = self.ask(request, call).await?;
         let mut all = Vec::new();
         while let Some(message) = stream.message().await.map_err(|status| self.failure(&status))? {
             all.push(message);

@@ -19,7 +19,11 @@ impl Delete {
         let request = v1::SelectRequest {
             selector: self.selector,
         };
-        let answer = client.answer(client.control.clone().delete(request).await)?;
+        let answer = client
+            .ask(request, |mut control, request| async move {
+                control.delete(request).await
+            })
+            .await?;
         if common.json {
             return format::print(&json::line(&json::deleted(&answer)));
         }

@@ -17,7 +17,11 @@ impl Drain {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = common.client().await?;
         let request = v1::DrainRequest { worker: self.worker };
-        let answer = client.answer(client.control.clone().drain(request).await)?;
+        let answer = client
+            .ask(request, |mut control, request| async move {
+                control.drain(request).await
+            })
+            .await?;
         let said = |worker: &Vec<u8>| match common.json {
             true => json::line(&json::drained(worker)),
             false => format!(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use tenfold::server::ServerError;
 use tenfold::store::StoreError;
+use tenfold_proto::pushback;
 use tonic::{Code, Status};
 
 use super::client;
@@ -15,7 +16,7 @@ exit codes:
   0    all went well; diverged trials alone are no failure
   1    the sweep ended with failed or cancelled trials
   2    wrong usage, or a bad file
-  3    no coordinator could be reached
+  3    no coordinator could be reached, or it had too much to do
   4    refused: it does not fit the state of things
   130  interrupted";
 
@@ -33,6 +34,11 @@ pub(crate) enum Failure {
         /// What the system says.
         why: String,
     },
+    /// The coordinator has too much to do.
+    Busy {
+        /// What it says.
+        why: String,
+    },
     /// It does not fit the state of things.
     Refused(String),
     /// The user interrupted it.
@@ -47,7 +53,7 @@ impl Failure {
             Self::BrokenPipe => 0,
             Self::Sweep => 1,
             Self::Usage(_) => 2,
-            Self::Unreachable { .. } => 3,
+            Self::Unreachable { .. } | Self::Busy { .. } => 3,
             Self::Refused(_) => 4,
             Self::Interrupted => 130,
         })
@@ -56,8 +62,14 @@ impl Failure {
     /// The failure that a coordinator's status means.
     pub(crate) fn of_status(status: &Status, address: &str) -> Self {
         let message = status.message().to_owned();
+        let source = std::error::Error::source(status);
+        // A connection that is refused has its reason in a source; a call that is to come again has it in the message.
+        if status.code() == Code::ResourceExhausted && (source.is_some() || pushback::of(status).is_some()) {
+            let why = source.map_or(message, client::root);
+            return Self::Busy { why };
+        }
         // What a coordinator says has no source; what broke on the way to it has, whatever its code.
-        if let Some(source) = std::error::Error::source(status) {
+        if let Some(source) = source {
             return Self::Unreachable {
                 address: address.to_owned(),
                 why: client::root(source),
@@ -88,6 +100,7 @@ impl fmt::Display for Failure {
                 "no coordinator answers at {address}: {why}\nstart one with `tenfold serve`, or say where it is with \
                  --coordinator URL or TENFOLD_COORDINATOR"
             ),
+            Self::Busy { why } => write!(f, "the coordinator has too much to do: {why}"),
             Self::Sweep | Self::Interrupted | Self::BrokenPipe => Ok(()),
         }
     }

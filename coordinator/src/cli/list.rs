@@ -20,7 +20,11 @@ impl List {
             limit: self.limit,
             before: Vec::new(),
         };
-        let answer = client.answer(client.control.clone().list(request).await)?;
+        let answer = client
+            .ask(request, |mut control, request| async move {
+                control.list(request).await
+            })
+            .await?;
         if common.json {
             return format::print(
                 &answer

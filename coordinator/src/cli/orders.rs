@@ -18,7 +18,7 @@ macro_rules! orders {
         pub(crate) async fn $name(select: Select, common: &Common) -> Result<(), Failure> {
             let client = common.client().await?;
             let request = v1::SelectRequest { selector: select.selector };
-            let status = client.answer(client.control.clone().$name(request).await)?;
+            let status = client.ask(request, |mut control, request| async move { control.$name(request).await }).await?;
             said(&status, common)
         }
     )*};
@@ -47,7 +47,11 @@ impl Retry {
             failed,
             cancelled,
         };
-        let answer = client.answer(client.control.clone().retry(request).await)?;
+        let answer = client
+            .ask(request, |mut control, request| async move {
+                control.retry(request).await
+            })
+            .await?;
         let status = answer.status.unwrap_or_default();
         if common.json {
             return format::print(&json::line(&json::with(

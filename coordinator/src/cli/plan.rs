@@ -22,7 +22,11 @@ impl Plan {
         let plan = if common.coordinator.is_some() {
             let client = common.client().await?;
             let request = v1::PlanRequest { source: Some(source) };
-            client.answer(client.control.clone().plan(request).await)?
+            client
+                .ask(request, |mut control, request| async move {
+                    control.plan(request).await
+                })
+                .await?
         } else {
             messages::plan(&parse(&source)?, false)
         };

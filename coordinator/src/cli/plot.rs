@@ -36,14 +36,16 @@ impl Plot {
         let metric =
             metric.map_err(|error: tenfold_types::curve::UnknownMetric| Failure::Usage(error.to_string()))?;
         let client = common.client().await?;
+        let show = v1::ShowRequest {
+            selector: self.selector,
+        };
         let shown = client
-            .control
-            .clone()
-            .show(v1::ShowRequest {
-                selector: self.selector,
-            })
-            .await;
-        let status = client.answer(shown)?.status.unwrap_or_default();
+            .ask(
+                show,
+                |mut control, request| async move { control.show(request).await },
+            )
+            .await?;
+        let status = shown.status.unwrap_or_default();
         let groups = results::groups(&client, &format::hex(&status.sweep), self.by).await?;
         let title = self.title.unwrap_or(status.name);
         let options = CurvesOptions {

@@ -103,7 +103,7 @@ pub(crate) async fn until_over(
                 }
             }
             Err(status) => match client.failure(&status) {
-                Failure::Unreachable { .. } => {}
+                Failure::Unreachable { .. } | Failure::Busy { .. } => {}
                 failure => return Err(failure),
             },
         }

@@ -88,8 +88,12 @@ pub(crate) async fn groups(
         selector: selector.to_owned(),
         by,
     };
-    let groups = client.all(client.control.clone().results(request).await).await?;
-    groups.into_iter().map(wire::group_result).collect()
+    let groups = client
+        .all(request, |mut control, request| async move {
+            control.results(request).await
+        })
+        .await?;
+    wire::groups(groups).into_iter().map(wire::group_result).collect()
 }
 
 /// The accepted curves of a sweep's trials.
@@ -102,8 +106,12 @@ pub(crate) async fn curves(
         selector: selector.to_owned(),
         provenance,
     };
-    let curves = client.all(client.control.clone().curves(request).await).await?;
-    curves.into_iter().map(row).collect()
+    let curves = client
+        .all(request, |mut control, request| async move {
+            control.curves(request).await
+        })
+        .await?;
+    wire::curves(curves)?.into_iter().map(row).collect()
 }
 
 fn row(curve: v1::TrialCurve) -> Result<TrialCurveRow, Failure> {

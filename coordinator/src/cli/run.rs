@@ -10,7 +10,7 @@ use clap::Args;
 use tenfold::report::figure::CurvesOptions;
 use tenfold::report::{export, raw, table};
 use tenfold::results::{LOG, sweep_folder};
-use tenfold::server::{Server, ServerConfig};
+use tenfold::server::{self, Server, ServerConfig};
 use tenfold_core::Settings;
 use tenfold_proto::v1;
 use tenfold_types::DeviceKind;
@@ -73,6 +73,7 @@ impl Run {
                 .clone()
                 .unwrap_or_else(|| format!("sqlite:{}/tenfold.sqlite", self.results.display())),
             results: self.results.clone(),
+            max_connections: server::MAX_CONNECTIONS,
             settings: Settings {
                 lease_term: LEASE_TERM,
                 ..Settings::default()
@@ -114,7 +115,11 @@ impl Run {
         let client = Client::connect(address).await?;
         let text = source.text.clone();
         let request = v1::SubmitRequest { source: Some(source) };
-        let answer = client.answer(client.control.clone().submit(request).await)?;
+        let answer = client
+            .ask(request, |mut control, request| async move {
+                control.submit(request).await
+            })
+            .await?;
         let status = answer.sweep.unwrap_or_default();
         let selector = format::hex(&status.sweep);
         write_file(&folder.join("sweep.toml"), self.annotated(&text).as_bytes())?;
@@ -137,7 +142,11 @@ impl Run {
                 let request = v1::SelectRequest {
                     selector: selector.clone(),
                 };
-                client.answer(client.control.clone().resume(request).await)?;
+                client
+                    .ask(request, |mut control, request| async move {
+                        control.resume(request).await
+                    })
+                    .await?;
             }
             let started = Instant::now();
             let mut local = LocalWorker::new(self, address, folder)?;
@@ -334,7 +343,12 @@ async fn wrong_device(client: &Client, required: Option<DeviceKind>) -> Failure 
     };
     loop {
         tokio::time::sleep(ASK).await;
-        let Ok(answer) = client.control.clone().workers(v1::WorkersRequest {}).await else {
+        let Ok(answer) = client
+            .control
+            .clone()
+            .workers(v1::WorkersRequest::default())
+            .await
+        else {
             continue;
         };
         let kinds = answer.into_inner().workers.into_iter();

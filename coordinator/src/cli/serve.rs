@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use tenfold::server::{Server, ServerConfig};
+use tenfold::server::{self, Server, ServerConfig};
 use tenfold_core::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,6 +31,9 @@ pub(crate) struct Serve {
     /// A trial that failed waits so many seconds, doubled with each further failure
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=360))]
     backoff: u64,
+    /// Connections at the same time; further ones are refused
+    #[arg(long, default_value_t = server::MAX_CONNECTIONS, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
 }
 
 impl Serve {
@@ -39,6 +42,7 @@ impl Serve {
             listen: self.listen,
             store: self.store,
             results: self.results,
+            max_connections: self.max_connections,
             settings: Settings {
                 lease_term: self.lease_term * 1000,
                 grace: self.grace * 1000,

@@ -20,11 +20,19 @@ impl Show {
         let client = common.client().await?;
         if self.what.contains('/') {
             let request = v1::ShowTrialRequest { trial: self.what };
-            let answer = client.answer(client.control.clone().show_trial(request).await)?;
+            let answer = client
+                .ask(request, |mut control, request| async move {
+                    control.show_trial(request).await
+                })
+                .await?;
             return format::print(&trial(&answer, common.json));
         }
         let request = v1::ShowRequest { selector: self.what };
-        let answer = client.answer(client.control.clone().show(request).await)?;
+        let answer = client
+            .ask(request, |mut control, request| async move {
+                control.show(request).await
+            })
+            .await?;
         format::print(&sweep(&answer, common.json))
     }
 }

@@ -23,7 +23,12 @@ impl Submit {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let source = Some(self.source.read()?);
         let client = common.client().await?;
-        let answer = client.answer(client.control.clone().submit(v1::SubmitRequest { source }).await)?;
+        let request = v1::SubmitRequest { source };
+        let answer = client
+            .ask(request, |mut control, request| async move {
+                control.submit(request).await
+            })
+            .await?;
         let sweep = answer.sweep.unwrap_or_default();
         let id = format::short(&sweep.sweep);
         if common.json {

@@ -76,14 +76,16 @@ async fn watch(
     mut request: v1::WatchRequest,
 ) -> Result<v1::SweepStatus, Failure> {
     // `last` means the same sweep for as long as this runs, whatever is submitted meanwhile.
+    let show = v1::ShowRequest {
+        selector: request.selector.clone(),
+    };
     let shown = client
-        .control
-        .clone()
-        .show(v1::ShowRequest {
-            selector: request.selector.clone(),
-        })
-        .await;
-    let mut status = client.answer(shown)?.status.unwrap_or_default();
+        .ask(
+            show,
+            |mut control, request| async move { control.show(request).await },
+        )
+        .await?;
+    let mut status = shown.status.unwrap_or_default();
     request.selector = format::hex(&status.sweep);
     let mut pause = AGAIN;
     loop {
@@ -91,7 +93,9 @@ async fn watch(
         let failure = match read(client, as_json, &mut request, &mut status).await {
             Ok(()) if !request.follow || status.finished_at_ms.is_some() => return Ok(status),
             Ok(()) => None,
-            Err(failure @ Failure::Unreachable { .. }) if request.follow => Some(failure),
+            Err(failure @ (Failure::Unreachable { .. } | Failure::Busy { .. })) if request.follow => {
+                Some(failure)
+            }
             Err(failure) => return Err(failure),
         };
         if request.since > before {
@@ -115,10 +119,23 @@ async fn read(
     request: &mut v1::WatchRequest,
     status: &mut v1::SweepStatus,
 ) -> Result<(), Failure> {
-    let mut stream = client.answer(client.control.clone().watch(request.clone()).await)?;
+    let mut stream = client
+        .ask(request.clone(), |mut control, request| async move {
+            control.watch(request).await
+        })
+        .await?;
     let mut pass = Vec::new();
     while let Some(message) = stream.message().await.map_err(|status| client.failure(&status))? {
-        let Some(event) = message.event else { continue };
+        let Some(mut event) = message.event else { continue };
+        if let (Some(watch_response::Event::Complete(before)), watch_response::Event::Complete(part)) =
+            (pass.last_mut(), &mut event)
+            && before.more
+        {
+            // A long curve comes in parts.
+            before.statistics.append(&mut part.statistics);
+            before.more = part.more;
+            continue;
+        }
         let closes = matches!(event, watch_response::Event::Sweep(_));
         if let watch_response::Event::Sweep(now) = &event {
             *status = now.clone();

@@ -62,6 +62,48 @@ pub(crate) fn statistics(statistics: v1::Statistics) -> Statistics {
     }
 }
 
+/// Long curves come in parts: the parts of each put together, in the order in which they came.
+pub(crate) fn groups(parts: Vec<v1::GroupResult>) -> Vec<v1::GroupResult> {
+    let mut whole: Vec<v1::GroupResult> = Vec::new();
+    for part in parts {
+        match whole.last_mut() {
+            Some(last) if last.more => {
+                last.statistics.extend(part.statistics);
+                last.more = part.more;
+            }
+            _ => whole.push(part),
+        }
+    }
+    whole
+}
+
+/// As [`groups`], for curves of single trials.
+///
+/// # Errors
+/// When a part does not fit the one before it.
+pub(crate) fn curves(parts: Vec<v1::TrialCurve>) -> Result<Vec<v1::TrialCurve>, Failure> {
+    let mut whole: Vec<v1::TrialCurve> = Vec::new();
+    for part in parts {
+        match whole.last_mut() {
+            Some(last) if last.more => {
+                if last.trial != part.trial || last.metrics != part.metrics {
+                    return Err(odd("parts of different curves follow one another"));
+                }
+                let (before, now) = (last.epochs.max(1) as usize, part.epochs.max(1) as usize);
+                let columns = last.columns.chunks(before).zip(part.columns.chunks(now));
+                last.columns = columns
+                    .flat_map(|(before, now)| before.iter().chain(now).copied())
+                    .collect();
+                last.seconds.extend(part.seconds);
+                last.epochs += part.epochs;
+                last.more = part.more;
+            }
+            _ => whole.push(part),
+        }
+    }
+    Ok(whole)
+}
+
 pub(crate) fn group_result(result: v1::GroupResult) -> Result<GroupResult, Failure> {
     let metrics = metrics(&result.metrics)?;
     let all: Vec<Statistics> = result.statistics.into_iter().map(statistics).collect();

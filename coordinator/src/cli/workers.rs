@@ -12,17 +12,34 @@ pub(crate) struct Workers {}
 impl Workers {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = common.client().await?;
-        let answer = client.answer(client.control.clone().workers(v1::WorkersRequest {}).await)?;
+        let mut workers: Vec<v1::Worker> = Vec::new();
+        loop {
+            let request = v1::WorkersRequest {
+                limit: 0,
+                after: workers
+                    .last()
+                    .map(|worker| worker.worker.clone())
+                    .unwrap_or_default(),
+            };
+            let page = client
+                .ask(request, |mut control, request| async move {
+                    control.workers(request).await
+                })
+                .await?;
+            workers.extend(page.workers);
+            if !page.more {
+                break;
+            }
+        }
         if common.json {
             return format::print(
-                &answer
-                    .workers
+                &workers
                     .iter()
                     .map(|worker| json::line(&json::worker(worker)))
                     .collect::<String>(),
             );
         }
-        if answer.workers.is_empty() {
+        if workers.is_empty() {
             let start = format!("tenfold worker --coordinator {}", client.address);
             return format::print(&format!("no workers yet; start one on each node with: {start}\n"));
         }
@@ -35,7 +52,7 @@ impl Workers {
             "version",
             "last heard of",
         ]);
-        for worker in &answer.workers {
+        for worker in &workers {
             let seen = format::ago(worker.last_seen_ms);
             table.add_row(vec![
                 format::short(&worker.worker),

@@ -1,9 +1,12 @@
 //! A copy of the store, sent piece by piece.
 
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tenfold_proto::v1;
+use tenfold_proto::{pushback, v1};
+use tokio::io::AsyncReadExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 
@@ -12,8 +15,22 @@ use super::{Service, status};
 /// Bytes of a piece.
 const PIECE: usize = 256 << 10;
 
+/// A place for a backup. Each keeps a copy of the store on the disk for as long as it is read.
+pub(super) fn place(service: &Service) -> Result<OwnedSemaphorePermit, Status> {
+    Arc::clone(&service.gates.backup)
+        .try_acquire_owned()
+        .map_err(|_| {
+            let why = "as many backups are being made as may be at once; try again in a moment";
+            pushback::with(Status::resource_exhausted(why), Duration::from_secs(5))
+        })
+}
+
 /// Makes a copy and sends it; its file is gone afterwards, however that ends.
-pub(super) async fn send(service: Service, out: Sender<Result<v1::BackupChunk, Status>>) {
+pub(super) async fn send(
+    service: Service,
+    _place: OwnedSemaphorePermit,
+    out: Sender<Result<v1::BackupChunk, Status>>,
+) {
     if let Err(status) = try_to_send(&service, &out).await {
         _ = out.send(Err(status)).await;
     }
@@ -34,19 +51,14 @@ async fn try_to_send(service: &Service, out: &Sender<Result<v1::BackupChunk, Sta
     let to = file.clone();
     let copied = service.readers.with(move |reader| reader.backup(&to)).await;
     copied.map_err(status::of_store)?;
-    let pieces = out.clone();
-    let sent = tokio::task::spawn_blocking(move || read(&file, &pieces)).await;
-    sent.unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(failed)
-}
-
-fn read(file: &Path, out: &Sender<Result<v1::BackupChunk, Status>>) -> io::Result<()> {
-    let mut file = std::fs::File::open(file)?;
-    let total = file.metadata()?.len();
+    // No thread waits for a client that does not read.
+    let mut file = tokio::fs::File::open(file).await.map_err(failed)?;
+    let total = file.metadata().await.map_err(failed)?.len();
     loop {
         let mut data = Vec::with_capacity(PIECE);
-        file.by_ref().take(PIECE as u64).read_to_end(&mut data)?;
-        if data.is_empty() || out.blocking_send(Ok(v1::BackupChunk { data, total })).is_err() {
+        let piece = (&mut file).take(PIECE as u64).read_to_end(&mut data).await;
+        piece.map_err(failed)?;
+        if data.is_empty() || out.send(Ok(v1::BackupChunk { data, total })).await.is_err() {
             return Ok(());
         }
     }

@@ -1,26 +1,33 @@
 //! The service Control: what people ask.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tenfold_core::sweep::{Grouping, Sweep, SweepError};
 use tenfold_core::{Answer, Input, Order, State, SweepState};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
-use tenfold_types::{Curve, SweepId, TrialKey};
+use tenfold_types::{Curve, SweepId, TrialKey, WorkerId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Service, messages, selector, status};
-use crate::watch::{self, Seen, Watch, WatchError};
+use super::tail::Tail;
+use super::{Service, backup, messages, parts, selector, status};
+use crate::watch::{self, Watch};
 
 /// Sweeps listed when no limit is given, and at most.
 const LIST: usize = 100;
 const MAX_LIST: usize = 1000;
 /// Failed trials that `show` names.
 const FAILURES: usize = 20;
-/// Messages that wait for a slow reader of a stream; then the watcher waits.
-const STREAM: usize = 64;
+/// Attempts of a trial that are shown, with the ends of their trainers' standard errors.
+const ATTEMPTS: usize = 64;
+/// Workers listed at most.
+const WORKERS: usize = 1000;
+/// Messages that wait for a slow reader of a stream, then whoever makes them waits. Few: each can be half a MiB, and
+/// there are many readers.
+const STREAM: usize = 2;
 /// Workers not heard of for so long, in milliseconds, count as gone.
 const CONNECTED: u64 = 10_000;
 
@@ -60,7 +67,14 @@ impl Service {
     }
 }
 
-/// Parses where it may take its time.
+impl Service {
+    /// Parses where it may take its time, a few at once.
+    async fn parse(&self, source: Option<v1::SweepSource>) -> Result<Sweep, Status> {
+        let _turn = self.gates.parse.acquire().await;
+        parse(source).await
+    }
+}
+
 async fn parse(source: Option<v1::SweepSource>) -> Result<Sweep, Status> {
     let source = source.ok_or_else(|| Status::invalid_argument("the sweep's text is missing"))?;
     let parse = move || Sweep::parse(&source.text, &source.file, &source.overrides, source.repetitions);
@@ -79,7 +93,7 @@ fn grouping(sweep: &Sweep, by: &[String]) -> Result<Arc<Grouping>, Status> {
 
 #[tonic::async_trait]
 impl Control for Service {
-    type WatchStream = Stream<v1::WatchResponse>;
+    type WatchStream = Tail;
     type ResultsStream = Stream<v1::GroupResult>;
     type CurvesStream = Stream<v1::TrialCurve>;
     type BackupStream = Stream<v1::BackupChunk>;
@@ -88,7 +102,7 @@ impl Control for Service {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
-        let sweep = parse(request.into_inner().source).await?;
+        let sweep = self.parse(request.into_inner().source).await?;
         match self.decide(Input::Submit(sweep)).await? {
             Answer::Submitted { sweep, existing } => {
                 tracing::info!(%sweep, existing, "a sweep is submitted");
@@ -100,7 +114,7 @@ impl Control for Service {
     }
 
     async fn plan(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanResponse>, Status> {
-        let sweep = parse(request.into_inner().source).await?;
+        let sweep = self.parse(request.into_inner().source).await?;
         let existing = self.exists(sweep.id()).await?;
         Ok(Response::new(messages::plan(&sweep, existing)))
     }
@@ -185,7 +199,11 @@ impl Control for Service {
             .with(move |reader| reader.attempts(id))
             .await
             .map_err(status::of_store)?;
-        let attempts = attempts.into_iter().map(messages::attempt).collect();
+        let attempts = attempts
+            .into_iter()
+            .take(ATTEMPTS)
+            .map(messages::attempt)
+            .collect();
         Ok(Response::new(v1::ShowTrialResponse {
             status: Some(trial),
             attempts,
@@ -204,38 +222,15 @@ impl Control for Service {
             since: message.since,
             follow: message.follow,
         };
-        let (out, mut seen) = mpsc::channel::<Seen>(STREAM);
-        let (sender, stream) = mpsc::channel(STREAM);
-        let watching = watch::watch(
+        let (out, seen) = mpsc::channel(STREAM);
+        let watcher = watch::watch(
             self.turn.clone(),
             self.readers.clone(),
             options,
             out,
             self.shutdown.clone(),
         );
-        tokio::spawn(async move {
-            let watching = tokio::spawn(watching);
-            while let Some(Seen { cursor, event }) = seen.recv().await {
-                let event = Some(messages::event(&sweep, event));
-                if sender
-                    .send(Ok(v1::WatchResponse { cursor, event }))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
-            if let Ok(Err(error)) = watching.await {
-                let status = match error {
-                    WatchError::Store(error) => status::of_store(error),
-                    WatchError::Turn(error) => status::of_turn(error),
-                    WatchError::Stopped => Status::unavailable(error.to_string()),
-                    WatchError::Gone(_) => Status::not_found(error.to_string()),
-                };
-                _ = sender.send(Err(status)).await;
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(Tail::new(sweep, seen, tokio::spawn(watcher))))
     }
 
     async fn results(
@@ -254,12 +249,18 @@ impl Control for Service {
                 let (sweep, of) = (sweep.clone(), Arc::clone(&grouping));
                 let curves = readers
                     .with(move |reader| watch::group_curves(reader, &sweep, id, control, &of, group))
-                    .await
-                    .map(|curves| messages::group_result(&curves.result()))
-                    .map_err(status::of_store);
-                let failed = curves.is_err();
-                if sender.send(curves).await.is_err() || failed {
-                    return;
+                    .await;
+                let messages = match curves {
+                    Ok(curves) => messages::group_result(&curves.result()),
+                    Err(error) => {
+                        _ = sender.send(Err(status::of_store(error))).await;
+                        return;
+                    }
+                };
+                for message in messages {
+                    if sender.send(Ok(message)).await.is_err() {
+                        return;
+                    }
                 }
             }
         });
@@ -290,7 +291,7 @@ impl Control for Service {
                         return;
                     }
                 };
-                for message in messages {
+                for message in messages.into_iter().flat_map(parts::of_curve) {
                     if sender.send(Ok(message)).await.is_err() {
                         return;
                     }
@@ -342,8 +343,24 @@ impl Control for Service {
         }))
     }
 
-    async fn workers(&self, _: Request<v1::WorkersRequest>) -> Result<Response<v1::WorkersResponse>, Status> {
-        let look = |state: &State, now: tenfold_core::Millis| {
+    async fn workers(
+        &self,
+        request: Request<v1::WorkersRequest>,
+    ) -> Result<Response<v1::WorkersResponse>, Status> {
+        let message = request.into_inner();
+        let limit = match message.limit as usize {
+            0 => WORKERS,
+            limit => limit.min(WORKERS),
+        };
+        let after = match message.after.as_slice() {
+            [] => None,
+            bytes => Some(convert::worker_id(bytes).map_err(status::of_convert)?),
+        };
+        let look = move |state: &State, now: tenfold_core::Millis| {
+            let mut busy: HashMap<WorkerId, u32> = HashMap::new();
+            for lease in state.leases() {
+                *busy.entry(lease.row.worker).or_default() += 1;
+            }
             let worker = |worker: &tenfold_core::Worker| {
                 let row = &worker.row;
                 let first = row.slots.first();
@@ -354,7 +371,7 @@ impl Control for Service {
                     version: row.version.clone(),
                     libtorch: row.libtorch.clone(),
                     slots: row.slots.len() as u32,
-                    busy: state.leases().filter(|lease| lease.row.worker == row.id).count() as u32,
+                    busy: busy.get(&row.id).copied().unwrap_or_default(),
                     kind: first.map_or(0, |slot| v1::DeviceKind::from(slot.kind).into()),
                     device: first.map(|slot| slot.device.clone()).unwrap_or_default(),
                     last_seen_ms: worker.seen.unwrap_or_default(),
@@ -366,19 +383,27 @@ impl Control for Service {
                 }
             };
             // Those of earlier lives of the coordinator that never came back are of no interest.
-            state
+            let mut workers: Vec<_> = state
                 .workers()
-                .filter(|worker| worker.seen.is_some())
-                .map(worker)
-                .collect()
+                .filter(|worker| worker.seen.is_some() && after.is_none_or(|after| worker.row.id > after))
+                .collect();
+            workers.sort_by_key(|worker| worker.row.id);
+            v1::WorkersResponse {
+                more: workers.len() > limit,
+                workers: workers.into_iter().take(limit).map(worker).collect(),
+            }
         };
-        let workers = self.turn.read(look).await.map_err(status::of_turn)?;
-        Ok(Response::new(v1::WorkersResponse { workers }))
+        self.turn
+            .read(look)
+            .await
+            .map(Response::new)
+            .map_err(status::of_turn)
     }
 
     async fn backup(&self, _: Request<v1::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
-        let (sender, stream) = mpsc::channel(STREAM / 16);
-        tokio::spawn(super::backup::send(self.clone(), sender));
+        let place = backup::place(self)?;
+        let (sender, stream) = mpsc::channel(STREAM);
+        tokio::spawn(backup::send(self.clone(), place, sender));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -453,6 +478,7 @@ fn point_curves(
             columns: curve.columns.concat(),
             attempt: attempt.map(messages::attempt),
             seconds: if provenance { seconds.collect() } else { Vec::new() },
+            more: false,
         });
     }
     Ok(curves)

@@ -105,7 +105,11 @@ impl Fleet for Service {
         loop {
             // Marked before deciding, so that work which comes up in between is not slept through.
             work.borrow_and_update();
-            if let Answer::Leased(grant) = self.decide(input.clone()).await? {
+            let answer = {
+                let _look = self.gates.look.acquire().await;
+                self.decide(input.clone()).await?
+            };
+            if let Answer::Leased(grant) = answer {
                 return Ok(Response::new(v1::AcquireResponse {
                     lease: Some(lease(grant)),
                     retry_after_ms: 0,

@@ -8,6 +8,7 @@ use tenfold_core::trial::TrialState;
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Metric, Setting, Value};
 
+use super::parts;
 use crate::watch::Event;
 
 pub(crate) fn counts(counts: &Counts) -> v1::TrialCounts {
@@ -151,24 +152,29 @@ pub(crate) fn metrics(metrics: &[Metric]) -> Vec<String> {
     metrics.iter().map(Metric::to_string).collect()
 }
 
-pub(crate) fn group_result(result: &GroupResult) -> v1::GroupResult {
-    v1::GroupResult {
+/// In parts, when it is long.
+pub(crate) fn group_result(result: &GroupResult) -> Vec<v1::GroupResult> {
+    parts::of_group(v1::GroupResult {
         group: Some(group(&result.group)),
         metrics: metrics(&result.metrics),
         statistics: result.epochs.iter().flatten().map(statistics).collect(),
-    }
+        more: false,
+    })
 }
 
-pub(crate) fn event(sweep: &Sweep, event: Event) -> v1::watch_response::Event {
+/// Several when it is long.
+pub(crate) fn events(sweep: &Sweep, event: Event) -> Vec<v1::watch_response::Event> {
     use v1::watch_response::Event as Wire;
-    match event {
+    vec![match event {
         Event::Progress(progress) => Wire::Progress(v1::GroupProgress {
             group: Some(group(&progress.group)),
             epoch: progress.epoch,
             metrics: metrics(&progress.metrics),
             statistics: progress.statistics.iter().map(statistics).collect(),
         }),
-        Event::Complete(result) => Wire::Complete(group_result(&result)),
+        Event::Complete(result) => {
+            return group_result(&result).into_iter().map(Wire::Complete).collect();
+        }
         Event::Epochs(row) => Wire::Epochs(v1::TrialProgress {
             trial: Some(row.trial.key.into()),
             attempt: row.attempt,
@@ -177,5 +183,5 @@ pub(crate) fn event(sweep: &Sweep, event: Event) -> v1::watch_response::Event {
         }),
         Event::Trial(row) => Wire::Trial(trial_status(sweep, &row, row.state.accepted_epochs())),
         Event::Sweep(status) => Wire::Sweep(*status),
-    }
+    }]
 }

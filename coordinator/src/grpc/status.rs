@@ -1,7 +1,10 @@
 //! Errors to gRPC codes: the one place.
 
+use std::time::Duration;
+
 use tenfold_core::Refusal;
 use tenfold_proto::convert::ConvertError;
+use tenfold_proto::pushback;
 use tonic::{Code, Status};
 
 use crate::store::StoreError;
@@ -13,7 +16,14 @@ pub(crate) fn of_turn(error: TurnError) -> Status {
         TurnError::Busy | TurnError::Full(_) => Code::ResourceExhausted,
         TurnError::Store(_) | TurnError::Stopped => Code::Unavailable,
     };
-    Status::new(code, error.to_string())
+    let status = Status::new(code, error.to_string());
+    let pause = match error {
+        TurnError::Busy => Duration::from_millis(250),
+        TurnError::Store(_) => Duration::from_secs(1),
+        // A full disk is no matter of a moment: whoever asks is told, and says when to try again.
+        TurnError::Full(_) | TurnError::Refused(_) | TurnError::Stopped => return status,
+    };
+    pushback::with(status, pause)
 }
 
 fn of_refusal(refusal: &Refusal) -> Code {

@@ -90,6 +90,8 @@ pub struct Cluster {
     pub coordinator: Option<Process>,
     /// In seconds.
     pub lease_term: u32,
+    /// Files that it may have open, when it is started the next time.
+    pub files: Option<u32>,
 }
 
 impl Cluster {
@@ -112,6 +114,7 @@ impl Cluster {
             port: free_port(),
             coordinator: None,
             lease_term,
+            files: None,
         };
         cluster.serve();
         cluster
@@ -121,14 +124,26 @@ impl Cluster {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Starts the coordinator and waits until it serves.
+    /// Starts the coordinator, instead of one that runs, and waits until it serves.
     pub fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    /// With further arguments.
+    pub fn serve_with(&mut self, arguments: &[&str]) {
+        self.coordinator = None;
         let log = fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(self.folder.path().join("serve.log"))
             .unwrap();
-        let child = tenfold()
+        let mut command = tenfold();
+        if let Some(files) = self.files {
+            let program = command.get_program().to_owned();
+            command = Command::new("prlimit");
+            command.arg(format!("--nofile={files}")).arg(program);
+        }
+        let child = command
             .current_dir(self.folder.path())
             .args([
                 "serve",
@@ -141,6 +156,7 @@ impl Cluster {
                 "--listen",
             ])
             .arg(format!("127.0.0.1:{}", self.port))
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

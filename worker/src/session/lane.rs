@@ -28,14 +28,14 @@ impl Lane {
         self.not_before = 0;
     }
 
-    /// Full jitter: a pause between nothing and twice the last bound.
-    pub(super) fn failed(&mut self, now: Millis, random: &mut StdRng) {
+    /// Full jitter: a pause between nothing and twice the last bound, behind the pause that was asked for.
+    pub(super) fn failed(&mut self, asked: Millis, now: Millis, random: &mut StdRng) {
         self.under_way = false;
         let bound = RETRY_BASE
             .saturating_mul(1 << self.failures.min(16))
             .min(RETRY_CAP);
         self.failures += 1;
-        self.not_before = now + random.random_range(0..=bound);
+        self.not_before = now + asked + random.random_range(0..=bound);
     }
 
     pub(super) fn wake(&self) -> Option<Millis> {

@@ -163,22 +163,26 @@ impl Session {
         if !matches!(failure, Failure::Passing(_)) {
             self.contact(now);
         }
+        let asked = match failure {
+            Failure::Busy { pause, .. } => pause,
+            _ => 0,
+        };
         if failure == Failure::Unknown && call != Call::Register {
             self.registered = false;
         }
         match call {
             Call::Register => match failure {
                 Failure::Refused(why) => _ = self.exit.get_or_insert(Exit::Refused(why)),
-                _ => self.register.failed(now, &mut self.random),
+                _ => self.register.failed(asked, now, &mut self.random),
             },
-            Call::Heartbeat => self.heartbeat.failed(now, &mut self.random),
-            Call::Acquire(slot) => self.slots[slot].acquire.failed(now, &mut self.random),
+            Call::Heartbeat => self.heartbeat.failed(asked, now, &mut self.random),
+            Call::Acquire(slot) => self.slots[slot].acquire.failed(asked, now, &mut self.random),
             Call::Append(fence) => match failure {
                 Failure::Stale => self.stale(fence, actions),
                 Failure::Refused(why) => self.refused(fence, None, &why, actions),
-                Failure::Passing(_) | Failure::Unknown => {
+                Failure::Passing(_) | Failure::Busy { .. } | Failure::Unknown => {
                     if let Some(held) = self.leases.get_mut(&fence) {
-                        held.lane.failed(now, &mut self.random);
+                        held.lane.failed(asked, now, &mut self.random);
                     }
                 }
             },

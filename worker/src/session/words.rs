@@ -141,8 +141,15 @@ pub enum Call {
 /// How a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// For a passing reason: no coordinator, no answer in time, too much to do.
+    /// For a passing reason: no coordinator, no answer in time.
     Passing(String),
+    /// The coordinator has too much to do, and asks for a pause.
+    Busy {
+        /// What it says.
+        why: String,
+        /// Not to be called before so long.
+        pause: Millis,
+    },
     /// The coordinator does not know the worker.
     Unknown,
     /// The fence is stale.

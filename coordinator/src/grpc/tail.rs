@@ -1,0 +1,80 @@
+//! A watcher as a stream of messages.
+//!
+//! Messages are made when the transport asks for them, so a client that does not read holds what is on its way and
+//! nothing else: its watcher waits before it reads any more.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tenfold_core::sweep::Sweep;
+use tenfold_proto::v1;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::Stream;
+use tonic::Status;
+
+use super::{messages, status};
+use crate::watch::{Seen, WatchError};
+
+/// The stream. Whoever drops it ends the watcher.
+pub struct Tail {
+    sweep: Sweep,
+    seen: mpsc::Receiver<Seen>,
+    /// Parts of the event that came last.
+    parts: VecDeque<v1::WatchResponse>,
+    /// None when its end has been told.
+    watcher: Option<JoinHandle<Result<(), WatchError>>>,
+}
+
+impl Tail {
+    pub(super) fn new(
+        sweep: Sweep,
+        seen: mpsc::Receiver<Seen>,
+        watcher: JoinHandle<Result<(), WatchError>>,
+    ) -> Self {
+        Self {
+            sweep,
+            seen,
+            parts: VecDeque::new(),
+            watcher: Some(watcher),
+        }
+    }
+}
+
+impl Stream for Tail {
+    type Item = Result<v1::WatchResponse, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(part) = this.parts.pop_front() {
+                return Poll::Ready(Some(Ok(part)));
+            }
+            if let Some(Seen { cursor, event }) = ready!(this.seen.poll_recv(cx)) {
+                let events = messages::events(&this.sweep, event).into_iter();
+                this.parts = events
+                    .map(|event| v1::WatchResponse {
+                        cursor,
+                        event: Some(event),
+                    })
+                    .collect();
+                continue;
+            }
+            let Some(watcher) = &mut this.watcher else {
+                return Poll::Ready(None);
+            };
+            let ended = ready!(Pin::new(watcher).poll(cx));
+            this.watcher = None;
+            let error = match ended {
+                Ok(Ok(())) => return Poll::Ready(None),
+                Ok(Err(WatchError::Store(error))) => status::of_store(error),
+                Ok(Err(WatchError::Turn(error))) => status::of_turn(error),
+                Ok(Err(error @ WatchError::Stopped)) => Status::unavailable(error.to_string()),
+                Ok(Err(error @ WatchError::Gone(_))) => Status::not_found(error.to_string()),
+                Err(error) => Status::internal(format!("the watcher ended: {error}")),
+            };
+            return Poll::Ready(Some(Err(error)));
+        }
+    }
+}
