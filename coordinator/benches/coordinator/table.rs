@@ -97,17 +97,21 @@ impl Table {
         });
     }
 
-    /// Gives our rows the best of the others at the same work.
+    /// Gives our rows the best of the others at the same work: the most, or the least of what is to be at most so much.
     pub(crate) fn compare(&mut self) {
         let all = self.0.clone();
         for row in self.0.iter_mut().filter(|row| row.whose.is_none()) {
             let Some(work) = row.work else { continue };
-            let others = all.iter().filter(|other| other.work == Some(work));
-            let best = others
+            let less = matches!(row.aim, Target::AtMost(_));
+            let better = |value: f64| if less { -value } else { value };
+            let best = all
+                .iter()
+                .filter(|other| other.work == Some(work))
                 .filter_map(|other| Some((other.value, other.whose.clone()?)))
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            if let Some((value, whose)) = best {
-                (row.peer, row.of, row.ratio) = (Some(value), Some(whose), Some(row.value / value));
+                .max_by(|a, b| better(a.0).total_cmp(&better(b.0)));
+            if let Some((peer, whose)) = best {
+                let ratio = if less { peer / row.value } else { row.value / peer };
+                (row.peer, row.of, row.ratio) = (Some(peer), Some(whose), Some(ratio));
             }
         }
     }
