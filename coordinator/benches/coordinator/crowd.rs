@@ -3,7 +3,7 @@
 use crate::Arguments;
 use crate::fleet::How;
 use crate::server::Server;
-use crate::table::{Table, Target};
+use crate::table::{Table, Target, number};
 use crate::throughput::percentile;
 
 /// Each has a trial when the coordinator is killed. When it serves again, all connect at once; a worker is served when
@@ -18,7 +18,7 @@ pub(crate) fn measure(arguments: &Arguments, table: &mut Table) {
     let said = fleet.said();
     assert_eq!(said.latencies.len(), workers as usize);
     let served = |share| percentile(said.latencies.iter().map(|&ms| 1e-3 * f64::from(ms)), share);
-    let name = format!("{workers} workers reconnecting at once");
+    let name = format!("{} workers reconnecting at once", number(workers.into()));
     table.add(format!("{name}: half served"), served(0.5), "s", Target::None);
     table.add(
         format!("{name}: all served"),

@@ -176,7 +176,6 @@ fn calls() -> (f64, f64) {
 }
 
 /// Bytes a second.
-
 fn copy() -> f64 {
     let (from, mut to) = (vec![1_u8; 256 << 20], vec![0_u8; 256 << 20]);
     to.copy_from_slice(&from);

@@ -7,7 +7,7 @@ use tenfold_proto::v1;
 use crate::Arguments;
 use crate::fleet::How;
 use crate::server::Server;
-use crate::table::{Table, Target};
+use crate::table::{Table, Target, number};
 use crate::tail;
 use crate::throughput::{PACK, WORKERS, median, sweep};
 
@@ -16,6 +16,7 @@ const FEW: u64 = 10_000;
 
 pub(crate) fn measure(arguments: &Arguments, table: &mut Table) {
     let trials = arguments.sized(1_000_000, 100_000);
+    let (many, few) = (number(trials as f64), number(FEW as f64));
     let small = Server::fresh(&arguments.output, "small");
     sweep(&small, "warm", 2_000, 100);
     let runs: Vec<_> = (0..5)
@@ -29,7 +30,7 @@ pub(crate) fn measure(arguments: &Arguments, table: &mut Table) {
     sweep(&server, "warm", 2_000, 100);
     let submit = server.submit("large", trials, 100);
     table.add(
-        format!("{trials} trials: submit"),
+        format!("{many} trials: submit"),
         submit.as_secs_f64(),
         "s",
         Target::AtMost(0.1),
@@ -40,10 +41,9 @@ pub(crate) fn measure(arguments: &Arguments, table: &mut Table) {
     fleet.said();
     let (mut wall, mut cpu) = (began.elapsed().as_secs_f64(), server.cpu() - before);
     let most = server.memory().1;
-    // A restart can only be that fast with what is on the disk; how fast depends on what was written last.
     let server = server.again();
     table.add(
-        format!("{trials} trials: restart when half are done, to serving"),
+        format!("{many} trials: restart when half are done, to serving"),
         server.started_in.as_secs_f64(),
         "s",
         Target::AtMost(2.0),
@@ -53,37 +53,30 @@ pub(crate) fn measure(arguments: &Arguments, table: &mut Table) {
     fleet.begin();
     server.finished("large", &mut fleet);
     wall += began.elapsed().as_secs_f64();
-    cpu += server.cpu() - before;
     drop(fleet);
+    cpu += server.rested() - before;
     table.add(
-        format!("{trials} trials: memory, at most"),
+        format!("{many} trials: memory, at most"),
         server.memory().1.max(most) / 1e6,
         "MB",
         Target::AtMost(300.0),
     );
     let done = trials as f64;
     table.add(
-        format!("server CPU a trial, of {trials} against of {FEW}"),
+        format!("server CPU a trial, of {many} against of {few}"),
         cpu / done / cpu_of_few,
         "×",
         Target::AtMost(1.2),
     );
     table.add(
-        format!("time a trial, of {trials} against of {FEW}"),
+        format!("time a trial, of {many} against of {few}"),
         wall / done / wall_of_few,
         "×",
         Target::AtMost(1.2),
     );
     answers(&server, table, trials);
     server.submit("tailed", 1_000, 50);
-    tail::seen(
-        &server,
-        "tailed",
-        arguments,
-        table,
-        &format!("{trials} trials stored"),
-        100.0,
-    );
+    tail::seen(&server, &format!("{many} trials stored"), arguments, table);
 }
 
 /// How fast people are answered, with all of that in the store.
@@ -95,7 +88,7 @@ fn answers(server: &Server, table: &mut Table, trials: u64) {
             1e3 * began.elapsed().as_secs_f64()
         });
         table.add(
-            format!("{trials} trials stored: {what}"),
+            format!("{} trials stored: {what}", number(trials as f64)),
             median(times),
             "ms",
             Target::None,

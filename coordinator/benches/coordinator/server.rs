@@ -166,6 +166,20 @@ impl Server {
         cpu(self.child.id())
     }
 
+    /// The same, once nothing is left to do.
+    pub(crate) fn rested(&self) -> f64 {
+        let mut used = self.cpu();
+        let mut quiet = 0;
+        while quiet < 3 {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = self.cpu();
+            // A tick may be somebody's who only looks.
+            quiet = if now - used < 1.5 / TICKS { quiet + 1 } else { 0 };
+            used = now;
+        }
+        used
+    }
+
     /// Bytes of memory it has now, and had at most.
     pub(crate) fn memory(&self) -> (f64, f64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -13,7 +13,7 @@ use tenfold_proto::v1::watch_response::Event;
 use crate::Arguments;
 use crate::fleet::{How, Leased, Worker, epochs};
 use crate::server::Server;
-use crate::table::{Table, Target};
+use crate::table::{Table, Target, number};
 use crate::throughput::{PACK, WORKERS, percentile};
 
 /// Groups that get epochs, each at a moment of its own.
@@ -31,25 +31,13 @@ pub(crate) fn measure(arguments: &Arguments, table: &mut Table) {
     let mut fleet = server.fleet(WORKERS, PACK, How::Whole { trials });
     fleet.begin();
     assert!(fleet.said().trials >= trials);
-    seen(
-        &server,
-        "tailed",
-        arguments,
-        table,
-        &format!("{trials} trials of the sweep stored"),
-        100.0,
-    );
+    server.rested();
+    let stored = format!("{} trials of the sweep stored", number(trials as f64));
+    seen(&server, &stored, arguments, table);
 }
 
-/// Has epochs appended to a sweep that two clients tail, one by group and one by trial.
-pub(crate) fn seen(
-    server: &Server,
-    sweep: &'static str,
-    arguments: &Arguments,
-    table: &mut Table,
-    stored: &str,
-    target: f64,
-) {
+/// Has epochs appended to the sweep `tailed`, which two clients tail, one by group and one by trial.
+pub(crate) fn seen(server: &Server, stored: &str, arguments: &Arguments, table: &mut Table) {
     let rounds = arguments.sized(15, 5) as u32;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -58,28 +46,21 @@ pub(crate) fn seen(
         .unwrap();
     let (raw, grouped) = runtime.block_on(async {
         let appended = Appended::default();
-        let raw = Tailer::start(&server.address, sweep, true, appended.clone()).await;
-        let grouped = Tailer::start(&server.address, sweep, false, appended.clone()).await;
+        let raw = Tailer::start(&server.address, true, appended.clone()).await;
+        let grouped = Tailer::start(&server.address, false, appended.clone()).await;
         append(&server.address, rounds, &appended).await;
         let wanted = GROUPS * (rounds as usize - 1);
         (raw.latencies(wanted).await, grouped.latencies(wanted).await)
     });
     for (how, latencies) in [("trials", raw), ("groups", grouped)] {
-        let aim = |share| {
-            if share < 0.9 {
-                Target::None
-            } else {
-                Target::AtMost(target)
-            }
-        };
-        for (what, share) in [("median", 0.5), ("99th percentile", 0.99)] {
+        let figures = [
+            ("median", 0.5, Target::None),
+            ("99th percentile", 0.99, Target::AtMost(100.0)),
+        ];
+        for (what, share, aim) in figures {
             let latency = percentile(latencies.iter().copied(), share);
-            table.add(
-                format!("append to a client that tails {how}, {stored}: {what}"),
-                latency,
-                "ms",
-                aim(share),
-            );
+            let name = format!("append to a client that tails {how}, {stored}: {what}");
+            table.add(name, latency, "ms", aim);
         }
     }
 }
@@ -131,9 +112,9 @@ struct Tailer {
 
 impl Tailer {
     /// Reads what is stored first, then goes on from there.
-    async fn start(address: &str, sweep: &'static str, raw: bool, appended: Appended) -> Self {
+    async fn start(address: &str, raw: bool, appended: Appended) -> Self {
         let request = |since, follow| v1::WatchRequest {
-            selector: sweep.to_owned(),
+            selector: "tailed".to_owned(),
             by: Vec::new(),
             raw,
             since,
