@@ -12,6 +12,7 @@ mod million;
 mod peers;
 mod server;
 mod table;
+mod tail;
 mod throughput;
 
 use std::path::PathBuf;
@@ -19,12 +20,28 @@ use std::path::PathBuf;
 use clap::Parser;
 use table::Table;
 
+/// What measures some rows.
+type Family = fn(&Arguments, &mut Table);
+
+const FAMILIES: [(&str, Family); 7] = [
+    ("floors", floors::measure),
+    ("throughput", throughput::measure),
+    ("latency", latency::measure),
+    ("tail", tail::measure),
+    ("crowd", crowd::measure),
+    ("million", million::measure),
+    ("peers", peers::measure),
+];
+
+/// The type of a file system in memory, of statfs(2).
+const TMPFS: i64 = 0x0102_1994;
+
 /// Measures a coordinator, and other tools at the same work.
 #[derive(Debug, Parser)]
 pub(crate) struct Arguments {
-    /// Only rows whose names contain this
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only these families of rows, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = FAMILIES.map(|(name, _)| name))]
+    only: Vec<String>,
     /// Smaller and shorter
     #[arg(long)]
     quick: bool,
@@ -47,7 +64,10 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     fn wants(&self, family: &str) -> bool {
-        self.only.is_empty() || family.contains(&self.only)
+        match self.only.as_slice() {
+            [] => !(self.no_peers && family == "peers"),
+            only => only.iter().any(|name| name == family),
+        }
     }
 
     /// A number, or a smaller one when it is to be quick.
@@ -63,17 +83,14 @@ fn main() {
     }
     std::fs::create_dir_all(&arguments.output).unwrap();
     let mut table = Table::default();
-    type Family = fn(&Arguments, &mut Table);
-    let families: [(&str, Family); 6] = [
-        ("floors", floors::measure),
-        ("throughput", throughput::measure),
-        ("latency", latency::measure),
-        ("crowd", crowd::measure),
-        ("million", million::measure),
-        ("peers", peers::measure),
-    ];
-    for (name, family) in families {
-        if arguments.wants(name) && !(name == "peers" && arguments.no_peers) {
+    let folder = rustix::fs::statfs(&arguments.output).unwrap();
+    assert!(
+        folder.f_type != TMPFS,
+        "{} is in memory; --output takes a folder on a disk",
+        arguments.output.display()
+    );
+    for (name, family) in FAMILIES {
+        if arguments.wants(name) {
             eprintln!("{name} …");
             family(&arguments, &mut table);
         }

@@ -18,18 +18,18 @@ pub(crate) enum Target {
 pub(crate) struct Row {
     name: String,
     value: f64,
-    unit: &'static str,
+    unit: String,
     #[serde(skip)]
     aim: Target,
     target: Option<f64>,
     met: Option<bool>,
-    /// The best figure of another tool at the same work, and whose it is.
-    peer: Option<f64>,
-    of: Option<String>,
+    /// The tool that is best at the same work, and its figure.
+    peer: Option<String>,
+    peer_value: Option<f64>,
     /// How many times better than the peer.
     ratio: Option<f64>,
     #[serde(skip)]
-    work: Option<&'static str>,
+    work: Option<String>,
     #[serde(skip)]
     whose: Option<String>,
 }
@@ -39,23 +39,16 @@ pub(crate) struct Row {
 pub(crate) struct Table(Vec<Row>);
 
 impl Table {
-    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, aim: Target) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, unit: &str, aim: Target) {
         self.push(name.into(), value, unit, aim, None, None);
     }
 
     /// A figure that other tools have too: those of one `work` are compared.
-    pub(crate) fn ours(
-        &mut self,
-        work: &'static str,
-        name: &str,
-        value: f64,
-        unit: &'static str,
-        aim: Target,
-    ) {
+    pub(crate) fn ours(&mut self, work: &str, name: &str, value: f64, unit: &str, aim: Target) {
         self.push(name.to_owned(), value, unit, aim, Some(work), None);
     }
 
-    pub(crate) fn theirs(&mut self, work: &'static str, whose: &str, value: f64, unit: &'static str) {
+    pub(crate) fn theirs(&mut self, work: &str, whose: &str, value: f64, unit: &str) {
         let name = format!("{whose}: {work}");
         self.push(
             name,
@@ -71,9 +64,9 @@ impl Table {
         &mut self,
         name: String,
         value: f64,
-        unit: &'static str,
+        unit: &str,
         aim: Target,
-        work: Option<&'static str>,
+        work: Option<&str>,
         whose: Option<String>,
     ) {
         let (target, met) = match aim {
@@ -85,29 +78,35 @@ impl Table {
         self.0.push(Row {
             name,
             value,
-            unit,
+            unit: unit.to_owned(),
             aim,
             target,
             met,
             peer: None,
-            of: None,
+            peer_value: None,
             ratio: None,
-            work,
+            work: work.map(str::to_owned),
             whose,
         });
     }
 
-    /// Gives our rows the best of the others at the same work.
+    /// Gives our rows the best of the others at the same work: the most, or the least of what is to be at most so much.
     pub(crate) fn compare(&mut self) {
         let all = self.0.clone();
         for row in self.0.iter_mut().filter(|row| row.whose.is_none()) {
-            let Some(work) = row.work else { continue };
-            let others = all.iter().filter(|other| other.work == Some(work));
-            let best = others
+            if row.work.is_none() {
+                continue;
+            }
+            let less = matches!(row.aim, Target::AtMost(_));
+            let better = |value: f64| if less { -value } else { value };
+            let best = all
+                .iter()
+                .filter(|other| other.work == row.work)
                 .filter_map(|other| Some((other.value, other.whose.clone()?)))
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            if let Some((value, whose)) = best {
-                (row.peer, row.of, row.ratio) = (Some(value), Some(whose), Some(row.value / value));
+                .max_by(|a, b| better(a.0).total_cmp(&better(b.0)));
+            if let Some((peer, whose)) = best {
+                let ratio = if less { peer / row.value } else { row.value / peer };
+                (row.peer, row.peer_value, row.ratio) = (Some(whose), Some(peer), Some(ratio));
             }
         }
     }
@@ -125,9 +124,9 @@ impl Table {
                 row.met
                     .map_or("", |met| if met { "yes" } else { "no" })
                     .to_owned(),
-                match (&row.of, row.peer, row.ratio) {
-                    (Some(of), Some(peer), Some(ratio)) => {
-                        format!("{} × {of} ({})", number(ratio), number(peer))
+                match (&row.peer, row.peer_value, row.ratio) {
+                    (Some(peer), Some(value), Some(ratio)) => {
+                        format!("{} × {peer} ({})", number(ratio), number(value))
                     }
                     _ => String::new(),
                 },
@@ -171,7 +170,7 @@ impl Table {
 }
 
 /// Three figures, or all before the point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
         value if value >= 100.0 => 0,
         value if value >= 10.0 => 1,
