@@ -43,4 +43,10 @@ pub(crate) fn measure(arguments: &Arguments, table: &mut Table) {
         "ms",
         Target::AtMost(50.0 + 1e3 * floors::fsync(&arguments.output).0),
     );
+    table.add(
+        "1,000 workers: append to acknowledgement, slowest",
+        latency(1.0),
+        "ms",
+        Target::None,
+    );
 }
