@@ -2,7 +2,8 @@
 //! everything else that follows a sweep is such a watcher.
 //!
 //! A pass reads the rows that changed since the last one, finds the groups they touch, and computes those from their
-//! stored curves. A watcher therefore holds no curves, and one that does not read costs nothing.
+//! stored curves. So a watcher keeps no curves from one pass to the next; one whose reader stops has those in hand that
+//! it was about to tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::shutdown::Shutdown;
 use crate::store::{Change, Cursor, Reader, StoreError, What};
 use crate::turn::{Handle, TurnError};
 
-/// A group gets at most one line of progress in this time, unless one of its trials begins or ends.
+/// A group gets at most one line of progress in this time, unless one of its trials is over.
 const PACE: Duration = Duration::from_secs(1);
 /// New rows are looked for at most this often.
 const PASS: Duration = Duration::from_millis(50);

@@ -45,7 +45,7 @@ pub enum Record {
         expires: Millis,
     },
     /// How a worker's trainers have done lately. Not stored: it is about a process that lives.
-    Standing {
+    Health {
         /// The worker.
         worker: WorkerId,
         /// Its quick failures since something went well.
@@ -74,7 +74,7 @@ impl Record {
     pub fn is_durable(&self) -> bool {
         !matches!(
             self,
-            Self::Renewed { .. } | Self::Suspected { .. } | Self::Seen { .. } | Self::Standing { .. }
+            Self::Renewed { .. } | Self::Suspected { .. } | Self::Seen { .. } | Self::Health { .. }
         )
     }
 }

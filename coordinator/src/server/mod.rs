@@ -1,7 +1,7 @@
 //! The server: a store, the turn on it, and the services on a listener.
 //!
 //! The accept loop is our own (`accept.rs`), and so are the limits on calls (`limits.rs`): the transport's spins when
-//! files run out, and counts calls by connection. ADR 9 says what each bound is for.
+//! files run out, and counts calls by connection.
 
 mod accept;
 mod connection;

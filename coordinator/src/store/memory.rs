@@ -116,7 +116,7 @@ impl Store for MemoryStore {
                 Record::Renewed { .. }
                 | Record::Suspected { .. }
                 | Record::Seen { .. }
-                | Record::Standing { .. } => {}
+                | Record::Health { .. } => {}
             }
         }
         Ok(at)

@@ -58,16 +58,17 @@ pub(crate) fn tick(state: &State, now: Millis) -> Transition {
 
 /// Whether the records, taken together, leave a trial waiting that was not.
 pub(super) fn returns_work(records: &[Record]) -> bool {
-    let is_pending =
-        |record: &&Record| matches!(record, Record::Trial(row) if matches!(row.state, TrialState::Pending));
-    if !records.iter().any(|record| is_pending(&record)) {
+    // Most appends return nothing: they need no list of the last word on each trial.
+    let pending = |row: &TrialRow| matches!(row.state, TrialState::Pending);
+    let rows = || {
+        records.iter().filter_map(|record| match record {
+            Record::Trial(row) => Some(row),
+            _ => None,
+        })
+    };
+    if !rows().any(pending) {
         return false;
     }
-    let mut last = BTreeMap::new();
-    for record in records {
-        if let Record::Trial(row) = record {
-            last.insert(row.id, matches!(row.state, TrialState::Pending));
-        }
-    }
+    let last: BTreeMap<_, _> = rows().map(|row| (row.id, pending(row))).collect();
     last.values().any(|pending| *pending)
 }

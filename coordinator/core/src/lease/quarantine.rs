@@ -59,14 +59,14 @@ impl<'a> Streak<'a> {
     /// back.
     pub(super) fn judge(self, now: Millis, records: &mut Vec<Record>) {
         let worker = self.lease.row.worker;
-        let standing = |failures, quarantined| Record::Standing {
+        let health = |failures, quarantined| Record::Health {
             worker,
             failures,
             quarantined,
         };
         if self.went_well {
             if !self.before.is_empty() {
-                records.push(standing(Vec::new(), None));
+                records.push(health(Vec::new(), None));
             }
             return;
         }
@@ -80,13 +80,13 @@ impl<'a> Streak<'a> {
         let failures: Vec<QuickFailure> = self.before.iter().copied().chain([new]).collect();
         if failures.len() < STREAK || !self.others_could(now) {
             let from = failures.len().saturating_sub(STREAK);
-            records.push(standing(failures[from..].to_vec(), None));
+            records.push(health(failures[from..].to_vec(), None));
             return;
         }
         for failure in failures.iter().filter(|failure| failure.charged) {
             records.extend(self.uncharged(failure.trial, records).map(Record::Trial));
         }
-        records.push(standing(Vec::new(), Some(now + QUARANTINE)));
+        records.push(health(Vec::new(), Some(now + QUARANTINE)));
     }
 
     /// Whether another worker lives that has such a device and is not in quarantine.

@@ -11,14 +11,14 @@ use crate::trial::TrialState;
 /// Trials with a result by their place in line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Accepted {
-    trials: BTreeMap<u64, Result>,
+    trials: BTreeMap<u64, Kept>,
     /// The few that failed before they succeeded: how often, and why last.
     marked: BTreeMap<u64, (u32, u32, Option<String>)>,
     epochs: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Result {
+struct Kept {
     fence: Fence,
     at: Millis,
     attempts: u32,
@@ -50,7 +50,7 @@ impl Accepted {
             TrialState::Diverged { fence, epoch } => (fence, epoch),
             _ => return false,
         };
-        let result = Result {
+        let result = Kept {
             fence,
             at: row.accepted_at.unwrap_or_default(),
             attempts: row.attempts,
@@ -88,7 +88,7 @@ impl Accepted {
     }
 }
 
-impl Result {
+impl Kept {
     fn state(self) -> TrialState {
         let fence = self.fence;
         match self.end & WHOLE {

@@ -208,7 +208,7 @@ impl State {
                     worker.seen = Some(*at);
                 }
             }
-            Record::Standing {
+            Record::Health {
                 worker,
                 failures,
                 quarantined,

@@ -56,7 +56,7 @@ impl Rows {
             Record::Renewed { .. }
             | Record::Suspected { .. }
             | Record::Seen { .. }
-            | Record::Standing { .. } => assert!(!record.is_durable()),
+            | Record::Health { .. } => assert!(!record.is_durable()),
         }
     }
 

@@ -162,7 +162,7 @@ pub(super) fn write_record(
             execute("DELETE FROM sweep WHERE number = ?1", params![number])?;
             execute("INSERT INTO gone (sweep) VALUES (?1)", params![number])
         }
-        Record::Renewed { .. } | Record::Suspected { .. } | Record::Seen { .. } | Record::Standing { .. } => {
+        Record::Renewed { .. } | Record::Suspected { .. } | Record::Seen { .. } | Record::Health { .. } => {
             Ok(())
         }
     }
