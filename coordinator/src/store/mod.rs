@@ -4,8 +4,10 @@
 //! says what that means, and every store passes it.
 
 mod attempts;
+mod changes;
 mod error;
 mod memory;
+mod rows;
 mod sqlite;
 #[cfg(test)]
 mod suite;

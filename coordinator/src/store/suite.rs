@@ -51,6 +51,10 @@ macro_rules! store_suite {
             suite::gone(&mut $place);
         }
         #[test]
+        fn a_sweep_deleted_and_submitted_again_in_one_commit_is_the_new_one() {
+            suite::gone_and_back(&mut $place);
+        }
+        #[test]
         fn attempts_come_newest_first() {
             suite::attempts(&mut $place);
         }
@@ -602,6 +606,31 @@ pub(super) fn gone(place: &mut impl Place) {
     store.commit(&[Record::Trial(mine.clone())]).unwrap();
     assert_eq!(reader.point(mine.id.sweep, 0, 0).unwrap().len(), 1);
     assert_eq!(reader.point(other.id.sweep, 0, 0).unwrap().len(), 1);
+}
+
+pub(super) fn gone_and_back(place: &mut impl Place) {
+    let mut store = place.open();
+    let old = trial(1, 2, 0, HELD);
+    store
+        .commit(&[Record::Sweep(sweep(1)), Record::Trial(old.clone())])
+        .unwrap();
+    let again = SweepRow {
+        number: 2,
+        ..sweep(1)
+    };
+    let new = trial(1, 3, 0, TrialState::Failed);
+    store
+        .commit(&[
+            Record::SweepGone(again.id),
+            Record::Sweep(again.clone()),
+            Record::Trial(new.clone()),
+        ])
+        .unwrap();
+    while store.tidy().unwrap() {}
+    let (rows, _) = loaded(store.as_mut());
+    assert!(rows.contains(&Record::Sweep(again)), "{rows:?}");
+    assert!(rows.contains(&Record::Trial(new)), "{rows:?}");
+    assert!(!rows.contains(&Record::Trial(old)), "{rows:?}");
 }
 
 pub(super) fn attempts(place: &mut impl Place) {

@@ -1,10 +1,9 @@
 //! A store in one SQLite file: write-ahead log, `synchronous=FULL`, one writer, a transaction a turn.
 
-mod changes;
+mod columns;
 mod place;
 mod read;
 mod restore;
-mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -20,12 +19,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use tenfold_core::record::{Counters, Record};
 use tenfold_types::{SweepId, TrialId};
 
-use self::changes::Changed;
 use self::place::{beside, lock, place};
 use self::read::{SqliteReader, of_attempt};
 pub(super) use self::restore::restore;
-use self::write::{sweep_of, write_record};
-use super::{Cursor, Reader, Store, StoreError};
+use self::write::{sweep_of, write_changes, write_record};
+use super::changes::Changed;
+use super::{Cursor, Reader, Store, StoreError, rows};
 
 /// Statements kept prepared; more than there are.
 const STATEMENTS: usize = 64;
@@ -109,17 +108,6 @@ impl SqliteStore {
             _lock: lock,
         })
     }
-
-    fn number(&mut self, sweep: SweepId) -> Result<i64, StoreError> {
-        if let Some(number) = self.numbers.get(&sweep) {
-            return Ok(*number as i64);
-        }
-        let number = number_of(&self.connection, sweep)?;
-        let number =
-            number.ok_or_else(|| StoreError::Corrupt(format!("sweep {sweep} has trials but no row")))?;
-        self.numbers.insert(sweep, number as u64);
-        Ok(number)
-    }
 }
 
 fn cursor(connection: &Connection) -> Result<Cursor, StoreError> {
@@ -132,10 +120,6 @@ fn cursor(connection: &Connection) -> Result<Cursor, StoreError> {
 fn number_of(connection: &Connection, sweep: SweepId) -> Result<Option<i64>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT number FROM sweep WHERE id = ?1")?;
     Ok(statement.query_row([sweep.0], |row| row.get(0)).optional()?)
-}
-
-fn json<T>(result: serde_json::Result<T>) -> Result<T, StoreError> {
-    result.map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 impl Store for SqliteStore {
@@ -153,13 +137,13 @@ impl Store for SqliteStore {
         {
             let mut statement =
                 transaction.prepare(&format!("SELECT {} FROM sweep ORDER BY number", rows::SWEEP))?;
-            for row in statement.query_map([], rows::sweep)? {
+            for row in statement.query_and_then([], |row| rows::sweep(row))? {
                 let row = row?;
                 sweeps.push((row.number as i64, row.id));
                 visit(Record::Sweep(row));
             }
             let mut statement = transaction.prepare("SELECT id, row FROM worker ORDER BY id")?;
-            for row in statement.query_map([], rows::worker)? {
+            for row in statement.query_and_then([], |row| rows::worker(row))? {
                 visit(Record::Worker(row?));
             }
             let ids: BTreeMap<i64, SweepId> = sweeps.iter().copied().collect();
@@ -180,7 +164,7 @@ impl Store for SqliteStore {
             let mut trials = transaction.prepare(&trials)?;
             let mut held = Vec::new();
             for (number, id) in &sweeps {
-                for row in trials.query_map([number], |row| rows::trial(*id, row))? {
+                for row in trials.query_and_then([number], |row| rows::trial(*id, row))? {
                     let row = row?;
                     held.extend(row.state.holder().map(|(fence, _)| (*number, row.id, fence)));
                     visit(Record::Trial(row));
@@ -196,7 +180,7 @@ impl Store for SqliteStore {
                     key.repetition,
                     fence.0 as i64
                 ];
-                for row in epochs.query_map(of, |row| rows::epochs(sweep, row))? {
+                for row in epochs.query_and_then(of, |row| rows::epochs(sweep, row))? {
                     visit(Record::Epochs(row?));
                 }
             }
@@ -212,24 +196,25 @@ impl Store for SqliteStore {
 
     fn commit(&mut self, records: &[Record]) -> Result<Cursor, StoreError> {
         let at = self.cursor + 1;
-        // Numbers first: looking one up must not happen within the transaction, which borrows the connection.
-        for record in records {
-            if let Record::Sweep(row) = record {
-                self.numbers.insert(row.id, row.number);
-            }
-        }
-        let mut numbers = BTreeMap::new();
-        for sweep in records.iter().filter_map(sweep_of) {
-            if let Entry::Vacant(vacant) = numbers.entry(sweep) {
-                vacant.insert(self.number(sweep)?);
-            }
-        }
         let transaction = self.connection.transaction()?;
         let mut changed = Changed::default();
         for record in records {
-            write_record(&transaction, &numbers, at as i64, record, &mut changed)?;
+            // A sweep may be deleted and submitted again in one commit: numbers are looked up in order.
+            if let Some(sweep) = sweep_of(record)
+                && let Entry::Vacant(vacant) = self.numbers.entry(sweep)
+            {
+                let number = number_of(&transaction, sweep)?;
+                let nameless = || StoreError::Corrupt(format!("sweep {sweep} has trials but no row"));
+                vacant.insert(number.ok_or_else(nameless)? as u64);
+            }
+            write_record(&transaction, &self.numbers, at as i64, record, &mut changed)?;
+            match record {
+                Record::Sweep(row) => _ = self.numbers.insert(row.id, row.number),
+                Record::SweepGone(sweep) => _ = self.numbers.remove(sweep),
+                _ => {}
+            }
         }
-        changed.write(&transaction, at as i64)?;
+        write_changes(&transaction, changed, at as i64)?;
         transaction
             .prepare_cached("UPDATE meta SET seq = ?1")?
             .execute([at as i64])?;

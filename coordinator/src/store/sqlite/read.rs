@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, Params, Row, params};
 use tenfold_core::record::{AttemptRow, SweepRow};
 use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 
-use super::changes::{self, Commit};
-use super::{cursor, number_of, rows};
-use crate::store::{Change, Changes, Cursor, Reader, StoreError, StoredTrial, Touched, attempts};
+use super::{cursor, number_of};
+use crate::store::changes::{self, Commit, Commits};
+use crate::store::{
+    Change, Changes, Cursor, Reader, StoreError, StoredTrial, Touched, attempts,
+    rows::{self, Columns},
+};
 
 /// The epochs of one attempt, in order.
 pub(super) fn of_attempt() -> String {
@@ -51,35 +54,27 @@ impl Reader for SqliteReader {
                 end: true,
             });
         };
-        let (commits, end) = changes::behind(&transaction, number, since.min(head) as i64, limit)?;
+        let (commits, end) = behind(&transaction, number, since.min(head) as i64, limit)?;
         let mut trials = transaction.prepare_cached(&trial_of_commit())?;
         let mut epochs = transaction.prepare_cached(&of_commit())?;
         let mut page = Changes {
-            cursor: if end { head } else { last(&commits, since) },
+            cursor: if end { head } else { commits.last(since) },
             rows: Vec::new(),
             end,
         };
-        for commit in &commits {
+        for commit in &commits.commits {
             if commit.itself {
                 let row = sweep_of_commit(&transaction, number, commit.seq)?;
                 page.rows.extend(row.map(Change::Sweep));
             }
-            let of = |key: &TrialKey| params_of(number, *key, commit.seq);
-            for (key, _) in commit
-                .trials
-                .iter()
-                .filter(|(_, what)| what & changes::EPOCHS != 0)
-            {
-                for row in epochs.query_map(of(key), |row| rows::epochs(sweep, row))? {
+            let of = |key| params_of(number, key, commit.seq);
+            for key in commit.which(changes::EPOCHS) {
+                for row in epochs.query_and_then(of(key), |row| rows::epochs(sweep, row))? {
                     page.rows.push(Change::Epochs(row?));
                 }
             }
-            for (key, _) in commit
-                .trials
-                .iter()
-                .filter(|(_, what)| what & changes::TRIAL != 0)
-            {
-                for row in trials.query_map(of(key), |row| rows::trial(sweep, row))? {
+            for key in commit.which(changes::TRIAL) {
+                for row in trials.query_and_then(of(key), |row| rows::trial(sweep, row))? {
                     page.rows.push(Change::Trial(row?));
                 }
             }
@@ -97,13 +92,13 @@ impl Reader for SqliteReader {
                 ..Touched::default()
             });
         };
-        let (commits, end) = changes::behind(&transaction, number, since.min(head) as i64, limit)?;
+        let (commits, end) = behind(&transaction, number, since.min(head) as i64, limit)?;
         let mut touched = Touched {
-            cursor: if end { head } else { last(&commits, since) },
+            cursor: if end { head } else { commits.last(since) },
             end,
             ..Touched::default()
         };
-        for commit in commits {
+        for commit in commits.commits {
             let trials = commit.trials.into_iter();
             touched
                 .trials
@@ -128,7 +123,7 @@ impl Reader for SqliteReader {
         );
         let mut statement = transaction.prepare_cached(&sql)?;
         let of = params![number, stage, index as i64];
-        let trials = statement.query_map(of, |row| rows::trial(sweep, row))?;
+        let trials = statement.query_and_then(of, |row| rows::trial(sweep, row))?;
         let mut stored = Vec::new();
         let mut current: Vec<Option<Fence>> = Vec::new();
         for row in trials {
@@ -178,17 +173,14 @@ impl Reader for SqliteReader {
             "SELECT {} FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4",
             rows::TRIAL
         );
-        let row = transaction
-            .prepare_cached(&trial_row)?
-            .query_row(of, |row| rows::trial(trial.sweep, row))
-            .optional()?;
+        let row = first(&transaction, &trial_row, of, |row| rows::trial(trial.sweep, row))?;
         let ended = format!(
             "SELECT {} FROM attempt WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 \
              ORDER BY number DESC",
             rows::ATTEMPT
         );
         let mut statement = transaction.prepare_cached(&ended)?;
-        let ended = statement.query_map(of, |row| rows::attempt(trial.sweep, row))?;
+        let ended = statement.query_and_then(of, |row| rows::attempt(trial.sweep, row))?;
         let mut all: Vec<AttemptRow> = ended.collect::<Result<_, _>>()?;
         if let Some(row) = row
             && let Some(fence) = attempts::current(&row)
@@ -196,10 +188,9 @@ impl Reader for SqliteReader {
             && all.iter().all(|attempt| attempt.fence != fence)
         {
             let lease = format!("SELECT {} FROM lease WHERE fence = ?1", rows::LEASE);
-            let lease = transaction
-                .prepare_cached(&lease)?
-                .query_row([fence.0 as i64], |row| rows::lease(trial.sweep, row))
-                .optional()?;
+            let lease = first(&transaction, &lease, [fence.0 as i64], |row| {
+                rows::lease(trial.sweep, row)
+            })?;
             let newest = lease.map(|lease| attempts::of_lease(&row, &lease));
             all.splice(0..0, newest);
         }
@@ -223,9 +214,35 @@ impl Reader for SqliteReader {
     }
 }
 
-/// The commit that a page ends in.
-fn last(commits: &[Commit], since: Cursor) -> Cursor {
-    commits.last().map_or(since, |commit| commit.seq as Cursor)
+/// The commits that changed a sweep behind one, oldest first, until they name so many trials; and whether those are all.
+fn behind(
+    connection: &Connection,
+    sweep: i64,
+    since: i64,
+    limit: usize,
+) -> Result<(Commits, bool), StoreError> {
+    let sql = "SELECT seq, itself, trials FROM change WHERE sweep = ?1 AND seq > ?2 ORDER BY seq";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([sweep, since])?;
+    let mut commits = Commits::default();
+    while let Some(row) = rows.next()? {
+        if commits.fill(limit) {
+            return Ok((commits, false));
+        }
+        commits.push(Commit::read(row.get(0)?, row.get(1)?, row.bytes(2)?)?);
+    }
+    Ok((commits, true))
+}
+
+/// The first row of an answer.
+fn first<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_and_then(parameters, read)?.next().transpose()
 }
 
 fn params_of(sweep: i64, key: TrialKey, seq: i64) -> [i64; 5] {
@@ -241,6 +258,5 @@ fn params_of(sweep: i64, key: TrialKey, seq: i64) -> [i64; 5] {
 /// The sweep, if this commit was the last to change it.
 fn sweep_of_commit(connection: &Connection, number: i64, seq: i64) -> Result<Option<SweepRow>, StoreError> {
     let sql = format!("SELECT {} FROM sweep WHERE number = ?1 AND seq = ?2", rows::SWEEP);
-    let mut statement = connection.prepare_cached(&sql)?;
-    Ok(statement.query_row([number, seq], rows::sweep).optional()?)
+    first(connection, &sql, [number, seq], |row| rows::sweep(row))
 }

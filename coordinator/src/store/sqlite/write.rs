@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use tenfold_core::record::{AttemptRow, Record};
 use tenfold_types::{SweepId, TrialKey};
 
-use super::changes::Changed;
-use super::{json, rows};
-use crate::store::StoreError;
+use crate::store::changes::Changed;
+use crate::store::{StoreError, rows};
+
+pub(super) const INSERT_LEASE: &str = "INSERT OR REPLACE INTO lease (fence, sweep, worker, request, slot, given_at, host, \
+     device, threads, version, libtorch, trials) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// The sweep whose number its row needs.
 pub(super) fn sweep_of(record: &Record) -> Option<SweepId> {
@@ -26,7 +29,7 @@ pub(super) fn sweep_of(record: &Record) -> Option<SweepId> {
 /// Writes the row of a record, or removes what it says is gone.
 pub(super) fn write_record(
     transaction: &Transaction<'_>,
-    numbers: &BTreeMap<SweepId, i64>,
+    numbers: &BTreeMap<SweepId, u64>,
     at: i64,
     record: &Record,
     changed: &mut Changed,
@@ -38,7 +41,7 @@ pub(super) fn write_record(
     let number = |sweep: SweepId| {
         numbers
             .get(&sweep)
-            .copied()
+            .map(|number| *number as i64)
             .ok_or_else(|| StoreError::Corrupt(format!("sweep {sweep} has no number")))
     };
     match record {
@@ -66,7 +69,7 @@ pub(super) fn write_record(
         }
         Record::Worker(row) => execute(
             "INSERT OR REPLACE INTO worker (id, row) VALUES (?1, ?2)",
-            params![row.id.0, json(rows::worker_text(row))?],
+            params![row.id.0, rows::worker_text(row)?],
         ),
         Record::Trial(row) => {
             let key = row.id.key;
@@ -136,7 +139,7 @@ pub(super) fn write_record(
             )
         }
         Record::Lease(row) => execute(
-            rows::INSERT_LEASE,
+            INSERT_LEASE,
             params![
                 row.fence.0 as i64,
                 number(row.sweep)?,
@@ -166,6 +169,17 @@ pub(super) fn write_record(
             Ok(())
         }
     }
+}
+
+/// Writes what a commit has changed.
+pub(super) fn write_changes(connection: &Connection, changed: Changed, seq: i64) -> Result<(), StoreError> {
+    for row in changed.rows() {
+        let (sweep, itself, trials) = row?;
+        connection
+            .prepare_cached("INSERT INTO change (sweep, seq, itself, trials) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![sweep, seq, itself, trials])?;
+    }
+    Ok(())
 }
 
 /// Runs one prepared statement.

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use tenfold_core::record::Provenance;
 use tenfold_types::{Fence, RequestId, SweepId, TrialKey, WorkerId};
 
-use crate::store::StoreError;
-use crate::store::sqlite::changes::Changed;
-use crate::store::sqlite::{json, number_of, rows};
+use crate::store::changes::Changed;
+use crate::store::sqlite::number_of;
+use crate::store::sqlite::write::{INSERT_LEASE, write_changes};
+use crate::store::{StoreError, rows};
 
 /// A lease as the first schema has it.
 #[derive(Deserialize)]
@@ -34,13 +35,14 @@ pub(super) fn fill(transaction: &Transaction<'_>) -> Result<(), StoreError> {
 fn leases(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let mut workers = BTreeMap::new();
     let mut statement = transaction.prepare("SELECT id, row FROM worker")?;
-    for row in statement.query_map([], rows::worker)? {
+    for row in statement.query_and_then([], |row| rows::worker(row))? {
         let row = row?;
         workers.insert(row.id, row);
     }
     let mut statement = transaction.prepare("SELECT row FROM old_lease")?;
     for row in statement.query_map([], |row| row.get::<_, String>(0))? {
-        let old: OldLease = json(serde_json::from_str(&row?))?;
+        let old: OldLease =
+            serde_json::from_str(&row?).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let worker = workers.get(&old.worker);
         let slot = worker.and_then(|worker| worker.slots.get(old.slot as usize));
         let provenance = Provenance {
@@ -52,7 +54,7 @@ fn leases(transaction: &Transaction<'_>) -> Result<(), StoreError> {
         };
         let sweep = number_of(transaction, old.sweep)?
             .ok_or_else(|| StoreError::Corrupt(format!("a lease names sweep {}", old.sweep)))?;
-        transaction.prepare_cached(rows::INSERT_LEASE)?.execute(params![
+        transaction.prepare_cached(INSERT_LEASE)?.execute(params![
             old.fence.0 as i64,
             sweep,
             old.worker.0,
@@ -74,18 +76,19 @@ fn leases(transaction: &Transaction<'_>) -> Result<(), StoreError> {
 
 fn changes(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let mut changed: BTreeMap<i64, Changed> = BTreeMap::new();
-    let key =
-        |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, rows::key(row, 2)?));
+    let key = |row: &rusqlite::Row<'_>| {
+        Ok::<_, StoreError>((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, rows::key(row, 2)?))
+    };
     let of = "SELECT sweep, seq, stage, point, repetition FROM";
     // 4 to 7: SUCCEEDED, DIVERGED, FAILED, CANCELLED.
     let trials = "SELECT sweep, seq, stage, point, repetition, state >= 4 FROM trial";
     let mut statement = transaction.prepare(trials)?;
-    for row in statement.query_map([], |row| Ok((key(row)?, row.get(5)?)))? {
+    for row in statement.query_and_then([], |row| Ok::<_, StoreError>((key(row)?, row.get(5)?)))? {
         let ((sweep, seq, key), is_over) = row?;
         changed.entry(seq).or_default().trial(sweep, key, is_over);
     }
     let mut statement = transaction.prepare(&format!("{of} epochs"))?;
-    for row in statement.query_map([], key)? {
+    for row in statement.query_and_then([], key)? {
         let (sweep, seq, key) = row?;
         changed.entry(seq).or_default().epochs(sweep, key);
     }
@@ -95,7 +98,7 @@ fn changes(transaction: &Transaction<'_>) -> Result<(), StoreError> {
         changed.entry(seq).or_default().sweep(sweep);
     }
     for (seq, changed) in changed {
-        changed.write(transaction, seq)?;
+        write_changes(transaction, changed, seq)?;
     }
     Ok(())
 }

@@ -1,7 +1,5 @@
-//! Rows to records and back.
+//! Rows to records and back: what the columns hold, said once for all stores on disk.
 
-use rusqlite::Row;
-use rusqlite::types::{FromSqlError, Type};
 use serde::{Deserialize, Serialize};
 use tenfold_core::record::{
     AttemptRow, Control, EpochsRow, LeaseRow, Provenance, Slot, SweepRow, TrialRow, WorkerRow,
@@ -9,7 +7,18 @@ use tenfold_core::record::{
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Block, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
 
-use crate::store::StoreError;
+use super::StoreError;
+
+/// A row of a database, read by the places of its columns.
+pub(super) trait Columns {
+    /// A number. They are stored as signed 64 bits; counters never come near the limit.
+    fn integer(&self, column: usize) -> Result<i64>;
+    fn integer_or_null(&self, column: usize) -> Result<Option<i64>>;
+    fn text(&self, column: usize) -> Result<String>;
+    fn text_or_null(&self, column: usize) -> Result<Option<String>>;
+    fn bytes(&self, column: usize) -> Result<&[u8]>;
+    fn bytes_or_null(&self, column: usize) -> Result<Option<&[u8]>>;
+}
 
 /// The columns that [`trial`] reads, from the first on.
 pub(super) const TRIAL: &str = "stage, point, repetition, state, fence, worker, number, attempts, failures, error, pack_limit, accepted_at";
@@ -21,24 +30,28 @@ pub(super) const ATTEMPT: &str = "stage, point, repetition, number, fence, worke
 /// The columns that [`sweep`] reads, from the first on.
 pub(super) const SWEEP: &str = "number, id, name, normalised, submitted_at, finished_at, control";
 
-type Result<T> = rusqlite::Result<T>;
+type Result<T> = std::result::Result<T, StoreError>;
 
-fn wrong(column: usize, kind: Type, what: impl Into<String>) -> rusqlite::Error {
-    let what: Box<dyn std::error::Error + Send + Sync> = what.into().into();
-    rusqlite::Error::FromSqlConversionFailure(column, kind, FromSqlError::Other(what).into())
+fn wrong(column: usize, what: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("column {column} of a row: {what}"))
 }
 
-/// Numbers are stored as SQLite's signed 64 bits; counters never come near the limit.
-fn number(row: &Row<'_>, column: usize) -> Result<u64> {
-    let value: i64 = row.get(column)?;
-    u64::try_from(value).map_err(|_| wrong(column, Type::Integer, format!("{value} is negative")))
+fn number(row: &impl Columns, column: usize) -> Result<u64> {
+    let value = row.integer(column)?;
+    u64::try_from(value).map_err(|_| wrong(column, format!("{value} is negative")))
 }
 
-fn small(row: &Row<'_>, column: usize) -> Result<u32> {
-    row.get(column)
+fn number_or_null(row: &impl Columns, column: usize) -> Result<Option<u64>> {
+    let value = row.integer_or_null(column)?;
+    value.map(|_| number(row, column)).transpose()
 }
 
-pub(super) fn key(row: &Row<'_>, from: usize) -> Result<TrialKey> {
+fn small(row: &impl Columns, column: usize) -> Result<u32> {
+    let value = row.integer(column)?;
+    u32::try_from(value).map_err(|_| wrong(column, format!("{value} is no number of 32 bits")))
+}
+
+pub(super) fn key(row: &impl Columns, from: usize) -> Result<TrialKey> {
     Ok(TrialKey {
         stage: small(row, from)?,
         index: number(row, from + 1)?,
@@ -46,9 +59,8 @@ pub(super) fn key(row: &Row<'_>, from: usize) -> Result<TrialKey> {
     })
 }
 
-fn worker_id(row: &Row<'_>, column: usize) -> Result<WorkerId> {
-    let bytes: Vec<u8> = row.get(column)?;
-    WorkerId::from_bytes(&bytes).ok_or_else(|| wrong(column, Type::Blob, "no worker id"))
+fn worker_id(row: &impl Columns, column: usize) -> Result<WorkerId> {
+    WorkerId::from_bytes(row.bytes(column)?).ok_or_else(|| wrong(column, "no worker id"))
 }
 
 pub(super) fn control(control: Control) -> i64 {
@@ -59,21 +71,20 @@ pub(super) fn control(control: Control) -> i64 {
     }
 }
 
-pub(super) fn sweep(row: &Row<'_>) -> Result<SweepRow> {
-    let id: Vec<u8> = row.get(1)?;
-    let control: i64 = row.get(6)?;
+pub(super) fn sweep(row: &impl Columns) -> Result<SweepRow> {
+    let control = row.integer(6)?;
     Ok(SweepRow {
         number: number(row, 0)?,
-        id: SweepId::from_bytes(&id).ok_or_else(|| wrong(1, Type::Blob, "no sweep id"))?,
-        name: row.get(2)?,
-        normalised: row.get(3)?,
+        id: SweepId::from_bytes(row.bytes(1)?).ok_or_else(|| wrong(1, "no sweep id"))?,
+        name: row.text(2)?,
+        normalised: row.text(3)?,
         submitted_at: number(row, 4)?,
-        finished_at: row.get::<_, Option<i64>>(5)?.map(|at| at as u64),
+        finished_at: number_or_null(row, 5)?,
         control: match control {
             0 => Control::Active,
             1 => Control::Paused,
             2 => Control::Stopped,
-            _ => return Err(wrong(6, Type::Integer, format!("control {control} is unknown"))),
+            _ => return Err(wrong(6, format!("control {control} is unknown"))),
         },
     })
 }
@@ -92,8 +103,8 @@ pub(super) fn state(state: &TrialState) -> (i64, Option<i64>, Option<WorkerId>, 
     }
 }
 
-pub(super) fn trial(sweep: SweepId, row: &Row<'_>) -> Result<TrialRow> {
-    let kind: i64 = row.get(3)?;
+pub(super) fn trial(sweep: SweepId, row: &impl Columns) -> Result<TrialRow> {
+    let kind = row.integer(3)?;
     let fence = || number(row, 4).map(Fence);
     let state = match kind {
         0 => TrialState::Pending,
@@ -118,7 +129,7 @@ pub(super) fn trial(sweep: SweepId, row: &Row<'_>) -> Result<TrialRow> {
         },
         6 => TrialState::Failed,
         7 => TrialState::Cancelled,
-        _ => return Err(wrong(3, Type::Integer, format!("trial state {kind} is unknown"))),
+        _ => return Err(wrong(3, format!("trial state {kind} is unknown"))),
     };
     Ok(TrialRow {
         id: TrialId {
@@ -128,55 +139,45 @@ pub(super) fn trial(sweep: SweepId, row: &Row<'_>) -> Result<TrialRow> {
         state,
         attempts: small(row, 7)?,
         failures: small(row, 8)?,
-        error: row.get(9)?,
+        error: row.text_or_null(9)?,
         pack_limit: small(row, 10)?,
-        accepted_at: row.get::<_, Option<i64>>(11)?.map(|at| at as u64),
+        accepted_at: number_or_null(row, 11)?,
     })
 }
 
 /// The columns that [`lease`] reads, from the first on.
 pub(super) const LEASE: &str =
     "fence, worker, request, slot, given_at, host, device, threads, version, libtorch, trials";
-pub(super) const INSERT_LEASE: &str = "INSERT OR REPLACE INTO lease (fence, sweep, worker, request, slot, given_at, host, \
-                                       device, threads, version, libtorch, trials) \
-                                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// The trials of a lease, as they are stored.
-pub(super) fn trials(trials: &[(TrialKey, u32)]) -> std::result::Result<Vec<u8>, StoreError> {
+pub(super) fn trials(trials: &[(TrialKey, u32)]) -> Result<Vec<u8>> {
     postcard::to_allocvec(trials).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 /// One that is over has no trials any more.
-pub(super) fn lease(sweep: SweepId, row: &Row<'_>) -> Result<LeaseRow> {
-    let request: Vec<u8> = row.get(2)?;
-    let trials = row
-        .get_ref(10)?
-        .as_blob_or_null()
-        .map_err(|error| wrong(10, Type::Blob, error.to_string()))?;
+pub(super) fn lease(sweep: SweepId, row: &impl Columns) -> Result<LeaseRow> {
     Ok(LeaseRow {
         fence: Fence(number(row, 0)?),
         worker: worker_id(row, 1)?,
-        request: RequestId::from_bytes(&request).ok_or_else(|| wrong(2, Type::Blob, "no request id"))?,
+        request: RequestId::from_bytes(row.bytes(2)?).ok_or_else(|| wrong(2, "no request id"))?,
         slot: small(row, 3)?,
         given_at: number(row, 4)?,
         provenance: provenance(row, 5)?,
         sweep,
-        trials: match trials {
+        trials: match row.bytes_or_null(10)? {
             None => Vec::new(),
-            Some(bytes) => {
-                postcard::from_bytes(bytes).map_err(|error| wrong(10, Type::Blob, error.to_string()))?
-            }
+            Some(bytes) => postcard::from_bytes(bytes).map_err(|error| wrong(10, error))?,
         },
     })
 }
 
-fn provenance(row: &Row<'_>, from: usize) -> Result<Provenance> {
+fn provenance(row: &impl Columns, from: usize) -> Result<Provenance> {
     Ok(Provenance {
-        host: row.get(from)?,
-        device: row.get(from + 1)?,
+        host: row.text(from)?,
+        device: row.text(from + 1)?,
         threads: small(row, from + 2)?,
-        version: row.get(from + 3)?,
-        libtorch: row.get(from + 4)?,
+        version: row.text(from + 3)?,
+        libtorch: row.text(from + 4)?,
     })
 }
 
@@ -184,24 +185,20 @@ pub(super) fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn unfloats(row: &Row<'_>, column: usize) -> Result<Vec<f32>> {
-    let bytes = row
-        .get_ref(column)?
-        .as_blob()
-        .map_err(|error| wrong(column, Type::Blob, error.to_string()))?;
+fn unfloats(row: &impl Columns, column: usize) -> Result<Vec<f32>> {
+    let bytes = row.bytes(column)?;
     let (chunks, rest) = bytes.as_chunks::<4>();
     if rest.is_empty() {
         Ok(chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
     } else {
         Err(wrong(
             column,
-            Type::Blob,
             format!("{} bytes are no 32-bit numbers", bytes.len()),
         ))
     }
 }
 
-pub(super) fn epochs(sweep: SweepId, row: &Row<'_>) -> Result<EpochsRow> {
+pub(super) fn epochs(sweep: SweepId, row: &impl Columns) -> Result<EpochsRow> {
     Ok(EpochsRow {
         trial: TrialId {
             sweep,
@@ -219,11 +216,11 @@ pub(super) fn epochs(sweep: SweepId, row: &Row<'_>) -> Result<EpochsRow> {
 }
 
 /// Repetition and fence of a row that [`epochs`] reads.
-pub(super) fn attempt_of_epochs(row: &Row<'_>) -> Result<(u32, Fence)> {
+pub(super) fn attempt_of_epochs(row: &impl Columns) -> Result<(u32, Fence)> {
     Ok((small(row, 2)?, Fence(number(row, 3)?)))
 }
 
-pub(super) fn attempt(sweep: SweepId, row: &Row<'_>) -> Result<AttemptRow> {
+pub(super) fn attempt(sweep: SweepId, row: &impl Columns) -> Result<AttemptRow> {
     Ok(AttemptRow {
         trial: TrialId {
             sweep,
@@ -234,10 +231,10 @@ pub(super) fn attempt(sweep: SweepId, row: &Row<'_>) -> Result<AttemptRow> {
         worker: worker_id(row, 5)?,
         provenance: provenance(row, 6)?,
         started_at: number(row, 11)?,
-        ended_at: row.get::<_, Option<i64>>(12)?.map(|at| at as u64),
-        ended: row.get(13)?,
-        error: row.get(14)?,
-        stderr: row.get(15)?,
+        ended_at: number_or_null(row, 12)?,
+        ended: row.text(13)?,
+        error: row.text(14)?,
+        stderr: row.text(15)?,
     })
 }
 
@@ -253,21 +250,20 @@ struct StoredWorker {
     draining: bool,
 }
 
-pub(super) fn worker_text(row: &WorkerRow) -> serde_json::Result<String> {
-    serde_json::to_string(&StoredWorker {
+pub(super) fn worker_text(row: &WorkerRow) -> Result<String> {
+    let stored = StoredWorker {
         host: row.host.clone(),
         process: row.process,
         version: row.version.clone(),
         libtorch: row.libtorch.clone(),
         slots: row.slots.clone(),
         draining: row.draining,
-    })
+    };
+    serde_json::to_string(&stored).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-pub(super) fn worker(row: &Row<'_>) -> Result<WorkerRow> {
-    let text: String = row.get(1)?;
-    let stored: StoredWorker =
-        serde_json::from_str(&text).map_err(|error| wrong(1, Type::Text, error.to_string()))?;
+pub(super) fn worker(row: &impl Columns) -> Result<WorkerRow> {
+    let stored: StoredWorker = serde_json::from_str(&row.text(1)?).map_err(|error| wrong(1, error))?;
     Ok(WorkerRow {
         id: worker_id(row, 0)?,
         host: stored.host,

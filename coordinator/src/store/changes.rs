@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
 use tenfold_types::TrialKey;
 
-use crate::store::{StoreError, What};
+use super::{Cursor, StoreError, What};
 
 /// The trial's own row changed.
 pub(super) const TRIAL: u8 = 1;
@@ -46,9 +45,9 @@ impl Changed {
         }
     }
 
-    /// Writes the rows of this commit.
-    pub(super) fn write(self, connection: &Connection, seq: i64) -> Result<(), StoreError> {
-        for (sweep, mut of) in self.0 {
+    /// The rows of this commit: a sweep, whether it changed itself, and its trials.
+    pub(super) fn rows(self) -> impl Iterator<Item = Result<(i64, bool, Vec<u8>), StoreError>> {
+        self.0.into_iter().map(|(sweep, mut of)| {
             of.trials.sort_unstable();
             of.trials.dedup_by(|next, kept| {
                 let same = next.0 == kept.0;
@@ -59,11 +58,8 @@ impl Changed {
             });
             let trials =
                 postcard::to_allocvec(&of.trials).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            connection
-                .prepare_cached("INSERT INTO change (sweep, seq, itself, trials) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![sweep, seq, of.itself, trials])?;
-        }
-        Ok(())
+            Ok((sweep, of.itself, trials))
+        })
     }
 }
 
@@ -74,36 +70,49 @@ pub(super) struct Commit {
     pub(super) trials: Vec<(TrialKey, u8)>,
 }
 
-/// The commits that changed a sweep behind one, oldest first, until they name so many trials; and whether those are all.
-pub(super) fn behind(
-    connection: &Connection,
-    sweep: i64,
-    since: i64,
-    limit: usize,
-) -> Result<(Vec<Commit>, bool), StoreError> {
-    let sql = "SELECT seq, itself, trials FROM change WHERE sweep = ?1 AND seq > ?2 ORDER BY seq";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([sweep, since])?;
-    let (mut commits, mut named) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        if named >= limit.max(1) {
-            return Ok((commits, false));
-        }
-        let bytes = row
-            .get_ref(2)?
-            .as_blob()
-            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let trials: Vec<(TrialKey, u8)> = postcard::from_bytes(bytes)
+impl Commit {
+    pub(super) fn read(seq: i64, itself: bool, trials: &[u8]) -> Result<Self, StoreError> {
+        let trials = postcard::from_bytes(trials)
             .map_err(|error| StoreError::Corrupt(format!("a list of trials: {error}")))?;
-        let commit = Commit {
-            seq: row.get(0)?,
-            itself: row.get(1)?,
-            trials,
-        };
-        named += commit.trials.len() + usize::from(commit.itself);
-        commits.push(commit);
+        Ok(Self { seq, itself, trials })
     }
-    Ok((commits, true))
+
+    /// How much of a page it fills.
+    fn named(&self) -> usize {
+        self.trials.len() + usize::from(self.itself)
+    }
+
+    /// The trials that changed in one of these ways.
+    pub(super) fn which(&self, what: u8) -> impl Iterator<Item = TrialKey> {
+        self.trials
+            .iter()
+            .filter(move |(_, flags)| flags & what != 0)
+            .map(|(key, _)| *key)
+    }
+}
+
+/// Commits that changed a sweep, oldest first.
+#[derive(Default)]
+pub(super) struct Commits {
+    pub(super) commits: Vec<Commit>,
+    named: usize,
+}
+
+impl Commits {
+    /// Whether they name so many trials.
+    pub(super) fn fill(&self, limit: usize) -> bool {
+        self.named >= limit.max(1)
+    }
+
+    pub(super) fn push(&mut self, commit: Commit) {
+        self.named += commit.named();
+        self.commits.push(commit);
+    }
+
+    /// The commit that they end in.
+    pub(super) fn last(&self, since: Cursor) -> Cursor {
+        self.commits.last().map_or(since, |commit| commit.seq as Cursor)
+    }
 }
 
 /// What these flags mean.

@@ -1,0 +1,41 @@
+//! Columns of SQLite's rows.
+
+use rusqlite::Row;
+use rusqlite::types::FromSqlError;
+
+use crate::store::StoreError;
+use crate::store::rows::Columns;
+
+fn wrong(column: usize, error: FromSqlError) -> StoreError {
+    StoreError::Corrupt(format!("column {column} of a row: {error}"))
+}
+
+impl Columns for Row<'_> {
+    fn integer(&self, column: usize) -> Result<i64, StoreError> {
+        Ok(self.get(column)?)
+    }
+
+    fn integer_or_null(&self, column: usize) -> Result<Option<i64>, StoreError> {
+        Ok(self.get(column)?)
+    }
+
+    fn text(&self, column: usize) -> Result<String, StoreError> {
+        Ok(self.get(column)?)
+    }
+
+    fn text_or_null(&self, column: usize) -> Result<Option<String>, StoreError> {
+        Ok(self.get(column)?)
+    }
+
+    fn bytes(&self, column: usize) -> Result<&[u8], StoreError> {
+        self.get_ref(column)?
+            .as_blob()
+            .map_err(|error| wrong(column, error))
+    }
+
+    fn bytes_or_null(&self, column: usize) -> Result<Option<&[u8]>, StoreError> {
+        self.get_ref(column)?
+            .as_blob_or_null()
+            .map_err(|error| wrong(column, error))
+    }
+}
