@@ -2,6 +2,7 @@
 //! `proto/tenfold/v1/`, and [`convert`] between its messages and the types of `tenfold-types`.
 
 pub mod convert;
+pub mod dial;
 pub mod pushback;
 
 /// The protocol between workers and coordinator; `Register` refuses any other.

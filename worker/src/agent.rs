@@ -1,16 +1,17 @@
 //! The agent: the session, the slots and the calls to the coordinator, tied together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tenfold_proto::convert;
+use tenfold_proto::dial::Addresses;
 use tenfold_proto::v1::fleet_client::FleetClient;
 use tenfold_proto::{PROTOCOL, pushback, v1};
 use tenfold_types::frame::Device;
 use tenfold_types::{Fence, TrialKey, TrialSpec, WorkerId};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::session::{Acknowledgement, Action, Call, Event, Exit, Failure, Lease, Options, Report, Session};
@@ -22,13 +23,15 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest reply that is taken, in bytes: that which a coordinator sends at most.
 const MAX_MESSAGE: usize = 16 << 20;
+/// How long a coordinator may say that it cannot work until another address is tried.
+const USELESS: Duration = Duration::from_secs(3);
 /// Calls that wait for work at once. A connection has 256 places for calls, and the others need some too.
 const WAITING: usize = 128;
 
 /// What an agent needs to know.
 pub struct Config {
-    /// The coordinator's address, such as `http://127.0.0.1:7465`.
-    pub coordinator: Endpoint,
+    /// Where the coordinator is, or may be.
+    pub coordinator: Addresses,
     /// This node's name.
     pub host: String,
     /// How to start the trainer of each slot.
@@ -37,16 +40,6 @@ pub struct Config {
     pub session: Options,
     /// Where it keeps the sizes of packs that it finds out.
     pub cache: Cache,
-}
-
-/// Endpoint settings that every connection has: dead peers are noticed, and nothing waits for ever.
-pub fn endpoint(endpoint: Endpoint) -> Endpoint {
-    endpoint
-        .connect_timeout(Duration::from_secs(5))
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .keep_alive_while_idle(true)
-        .tcp_nodelay(true)
 }
 
 /// Runs until it is stopped, and says why it ended.
@@ -127,17 +120,62 @@ async fn sleep_until(at: Option<Instant>) {
 struct Caller {
     worker: WorkerId,
     host: String,
-    client: FleetClient<Channel>,
+    coordinator: Addresses,
+    client: Mutex<Reached>,
     waiting: Semaphore,
 }
 
+/// The connection under way.
+struct Reached {
+    client: FleetClient<Channel>,
+    /// Since when all that it says is that it cannot work.
+    useless_since: Option<Instant>,
+}
+
+impl Reached {
+    fn new(coordinator: &Addresses) -> Self {
+        Self {
+            client: FleetClient::new(coordinator.connect_lazy()).max_decoding_message_size(MAX_MESSAGE),
+            useless_since: None,
+        }
+    }
+}
+
 impl Caller {
-    fn new(coordinator: Endpoint, worker: WorkerId, host: String) -> Self {
+    fn new(coordinator: Addresses, worker: WorkerId, host: String) -> Self {
         Self {
             worker,
             host,
-            client: FleetClient::new(coordinator.connect_lazy()).max_decoding_message_size(MAX_MESSAGE),
+            client: Mutex::new(Reached::new(&coordinator)),
+            coordinator,
             waiting: Semaphore::new(WAITING),
+        }
+    }
+
+    fn client(&self) -> FleetClient<Channel> {
+        self.client
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .client
+            .clone()
+    }
+
+    /// Takes note of how a call ended. A coordinator that answers but cannot work, as one that has lost its database, may
+    /// have a successor at another address.
+    fn note(&self, result: Result<(), &Status>) {
+        let mut reached = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        // What broke on the way has a source, and is dialled anew by itself.
+        let useless = result.is_err_and(|status| {
+            status.code() == Code::Unavailable && std::error::Error::source(status).is_none()
+        });
+        if !useless {
+            reached.useless_since = None;
+        } else if reached.useless_since.get_or_insert_with(Instant::now).elapsed() > USELESS
+            && self.coordinator.are_several()
+        {
+            tracing::info!("the coordinator cannot work; the next address is tried");
+            self.coordinator.turn();
+            *reached = Reached::new(&self.coordinator);
         }
     }
 
@@ -164,7 +202,7 @@ impl Caller {
                         .collect(),
                 };
                 let _place = self.waiting.acquire().await;
-                let answer = self.client.clone().acquire(timed(message, ACQUIRE_TIMEOUT)).await;
+                let answer = self.client().acquire(timed(message, ACQUIRE_TIMEOUT)).await;
                 let event = |answer: v1::AcquireResponse| Event::Acquired {
                     slot,
                     lease: lease(answer),
@@ -182,7 +220,7 @@ impl Caller {
                     fence: fence.0,
                     trials: trials.into_iter().map(report).collect(),
                 };
-                let answer = self.client.clone().append(timed(message, CALL_TIMEOUT)).await;
+                let answer = self.client().append(timed(message, CALL_TIMEOUT)).await;
                 let event = |answer: v1::AppendResponse| Event::Appended {
                     fence,
                     acknowledgements: keys
@@ -201,13 +239,14 @@ impl Caller {
                     worker: self.id(),
                     fences,
                 };
-                let answer = self.client.clone().heartbeat(timed(message, CALL_TIMEOUT)).await;
+                let answer = self.client().heartbeat(timed(message, CALL_TIMEOUT)).await;
                 (Call::Heartbeat, answer.map(|answer| heard(answer.into_inner())))
             }
             Action::Tell { .. } | Action::Kill { .. } | Action::Learn { .. } | Action::Exit(_) => {
                 return None;
             }
         };
+        self.note(result.as_ref().map(|_| ()));
         Some(result.unwrap_or_else(|status| failed(call, &status)))
     }
 
@@ -236,8 +275,7 @@ impl Caller {
                 .collect(),
         };
         let answer = self
-            .client
-            .clone()
+            .client()
             .register(timed(message, CALL_TIMEOUT))
             .await?
             .into_inner();

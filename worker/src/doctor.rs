@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tenfold_proto::dial::Addresses;
 use tenfold_proto::v1;
 use tenfold_proto::v1::control_client::ControlClient;
-use tonic::transport::Endpoint;
 
 use crate::node;
 use crate::throughput::Cache;
@@ -19,7 +19,7 @@ pub struct Checkup<'a> {
     /// The data folder.
     pub data: &'a Path,
     /// The coordinator.
-    pub coordinator: &'a Endpoint,
+    pub coordinator: &'a Addresses,
     /// Where sizes of packs are kept.
     pub cache: &'a Cache,
 }
@@ -108,7 +108,7 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
         "throughput",
         &format!("{known}, in {}", checkup.cache.path().display()),
     );
-    let address = checkup.coordinator.uri().to_string();
+    let address = checkup.coordinator.to_string();
     match reach(checkup.coordinator).await {
         Ok(()) => say(true, "coordinator", &address),
         Err(why) => say(
@@ -129,12 +129,8 @@ fn memory(probe: &node::Probe, key: &str, what: &str) -> String {
 }
 
 /// Asks something harmless, so that it is known to be a coordinator and not just an open port.
-async fn reach(coordinator: &Endpoint) -> Result<(), String> {
-    let channel = coordinator
-        .clone()
-        .connect_timeout(Duration::from_secs(3))
-        .connect()
-        .await;
+async fn reach(coordinator: &Addresses) -> Result<(), String> {
+    let channel = coordinator.clone().within(Duration::from_secs(3)).connect().await;
     let channel = channel.map_err(|error| {
         std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
     })?;

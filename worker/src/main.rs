@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tenfold_proto::dial::Addresses;
 use tenfold_types::frame::MAX_PACK;
 use tenfold_worker::agent::{self, Config};
 use tenfold_worker::doctor::{self, Checkup};
@@ -14,7 +15,6 @@ use tenfold_worker::slot::Launch;
 use tenfold_worker::throughput::Cache;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tonic::transport::Endpoint;
 
 /// Unacknowledged epochs may take so much memory.
 const OUTBOX: usize = 64 << 20;
@@ -45,7 +45,7 @@ enum Command {
 
 #[derive(Args)]
 struct Node {
-    /// The coordinator's address
+    /// The coordinator's address; several with commas between them when another one stands by
     #[arg(
         long,
         env = "TENFOLD_COORDINATOR",
@@ -118,24 +118,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn endpoint(address: &str) -> Result<Endpoint, String> {
-    let url = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("http://{address}")
-    };
-    let endpoint = Endpoint::from_shared(url).map_err(|_| ());
-    let endpoint = endpoint.ok().filter(|endpoint| {
-        // There is no TLS: an https address would be spoken to in the clear.
-        endpoint.uri().host().is_some() && endpoint.uri().scheme_str() == Some("http")
-    });
-    endpoint.map(agent::endpoint).ok_or_else(|| {
-        format!(
-            "{address:?} is no coordinator's address; write http://HOST:PORT, such as http://127.0.0.1:7465"
-        )
-    })
-}
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
@@ -171,9 +153,9 @@ fn end(code: u8, message: &str) -> ExitCode {
 }
 
 async fn doctor(node: Node) -> ExitCode {
-    let coordinator = match endpoint(&node.coordinator) {
-        Ok(endpoint) => endpoint,
-        Err(error) => return end(2, &error),
+    let coordinator = match node.coordinator.parse::<Addresses>() {
+        Ok(addresses) => addresses,
+        Err(error) => return end(2, &error.to_string()),
     };
     let data = node::data(node.data.as_deref());
     let checkup = Checkup {
@@ -191,9 +173,9 @@ async fn doctor(node: Node) -> ExitCode {
 }
 
 async fn work(node: Node) -> ExitCode {
-    let coordinator = match endpoint(&node.coordinator) {
-        Ok(endpoint) => endpoint,
-        Err(error) => return end(2, &error),
+    let coordinator = match node.coordinator.parse::<Addresses>() {
+        Ok(addresses) => addresses,
+        Err(error) => return end(2, &error.to_string()),
     };
     let trainer = match node::trainer(node.trainer.as_deref()) {
         Ok(trainer) => trainer,

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use tenfold_proto::dial::{Addresses, BadAddress};
 use tenfold_proto::pushback;
 use tenfold_proto::v1::control_client::ControlClient;
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
 use super::exit::Failure;
@@ -28,27 +29,10 @@ pub(crate) struct Client {
 impl Client {
     /// Connects.
     pub(crate) async fn connect(address: &str) -> Result<Self, Failure> {
-        let url = if address.contains("://") {
-            address.to_owned()
-        } else {
-            format!("http://{address}")
-        };
-        // There is no TLS: an https address would be spoken to in the clear.
-        let endpoint = Endpoint::from_shared(url).ok().filter(|endpoint| {
-            endpoint.uri().host().is_some() && endpoint.uri().scheme_str() == Some("http")
-        });
-        let endpoint = endpoint.ok_or_else(|| {
-            Failure::Usage(format!(
-                "{address:?} is no coordinator's address; write http://HOST:PORT, such as {DEFAULT}"
-            ))
-        })?;
-        let endpoint = endpoint
-            .connect_timeout(Duration::from_secs(5))
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(10))
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|error| Failure::Unreachable {
+        let addresses: Addresses = address
+            .parse()
+            .map_err(|error: BadAddress| Failure::Usage(error.to_string()))?;
+        let channel = addresses.connect().await.map_err(|error| Failure::Unreachable {
             address: address.to_owned(),
             why: root(&error),
         })?;

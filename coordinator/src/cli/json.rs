@@ -159,6 +159,11 @@ pub(crate) fn serving(address: &str) -> Value {
     object("serving", json!({ "coordinator": address }))
 }
 
+/// A coordinator that waits until another one's store is free.
+pub(crate) fn standing_by(why: &str) -> Value {
+    object("standing-by", json!({ "why": why }))
+}
+
 /// A line of the results log, with the cursor behind it.
 pub(crate) fn with_cursor(line: &str, cursor: u64) -> String {
     match serde_json::from_str::<Map<String, Value>>(line) {

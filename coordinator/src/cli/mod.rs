@@ -60,7 +60,7 @@ struct Cli {
 /// What every command takes.
 #[derive(Args, Clone)]
 pub(crate) struct Common {
-    /// The coordinator's address [default: http://127.0.0.1:7465]
+    /// The coordinator's address, or several with commas between them [default: http://127.0.0.1:7465]
     #[arg(long, global = true, env = "TENFOLD_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
     /// Print one JSON object a line

@@ -2,22 +2,34 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use tenfold::server::{self, Server, ServerConfig};
+use tenfold::server::{self, Server, ServerConfig, ServerError};
+use tenfold::store::StoreError;
 use tenfold_core::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Failure;
 use super::{Common, format, json};
 
+/// How often one that stands by asks whether the store is free.
+const STANDBY: Duration = Duration::from_millis(500);
+
 #[derive(Args)]
 pub(crate) struct Serve {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:7465", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where everything is kept: sqlite:PATH, or memory: for nothing to be kept
-    #[arg(long, default_value = "sqlite:runs/tenfold.sqlite", value_name = "STORE")]
+    /// Where everything is kept: sqlite:PATH; postgres://USER:PASSWORD@HOST/DATABASE, where a second coordinator stands by
+    /// and takes over when the first is gone; or memory: for nothing to be kept
+    #[arg(
+        long,
+        env = "TENFOLD_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:runs/tenfold.sqlite",
+        value_name = "STORE"
+    )]
     store: String,
     /// The folder of results logs, RESULTS/<sweep>/aggregate.jsonl
     #[arg(long, default_value = "runs", value_name = "DIR")]
@@ -50,7 +62,9 @@ impl Serve {
                 ..Settings::default()
             },
         };
-        let mut server = Server::start(config).await?;
+        let Some(mut server) = start(config, common).await? else {
+            return Ok(());
+        };
         let address = format!("http://{}", server.address());
         if common.json {
             format::print(&json::line(&json::serving(&address)))?;
@@ -65,6 +79,31 @@ impl Serve {
         tokio::select! {
             () = server.shutdown() => Ok(()),
             () = asked_to_stop() => Err(Failure::Interrupted),
+        }
+    }
+}
+
+/// Starts the server, as soon as no other coordinator has its store if it is one for which it can stand by. None when it
+/// is asked to stop before.
+async fn start(config: ServerConfig, common: &Common) -> Result<Option<Server>, Failure> {
+    let mut told = false;
+    loop {
+        let held = match Server::start(config.clone()).await {
+            Ok(server) => return Ok(Some(server)),
+            Err(ServerError::Store(held @ StoreError::Held { .. })) => held,
+            Err(error) => return Err(error.into()),
+        };
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("standing by: {held}");
+            if common.json {
+                format::print(&json::line(&json::standing_by(&held.to_string())))?;
+            } else {
+                format::print(&format!("standing by: {held}\n"))?;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(STANDBY) => {}
+            () = asked_to_stop() => return Ok(None),
         }
     }
 }

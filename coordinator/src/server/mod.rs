@@ -26,7 +26,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::grpc::{Gates, MAX_LEASE, MAX_MESSAGE, MAX_REPLY, Service};
 use crate::readers::Readers;
 use crate::shutdown::{self, Trigger};
-use crate::store::{self, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::{results, turn};
 
 use accept::Accept;
@@ -62,7 +62,7 @@ const HANDOVER: usize = 64;
 pub struct ServerConfig {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The store: `sqlite:PATH` or `memory:`.
+    /// The store: `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `memory:`.
     pub store: String,
     /// The folder that results logs go to, as `RESULTS/<sweep>/aggregate.jsonl`.
     pub results: PathBuf,
@@ -110,6 +110,23 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Stores wait for disks and networks.
+async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let ended = tokio::task::spawn_blocking(what).await;
+    ended.unwrap_or_else(|error| Err(StoreError::Io(std::io::Error::other(error))))
+}
+
+async fn open(specification: String) -> Result<(Box<dyn Store>, Readers), StoreError> {
+    blocking(move || {
+        let store = store::open(&specification)?;
+        let readers = Readers::open(store.as_ref())?;
+        Ok((store, readers))
+    })
+    .await
+}
+
 /// A server that is serving.
 pub struct Server {
     address: SocketAddr,
@@ -125,19 +142,20 @@ impl Server {
     /// Opens the store, listens and serves.
     ///
     /// # Errors
-    /// See [`ServerError`].
+    /// See [`ServerError`]; with [`StoreError::Held`] this coordinator can stand by: try again in a moment. Nobody is
+    /// served until then, so that clients go on to the address of the one that serves.
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         let refused = |error| ServerError::Listen {
             address: config.listen,
             error,
         };
         // The store first: a second coordinator is told of the first one by its lock, whatever port it has.
-        let store = store::open(&config.store)?;
+        let (store, readers) = open(config.store.clone()).await?;
         let files = files::raise();
         let listener = listen(config.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let readers = Readers::open(store.as_ref())?;
-        let turn = turn::start(store, config.settings)?;
+        let settings = config.settings;
+        let turn = blocking(move || turn::start(store, settings)).await?;
         let (stop, shutdown) = shutdown::channel();
         let service = Service {
             turn: turn.handle(),
@@ -186,7 +204,7 @@ impl Server {
                 stopped.wait().await;
             });
         let serving = tokio::spawn(serving);
-        tracing::info!(%address, store = config.store, "serving");
+        tracing::info!(%address, store = store::place(&config.store), "serving");
         Ok(Self {
             address,
             service,

@@ -23,6 +23,22 @@ pub enum StoreError {
         /// Who has it, as far as is known.
         holder: String,
     },
+    /// Another coordinator has it, and this one may stand by.
+    #[error("{place} is in use by another coordinator ({holder})")]
+    Held {
+        /// The store.
+        place: String,
+        /// Who has it.
+        holder: String,
+    },
+    /// Another coordinator has taken it over.
+    #[error("another coordinator ({holder}) has taken over {place}; start this one again to stand by")]
+    TakenOver {
+        /// The store.
+        place: String,
+        /// Who has it.
+        holder: String,
+    },
     /// It was written by a newer version.
     #[error("{path} has schema version {found}; this tenfold knows up to {known}: use a newer tenfold")]
     Version {
@@ -51,7 +67,7 @@ pub enum StoreError {
     #[error("{0}")]
     Unsupported(String),
     /// There is no such kind of store.
-    #[error("{0:?} is no store; write sqlite:PATH or memory:")]
+    #[error("{0:?} is no store; write sqlite:PATH, postgres://USER@HOST/DATABASE or memory:")]
     Scheme(String),
 }
 
@@ -65,7 +81,11 @@ impl StoreError {
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
-            Self::Fatal(_) | Self::Corrupt(_) | Self::Version { .. } | Self::Foreign { .. }
+            Self::Fatal(_)
+                | Self::Corrupt(_)
+                | Self::Version { .. }
+                | Self::Foreign { .. }
+                | Self::TakenOver { .. }
         )
     }
 }
@@ -100,6 +120,23 @@ impl From<rusqlite::Error> for StoreError {
                 Self::Corrupt(text)
             }
             None => Self::Unknown(text),
+        }
+    }
+}
+
+impl From<postgres::Error> for StoreError {
+    fn from(error: postgres::Error) -> Self {
+        use postgres::error::SqlState;
+        let text = match error.as_db_error() {
+            Some(said) => said.to_string(),
+            None => error.to_string(),
+        };
+        match error.code() {
+            Some(code) if *code == SqlState::DISK_FULL => Self::Full(text),
+            Some(code) if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code) => {
+                Self::Corrupt(text)
+            }
+            _ => Self::Unknown(text),
         }
     }
 }

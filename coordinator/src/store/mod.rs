@@ -7,6 +7,7 @@ mod attempts;
 mod changes;
 mod error;
 mod memory;
+mod postgres;
 mod rows;
 mod sqlite;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use tenfold_core::record::{AttemptRow, EpochsRow, Record, SweepRow, TrialRow};
 
 use tenfold_types::{Block, SweepId, TrialId, TrialKey};
 
+pub use self::postgres::PostgresStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
@@ -161,17 +163,36 @@ fn file(specification: &str) -> Option<&Path> {
 pub fn restore(backup: &Path, specification: &str) -> Result<PathBuf, StoreError> {
     let path = file(specification).ok_or_else(|| {
         StoreError::Unsupported(format!(
-            "a backup is restored to an SQLite store, which {specification:?} is not; write sqlite:PATH"
+            "a backup is restored to an SQLite store, which {:?} is not; write sqlite:PATH",
+            place(specification)
         ))
     })?;
     sqlite::restore(backup, path)
 }
 
-/// Opens the store that a specification names: `sqlite:PATH` or `memory:`.
+fn is_postgres(specification: &str) -> bool {
+    specification.starts_with("postgres://") || specification.starts_with("postgresql://")
+}
+
+/// Where the store of a specification is, for people: without a password.
+pub fn place(specification: &str) -> String {
+    if is_postgres(specification) {
+        postgres::describe(specification)
+    } else {
+        specification.to_owned()
+    }
+}
+
+/// Opens the store that a specification names: `sqlite:PATH`, `postgres://…` or `memory:`. Blocks, and must not be called
+/// on an asynchronous task.
 ///
 /// # Errors
-/// [`StoreError::Scheme`] for any other, and what opening gives.
+/// [`StoreError::Scheme`] for any other, [`StoreError::Held`] when another coordinator has a database for which this one
+/// can stand by, and what opening gives.
 pub fn open(specification: &str) -> Result<Box<dyn Store>, StoreError> {
+    if is_postgres(specification) {
+        return Ok(Box::new(PostgresStore::open(specification)?));
+    }
     match file(specification) {
         Some(path) => Ok(Box::new(SqliteStore::open(path)?)),
         None if specification == "memory:" => Ok(Box::new(MemoryStore::default())),

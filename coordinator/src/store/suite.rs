@@ -55,6 +55,10 @@ macro_rules! store_suite {
             suite::gone_and_back(&mut $place);
         }
         #[test]
+        fn what_one_commit_opens_and_closes_is_as_if_done_one_after_the_other() {
+            suite::in_one_commit(&mut $place);
+        }
+        #[test]
         fn attempts_come_newest_first() {
             suite::attempts(&mut $place);
         }
@@ -631,6 +635,41 @@ pub(super) fn gone_and_back(place: &mut impl Place) {
     assert!(rows.contains(&Record::Sweep(again)), "{rows:?}");
     assert!(rows.contains(&Record::Trial(new)), "{rows:?}");
     assert!(!rows.contains(&Record::Trial(old)), "{rows:?}");
+}
+
+pub(super) fn in_one_commit(place: &mut impl Place) {
+    let mut store = place.open();
+    let held = trial(1, 2, 1, HELD);
+    let over = trial(1, 2, 1, TrialState::Failed);
+    let another = trial(1, 2, 0, HELD);
+    store
+        .commit(&[
+            Record::Sweep(sweep(1)),
+            Record::Lease(lease(3)),
+            Record::Trial(held.clone()),
+            Record::Trial(another.clone()),
+            Record::Epochs(epochs(&held, 3, 1)),
+            Record::Epochs(epochs(&another, 3, 1)),
+            Record::EpochsDropped {
+                trial: held.id,
+                fence: Fence(3),
+            },
+            Record::LeaseClosed(Fence(3)),
+            Record::Trial(over.clone()),
+            Record::Worker(worker()),
+            Record::WorkerGone(worker().id),
+        ])
+        .unwrap();
+    let (rows, _) = loaded(store.as_mut());
+    let expected = [
+        Record::Sweep(sweep(1)),
+        Record::Trial(another.clone()),
+        Record::Trial(over.clone()),
+        Record::Epochs(epochs(&another, 3, 1)),
+    ];
+    assert_eq!(rows[1..], expected, "{rows:?}");
+    let point = store.reader().unwrap().point(sweep(1).id, 0, 2).unwrap();
+    assert_eq!((point[1].row.clone(), point[1].blocks.len()), (over, 0));
 }
 
 pub(super) fn attempts(place: &mut impl Place) {

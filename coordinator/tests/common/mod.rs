@@ -9,6 +9,7 @@
 )]
 
 pub mod fleet;
+pub mod postgres;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

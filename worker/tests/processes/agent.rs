@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use tenfold_proto::dial::Addresses;
 use tenfold_proto::v1::end::Outcome;
 use tenfold_worker::agent::{self, Config};
 use tenfold_worker::session::{Exit, Options};
 use tenfold_worker::throughput::{Cache, Table};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tonic::transport::Endpoint;
 
 use crate::fleet::{Coordinator, Shared};
 use crate::{launch, soon};
@@ -22,10 +22,10 @@ struct Agent {
 
 impl Agent {
     fn start(coordinator: &Coordinator, slots: usize, environment: &[&str]) -> Self {
-        let endpoint = Endpoint::from_shared(coordinator.url()).unwrap();
+        let addresses: Addresses = coordinator.url().parse().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
-            coordinator: agent::endpoint(endpoint).connect_timeout(Duration::from_secs(1)),
+            coordinator: addresses.within(Duration::from_secs(1)),
             host: "here".to_owned(),
             slots: vec![launch(environment); slots],
             session: Options {

@@ -1,0 +1,282 @@
+//! Reading a sweep beside the writer, on a connection of its own that is made again when it breaks.
+
+use std::path::Path;
+
+use postgres::{Config, GenericClient, IsolationLevel, Transaction};
+use tenfold_core::record::{AttemptRow, SweepRow};
+use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
+
+use super::connection::Connection;
+use super::number_of;
+use crate::store::changes::{self, Commit, Commits};
+use crate::store::rows::{self, Columns};
+use crate::store::{Change, Changes, Cursor, Reader, StoreError, StoredTrial, Touched, attempts};
+
+const OF_TRIAL: &str = "sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4";
+
+/// The epochs of one attempt, in order.
+pub(super) fn epochs_of_attempt() -> String {
+    format!(
+        "SELECT {} FROM epochs WHERE {OF_TRIAL} AND fence = $5 ORDER BY first",
+        rows::EPOCHS
+    )
+}
+
+/// A trial as parameters.
+pub(super) fn parameters(sweep: i64, key: TrialKey) -> [i64; 4] {
+    [sweep, key.stage.into(), key.index as i64, key.repetition.into()]
+}
+
+pub(super) struct PostgresReader {
+    config: Config,
+    connection: Connection,
+}
+
+impl PostgresReader {
+    pub(super) fn open(config: Config) -> Result<Self, StoreError> {
+        let connection = Connection::open(&config)?;
+        Ok(Self { config, connection })
+    }
+
+    /// Reads all of one moment.
+    fn read<T>(
+        &mut self,
+        read: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.connection.is_closed() {
+            self.connection = Connection::open(&self.config)?;
+        }
+        let mut transaction = self
+            .connection
+            .client()?
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()?;
+        let result = read(&mut transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+}
+
+/// Commits behind a cursor, and what a page is made of.
+struct Behind {
+    head: Cursor,
+    number: i64,
+    commits: Commits,
+    end: bool,
+}
+
+/// None when there is no such sweep; then only the newest commit's number.
+fn behind(
+    transaction: &mut Transaction<'_>,
+    sweep: SweepId,
+    since: Cursor,
+    limit: usize,
+) -> Result<Result<Behind, Cursor>, StoreError> {
+    let head: i64 = transaction.query_one("SELECT seq FROM meta", &[])?.get(0);
+    let Some(number) = number_of(transaction, sweep)? else {
+        return Ok(Err(head as Cursor));
+    };
+    // A commit names one trial at least: more than so many are never needed.
+    let most = i64::try_from(limit.max(1)).unwrap_or(i64::MAX - 1) + 1;
+    let sql = "SELECT seq, itself, trials FROM change WHERE sweep = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    let since = since.min(head as Cursor) as i64;
+    let (mut commits, mut end) = (Commits::default(), true);
+    for row in transaction.query(sql, &[&number, &since, &most])? {
+        if commits.fill(limit) {
+            end = false;
+            break;
+        }
+        commits.push(Commit::read(row.get(0), row.get(1), row.bytes(2)?)?);
+    }
+    Ok(Ok(Behind {
+        head: head as Cursor,
+        number,
+        commits,
+        end,
+    }))
+}
+
+impl Behind {
+    fn cursor(&self, since: Cursor) -> Cursor {
+        if self.end {
+            self.head
+        } else {
+            self.commits.last(since)
+        }
+    }
+}
+
+impl Reader for PostgresReader {
+    fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError> {
+        self.read(|transaction| {
+            let found = match behind(transaction, sweep, since, limit)? {
+                Ok(found) => found,
+                Err(cursor) => {
+                    return Ok(Changes {
+                        cursor,
+                        rows: Vec::new(),
+                        end: true,
+                    });
+                }
+            };
+            let mut page = Changes {
+                cursor: found.cursor(since),
+                rows: Vec::new(),
+                end: found.end,
+            };
+            let epochs = transaction.prepare(&format!(
+                "SELECT {} FROM epochs WHERE {OF_TRIAL} AND seq = $5 ORDER BY fence, first",
+                rows::EPOCHS
+            ))?;
+            let trials = transaction.prepare(&format!(
+                "SELECT {} FROM trial WHERE {OF_TRIAL} AND seq = $5",
+                rows::TRIAL
+            ))?;
+            for commit in &found.commits.commits {
+                if commit.itself {
+                    let row = sweep_of_commit(transaction, found.number, commit.seq)?;
+                    page.rows.extend(row.map(Change::Sweep));
+                }
+                for key in commit.which(changes::EPOCHS) {
+                    let [sweep_number, stage, point, repetition] = parameters(found.number, key);
+                    let of: [&(dyn postgres::types::ToSql + Sync); 5] =
+                        [&sweep_number, &stage, &point, &repetition, &commit.seq];
+                    for row in transaction.query(&epochs, &of)? {
+                        page.rows.push(Change::Epochs(rows::epochs(sweep, &row)?));
+                    }
+                }
+                for key in commit.which(changes::TRIAL) {
+                    let [sweep_number, stage, point, repetition] = parameters(found.number, key);
+                    let of: [&(dyn postgres::types::ToSql + Sync); 5] =
+                        [&sweep_number, &stage, &point, &repetition, &commit.seq];
+                    for row in transaction.query(&trials, &of)? {
+                        page.rows.push(Change::Trial(rows::trial(sweep, &row)?));
+                    }
+                }
+            }
+            Ok(page)
+        })
+    }
+
+    fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError> {
+        self.read(|transaction| {
+            let found = match behind(transaction, sweep, since, limit)? {
+                Ok(found) => found,
+                Err(cursor) => {
+                    return Ok(Touched {
+                        cursor,
+                        end: true,
+                        ..Touched::default()
+                    });
+                }
+            };
+            let mut touched = Touched {
+                cursor: found.cursor(since),
+                end: found.end,
+                ..Touched::default()
+            };
+            for commit in found.commits.commits {
+                if commit.itself
+                    && let Some(row) = sweep_of_commit(transaction, found.number, commit.seq)?
+                {
+                    touched.sweep = Some(row);
+                }
+                let trials = commit.trials.into_iter();
+                touched
+                    .trials
+                    .extend(trials.map(|(key, flags)| (key, changes::what(flags))));
+            }
+            Ok(touched)
+        })
+    }
+
+    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
+        self.read(|transaction| {
+            let Some(number) = number_of(transaction, sweep)? else {
+                return Ok(Vec::new());
+            };
+            let (stage, index) = (i64::from(stage), index as i64);
+            let sql = format!(
+                "SELECT {} FROM trial WHERE sweep = $1 AND stage = $2 AND point = $3 ORDER BY repetition",
+                rows::TRIAL
+            );
+            let mut stored: Vec<StoredTrial> = Vec::new();
+            let mut current: Vec<Option<Fence>> = Vec::new();
+            for row in transaction.query(&sql, &[&number, &stage, &index])? {
+                let row = rows::trial(sweep, &row)?;
+                current.push(attempts::current(&row));
+                stored.push(StoredTrial { row, blocks: Vec::new() });
+            }
+            // All repetitions at once: they lie side by side, in this order.
+            let sql = format!(
+                "SELECT {} FROM epochs WHERE sweep = $1 AND stage = $2 AND point = $3 ORDER BY repetition, fence, first",
+                rows::EPOCHS
+            );
+            let mut at = 0;
+            for row in transaction.query(&sql, &[&number, &stage, &index])? {
+                let (repetition, fence) = rows::attempt_of_epochs(&row)?;
+                while stored.get(at).is_some_and(|trial| trial.row.id.key.repetition < repetition) {
+                    at += 1;
+                }
+                if let Some(trial) = stored.get_mut(at)
+                    && trial.row.id.key.repetition == repetition
+                    && current[at] == Some(fence)
+                {
+                    trial.blocks.push(rows::epochs(sweep, &row)?.block);
+                }
+            }
+            Ok(stored)
+        })
+    }
+
+    fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {
+        self.read(|transaction| {
+            let Some(number) = number_of(transaction, trial.sweep)? else {
+                return Ok(Vec::new());
+            };
+            let [sweep, stage, point, repetition] = parameters(number, trial.key);
+            let of: [&(dyn postgres::types::ToSql + Sync); 4] = [&sweep, &stage, &point, &repetition];
+            let row = transaction.query_opt(
+                &format!("SELECT {} FROM trial WHERE {OF_TRIAL}", rows::TRIAL),
+                &of,
+            )?;
+            let row = row.map(|row| rows::trial(trial.sweep, &row)).transpose()?;
+            let ended = format!(
+                "SELECT {} FROM attempt WHERE {OF_TRIAL} ORDER BY number DESC",
+                rows::ATTEMPT
+            );
+            let ended = transaction.query(&ended, &of)?;
+            let ended = ended.iter().map(|row| rows::attempt(trial.sweep, row));
+            let mut all: Vec<AttemptRow> = ended.collect::<Result<_, _>>()?;
+            if let Some(row) = row
+                && let Some(fence) = attempts::current(&row)
+            {
+                let lease = format!("SELECT {} FROM lease WHERE fence = $1", rows::LEASE);
+                let lease = transaction.query_opt(&lease, &[&(fence.0 as i64)])?;
+                let lease = lease.map(|row| rows::lease(trial.sweep, &row)).transpose()?;
+                all.splice(0..0, lease.map(|lease| attempts::of_lease(&row, &lease)));
+            }
+            Ok(all)
+        })
+    }
+
+    fn backup(&mut self, _: &Path) -> Result<(), StoreError> {
+        let what = "a store in PostgreSQL is copied by PostgreSQL's own tools; run pg_dump on its database";
+        Err(StoreError::Unsupported(what.to_owned()))
+    }
+}
+
+/// The sweep, if this commit was the last to change it.
+fn sweep_of_commit(
+    client: &mut impl GenericClient,
+    number: i64,
+    seq: i64,
+) -> Result<Option<SweepRow>, StoreError> {
+    let sql = format!("SELECT {} FROM sweep WHERE number = $1 AND seq = $2", rows::SWEEP);
+    client
+        .query_opt(&sql, &[&number, &seq])?
+        .map(|row| rows::sweep(&row))
+        .transpose()
+}
