@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check bench bench-train bench-coordinator clean
+.PHONY: help setup build run test check faults bench bench-train bench-coordinator clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -26,6 +26,9 @@ check: setup ## Formatting, lints with warnings denied, and all tests
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+faults: setup ## Break promises on purpose, one at a time, and see that a test turns red
+	@coordinator/tests/deliberate-faults.sh $(ARGS)
 
 bench: bench-train bench-coordinator ## Run all benchmarks
 

@@ -1,4 +1,5 @@
-//! What the turn itself costs a trial, without gRPC: decide, commit to SQLite with its sync, evolve. Prints a line a case.
+//! What the turn itself costs a trial, without gRPC: decide, commit with its sync, evolve; in an SQLite store,
+//! and beside it in a PostgreSQL server of its own. Prints a line a case.
 //!
 //! `cargo bench -p tenfold --bench turn [-- TRIALS]`
 
@@ -13,6 +14,10 @@ use tenfold_core::record::{Slot, WorkerRow};
 use tenfold_core::sweep::Sweep;
 use tenfold_core::{Answer, End, Grant, Input, Settings, TrialReport};
 use tenfold_types::{Block, DeviceKind, Outcome, RequestId, WorkerId};
+
+#[path = "../tests/common/postgres.rs"]
+#[expect(dead_code, unreachable_pub, reason = "the tests of processes use all of it")]
+mod server;
 
 const WORKERS: u8 = 4;
 
@@ -65,12 +70,18 @@ fn append(worker: u8, grant: &Grant, epochs: u32) -> Input {
     }
 }
 
-fn case(trials: u64, epochs: u32, pack: u32) {
+fn sqlite(trials: u64, epochs: u32, pack: u32) {
     let folder = tempfile::Builder::new()
         .prefix("turn-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
         .unwrap();
-    let store = store::open(&format!("sqlite:{}", folder.path().join("store").display())).unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store").display());
+    case(&store, trials, epochs, pack);
+}
+
+fn case(specification: &str, trials: u64, epochs: u32, pack: u32) {
+    let kind = specification.split(':').next().unwrap_or_default();
+    let store = store::open(specification).unwrap();
     let turn = Turn::open(store, Settings::default(), 1_000).unwrap();
     let mut bench = Bench {
         turn,
@@ -134,7 +145,7 @@ fn case(trials: u64, epochs: u32, pack: u32) {
     }
     let micros = |seconds: f64| 1e6 * seconds / trials as f64;
     println!(
-        "{trials:>8} trials of {epochs:>3} epochs in packs of {pack:>4}: {:6.2} µs a trial leased, {:6.2} appended and \
+        "{kind:>8}: {trials:>8} trials of {epochs:>3} epochs in packs of {pack:>4}: {:6.2} µs a trial leased, {:6.2} appended and \
          ended; submit {:.1} ms; {:.1} s in all; by tenths {:.1} … {:.1}",
         micros(acquiring),
         micros(appending),
@@ -150,10 +161,13 @@ fn main() {
         .skip(1)
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(40_000);
+    let server = server::Postgres::start();
     for epochs in [1, 100] {
         for pack in [1, 32, 512] {
             let trials = if pack == 1 { trials / 10 } else { trials };
-            case(trials, epochs, pack);
+            sqlite(trials, epochs, pack);
+            let database = server.database(&format!("of{epochs}in{pack}"));
+            case(&database, trials, epochs, pack);
         }
     }
 }

@@ -1,16 +1,17 @@
 //! Two coordinators on one PostgreSQL database, and a database that comes and goes: real processes, real kills, and in the
 //! end the results of an undisturbed run.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 mod common;
 
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::postgres::Postgres;
 use common::{Cluster, PATIENCE, Process, free_port, tenfold, text, worker_program};
-use std::time::Instant;
 
 const SWEEP: &str = r#"
 name = "standby"
@@ -226,7 +227,6 @@ fn the_one_that_stands_by_takes_over_and_everybody_follows() {
             .unwrap()
             .success()
     );
-    let mut second = second;
     let ended = second.process.as_mut().unwrap().0.wait().unwrap();
     assert!(!ended.success());
     assert!(second.log().contains("has taken over"), "{}", second.log());

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Breaks a promise on purpose, one at a time, in a copy of the tree, and sees that a test turns red. A fault that no test
+# notices makes this fail. `make faults`; with names as arguments only those.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+root=$PWD
+copy=target/faults/tree
+export CARGO_TARGET_DIR=$root/target/faults/build
+mkdir -p "$copy" target/faults
+unnoticed=0
+printf '%-34s %-8s %s\n' fault outcome 'first test that noticed'
+
+# fault NAME FILE PERL-SUBSTITUTION TEST-ARGUMENTS…
+fault() {
+    local name=$1 file=$2 change=$3 log="$root/target/faults/$1.log" outcome
+    shift 3
+    [ -z "$only" ] || [[ " $only " == *" $name "* ]] || return 0
+    git checkout-index --all --force --prefix="$copy/"
+    perl -0pi -e "$change" "$copy/$file"
+    if cmp -s "$file" "$copy/$file"; then
+        echo "$name: $file has changed, and the fault no longer fits it" >&2
+        exit 1
+    fi
+    if ! (cd "$copy" && cargo test --no-run "$@") >"$log" 2>&1; then
+        echo "$name: it does not build; see $log" >&2
+        exit 1
+    fi
+    if (cd "$copy" && cargo test "$@") >>"$log" 2>&1; then
+        outcome=UNSEEN
+        unnoticed=$((unnoticed + 1))
+    else
+        outcome=noticed
+    fi
+    printf '%-34s %-8s %s\n' "$name" "$outcome" "$(grep -m1 -oP '^test \K\S+(?= \.\.\. FAILED)' "$log" || true)"
+}
+
+only="$*"
+turn=coordinator/src/turn.rs
+sqlite=coordinator/src/store/sqlite
+postgres=coordinator/src/store/postgres
+core=coordinator/core/src
+
+fault acknowledge-before-commit $turn \
+    's/\.for_each\(\|answer\| \*answer = Err\(answer_for\(&error\)\)\);/.for_each(drop);/' \
+    -p tenfold --test simulation
+fault state-kept-after-failed-commit $turn \
+    's/self\.rebuild\(now\)\n                \};/None\n                };\n                self.broken = None;/' \
+    -p tenfold --test simulation
+fault synchronous-off $sqlite/mod.rs 's/"synchronous", "FULL"/"synchronous", "OFF"/' -p tenfold --lib store::sqlite
+fault no-lock $sqlite/place.rs 's/file\.try_lock\(\)/Ok::<(), TryLockError>(())/' -p tenfold --lib store::sqlite
+fault no-unique-key $sqlite/schema/mod.rs \
+    's/,\n        PRIMARY KEY \(sweep, stage, point, repetition, fence, first\)\n    \) WITHOUT ROWID/\n    )/' \
+    -p tenfold --lib store::s
+fault no-postgres-epoch $postgres/mod.rs 's/epoch = \$1 FOR UPDATE/epoch >= 0 * \$1 FOR UPDATE/' \
+    -p tenfold --lib store::postgres
+fault no-postgres-lock $postgres/connection.rs 's/let taken: bool = .*?;/let taken = client.query_one(sql, &[&LOCK]).is_ok();/s' \
+    -p tenfold --lib store::postgres
+fault any-worker-may-write $core/lease/append.rs 's/lease\.row\.worker == worker && //' -p tenfold-core
+fault no-fence $core/lease/attempt.rs \
+    's/row\.state\.holder\(\)\.is_some_and\(\|\(held, _\)\| held == fence\)/row.state.holder().is_some()/' \
+    -p tenfold-core -p tenfold --test scenarios --test simulation
+fault lease-not-needed $core/lease/attempt.rs \
+    's/let lease = lease\.ok_or\(Refusal::StaleFence\(fence\)\)\?;\n    match row \{/match row {/; s/_ if lease\.row\.trials\.contains\(&\(key, number\)\)/_ if lease.is_some_and(|lease| lease.row.trials.contains(&(key, number)))/' \
+    -p tenfold-core
+fault results-may-change $core/trial.rs 's/Self::Diverged \{ \.\. \} => false/Self::Diverged { .. } => true/' -p tenfold-core
+fault no-fresh-terms $turn 's/    state\.fresh_terms\(now\);\n//; s/, now: Millis\) -> Result<\(State/, _now: Millis) -> Result<(State/' \
+    -p tenfold --test simulation --lib
+
+[ $unnoticed = 0 ] || {
+    echo "$unnoticed faults were not noticed" >&2
+    exit 1
+}
