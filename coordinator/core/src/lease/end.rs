@@ -42,12 +42,17 @@ impl Ended<'_> {
     pub(super) fn trial(
         &self,
         mut row: TrialRow,
-        end: End,
+        mut end: End,
         said: Option<&str>,
         streak: Option<&mut Streak<'_>>,
         records: &mut Vec<Record>,
     ) {
         let fence = self.lease.fence;
+        if let Outcome::Lost { together, .. } = &mut end.outcome {
+            // A worker's word: more than were leased cannot have been trained, and a lone trial must not go free for ever.
+            let leased = u32::try_from(self.lease.trials.len()).unwrap_or(u32::MAX);
+            *together = (*together).min(leased);
+        }
         if let Some(streak) = streak {
             streak.count(row.id, &end.outcome);
         }

@@ -171,17 +171,19 @@ fn what_was_lost_is_not_packed_with_what_was_not() {
 }
 
 #[test]
-fn a_lone_trial_lost_with_its_trainer_is_charged() {
-    let mut world = World::new();
-    let sweep = world.sweep(1, 1, 1);
-    let worker = world.worker(1, 1);
-    let held = world.lease(worker, 1);
-    let lost = Outcome::Lost {
-        error: "it burst".to_owned(),
-        together: 1,
-    };
-    assert_eq!(world.finish(&held, 0, lost), Ok(Standing::Ended));
-    assert_eq!(world.trial(sweep, held.key()).failures, 1);
+fn a_lone_trial_lost_with_its_trainer_is_charged_whatever_its_worker_says() {
+    for together in [0, 1, 8] {
+        let mut world = World::new();
+        let sweep = world.sweep(1, 1, 1);
+        let worker = world.worker(1, 1);
+        let held = world.lease(worker, 1);
+        let error = "it burst".to_owned();
+        assert_eq!(
+            world.finish(&held, 0, Outcome::Lost { error, together }),
+            Ok(Standing::Ended)
+        );
+        assert_eq!(world.trial(sweep, held.key()).failures, 1, "{together}");
+    }
 }
 
 /// A worker takes and fails so many trials, one after the other.
