@@ -7,13 +7,13 @@ mod common;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::fleet::{FakeWorker, Fate};
-use common::{Cluster, PATIENCE, Process, SWEEP, signal, worker_program};
+use common::{Cluster, PATIENCE, SWEEP, signal};
 use tenfold_proto::v1::control_client::ControlClient;
 use tenfold_proto::v1::fleet_client::FleetClient;
 use tenfold_proto::{pushback, v1};
@@ -175,7 +175,7 @@ fn a_coordinator_without_files_left_goes_on_and_takes_connections_again() {
 #[test]
 fn with_few_files_it_takes_fewer_connections_and_keeps_its_store_open() {
     let mut cluster = Cluster::patient();
-    cluster.files = Some(64);
+    cluster.start.through = ["prlimit", "--nofile=64"].map(str::to_owned).to_vec();
     cluster.serve_with(&[]);
     assert!(
         log(&cluster).contains("fewer connections are taken"),
@@ -250,7 +250,7 @@ fn a_flood_of_calls_is_shed_with_a_pause_and_a_worker_gets_through_in_the_end() 
 
     // People are counted apart, and so are workers that wait.
     cluster.command(&["list"]);
-    let worker = fake_worker(&cluster, "patient");
+    let worker = cluster.fake_worker("patient", &cluster.address(), 1, 0);
     cluster.until("the worker is turned away", || {
         let said = fs::read_to_string(cluster.folder.path().join("patient.log")).unwrap();
         said.contains("4096 reports").then_some(())
@@ -259,38 +259,6 @@ fn a_flood_of_calls_is_shed_with_a_pause_and_a_worker_gets_through_in_the_end() 
     flood.abort_all();
     assert_eq!(cluster.until_over()["state"], "complete");
     drop(worker);
-}
-
-/// A real worker whose trainer makes its curves up.
-fn fake_worker(cluster: &Cluster, name: &str) -> Process {
-    let trainer: PathBuf = worker_program().with_file_name("examples/fake-trainer");
-    assert!(
-        Path::new(&trainer).exists(),
-        "{} is not built: run `cargo build --examples`",
-        trainer.display()
-    );
-    let log = fs::File::create(cluster.folder.path().join(format!("{name}.log"))).unwrap();
-    let child = Command::new(worker_program())
-        .args([
-            "--device",
-            "cpu",
-            "--slots",
-            "1",
-            "--name",
-            name,
-            "--coordinator",
-            &cluster.address(),
-        ])
-        .arg("--trainer")
-        .arg(trainer)
-        .arg("--cache")
-        .arg(cluster.folder.path())
-        .env("TENFOLD_LOG", "debug")
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    Process(child)
 }
 
 /// Tails that begin and are never read from, each on a connection of its own with the smallest window.

@@ -18,17 +18,19 @@
 //! | `FAKE_KIND` | it says that it trains on this kind of device (cpu) |
 //! | `FAKE_LANES` | it says that it trains so many trials at once (1) |
 //! | `FAKE_FITS` | its memory fits so many trials of a pack |
+//! | `FAKE_JOURNAL` | it adds a line to this file for each epoch: when (ms since 1970), of which pack, trial and epoch |
 //!
 //! The trials of a pack take turns, an epoch each.
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::FromRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tenfold_types::frame::{self, DESCRIPTOR, Device, FromTrainer, PROTOCOL, Rate, ToTrainer};
 use tenfold_types::{Block, DeviceKind, Outcome, TrialSpec};
@@ -209,6 +211,7 @@ impl Trainer {
         }
         thread::sleep(Duration::from_millis(number("FAKE_EPOCH_MS").unwrap_or(0).into()));
         self.progress.fetch_add(1, Ordering::Relaxed);
+        journal(pack, trial, epoch)?;
         let block = Block {
             first: epoch,
             epochs: 1,
@@ -222,6 +225,17 @@ impl Trainer {
             false => Ok(true),
         }
     }
+}
+
+/// One write for each line: those of trainers that share the file do not mix.
+fn journal(pack: u64, trial: u32, epoch: u32) -> std::io::Result<()> {
+    let Some(path) = std::env::var_os("FAKE_JOURNAL") else {
+        return Ok(());
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let line = format!("{} {pack} {trial} {epoch}\n", now.as_millis());
+    let mut file = File::options().create(true).append(true).open(path)?;
+    file.write_all(line.as_bytes())
 }
 
 /// A value for each metric that falls with the epochs, from a hash (FNV-1a) of all that the trial is.

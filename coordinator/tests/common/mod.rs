@@ -31,6 +31,7 @@ pub fn tenfold() -> Command {
     command
         .env_remove("TENFOLD_COORDINATOR")
         .env_remove("TENFOLD_DATA")
+        .env_remove("TENFOLD_STORE")
         .env_remove("TENFOLD_LOG");
     command
 }
@@ -89,15 +90,41 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub port: u16,
     pub coordinator: Option<Process>,
+    /// How it is started the next time.
+    pub start: Start,
+    /// How long anything is waited for.
+    pub patience: Duration,
+}
+
+/// How a coordinator is started.
+#[derive(Clone)]
+pub struct Start {
     /// In seconds.
     pub lease_term: u32,
-    /// Files that it may have open, when it is started the next time.
-    pub files: Option<u32>,
+    /// In seconds.
+    pub grace: u32,
+    /// Another store than a file in its folder.
+    pub store: Option<String>,
+    /// A program, with its arguments, that starts it.
+    pub through: Vec<String>,
+    pub environment: Vec<(&'static str, String)>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self {
+            lease_term: 2,
+            grace: 0,
+            store: None,
+            through: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
 }
 
 impl Cluster {
     pub fn start() -> Self {
-        Self::with(tempfile::tempdir().unwrap(), 2)
+        Self::with(tempfile::tempdir().unwrap(), Start::default())
     }
 
     /// For workers that send no heartbeats: no lease expires while a test runs.
@@ -106,19 +133,28 @@ impl Cluster {
     }
 
     pub fn patient_in(folder: tempfile::TempDir) -> Self {
-        Self::with(folder, 3600)
+        let start = Start {
+            lease_term: 3600,
+            ..Start::default()
+        };
+        Self::with(folder, start)
     }
 
-    fn with(folder: tempfile::TempDir, lease_term: u32) -> Self {
-        let mut cluster = Self {
+    pub fn with(folder: tempfile::TempDir, start: Start) -> Self {
+        let mut cluster = Self::stopped(folder, start);
+        cluster.serve();
+        cluster
+    }
+
+    /// One whose coordinator is still to be started.
+    pub fn stopped(folder: tempfile::TempDir, start: Start) -> Self {
+        Self {
             folder,
             port: free_port(),
             coordinator: None,
-            lease_term,
-            files: None,
-        };
-        cluster.serve();
-        cluster
+            start,
+            patience: PATIENCE,
+        }
     }
 
     pub fn address(&self) -> String {
@@ -132,40 +168,55 @@ impl Cluster {
 
     /// With further arguments.
     pub fn serve_with(&mut self, arguments: &[&str]) {
+        self.launch(arguments);
+        self.until_serving();
+    }
+
+    /// Starts the coordinator, instead of one that runs.
+    pub fn launch(&mut self, arguments: &[&str]) {
         self.coordinator = None;
         let log = fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(self.folder.path().join("serve.log"))
             .unwrap();
+        let start = &self.start;
         let mut command = tenfold();
-        if let Some(files) = self.files {
-            let program = command.get_program().to_owned();
-            command = Command::new("prlimit");
-            command.arg(format!("--nofile={files}")).arg(program);
+        if let Some((program, before)) = start.through.split_first() {
+            let coordinator = command;
+            command = Command::new(program);
+            command.args(before).arg(coordinator.get_program());
+        }
+        for (variable, value) in &start.environment {
+            command.env(variable, value);
+        }
+        if let Some(store) = &start.store {
+            command.env("TENFOLD_STORE", store);
         }
         let child = command
             .current_dir(self.folder.path())
-            .args([
-                "serve",
-                "--lease-term",
-                &self.lease_term.to_string(),
-                "--grace",
-                "0",
-                "--backoff",
-                "0",
-                "--listen",
-            ])
-            .arg(format!("127.0.0.1:{}", self.port))
+            .arg("serve")
+            .args(["--lease-term", &start.lease_term.to_string()])
+            .args(["--grace", &start.grace.to_string()])
+            .args(["--backoff", "0"])
+            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         self.coordinator = Some(Process(child));
+    }
+
+    pub fn until_serving(&self) {
         self.until("the coordinator serves", || {
             self.try_command(&["list"]).status.success().then_some(())
         });
+    }
+
+    /// `kill -9` of the coordinator.
+    pub fn kill(&mut self) {
+        self.coordinator.take().unwrap().kill();
     }
 
     /// A worker with one slot.
@@ -188,6 +239,11 @@ impl Cluster {
             .spawn()
             .unwrap();
         Process(child)
+    }
+
+    /// A real worker whose trainer makes its curves up, at this address of a coordinator.
+    pub fn fake_worker(&self, name: &str, coordinator: &str, slots: u32, epoch_ms: u32) -> Process {
+        fake_worker_in(self.folder.path(), name, coordinator, slots, epoch_ms)
     }
 
     pub fn try_command(&self, arguments: &[&str]) -> Output {
@@ -231,7 +287,7 @@ impl Cluster {
             if let Some(value) = happened() {
                 return value;
             }
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > self.patience {
                 let mut logs = String::new();
                 for entry in fs::read_dir(self.folder.path()).unwrap().flatten() {
                     if entry
@@ -275,6 +331,36 @@ impl Cluster {
         fs::write(&path, text).unwrap();
         path.display().to_string()
     }
+}
+
+/// A worker whose trainer makes its curves up, which writes to this folder.
+pub fn fake_worker_in(folder: &Path, name: &str, coordinator: &str, slots: u32, epoch_ms: u32) -> Process {
+    let trainer = worker_program().with_file_name("examples/fake-trainer");
+    assert!(
+        trainer.exists(),
+        "{} is not built: run `cargo build --workspace --all-targets`",
+        trainer.display()
+    );
+    let log = fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(folder.join(format!("{name}.log")))
+        .unwrap();
+    let child = Command::new(worker_program())
+        .args(["--device", "cpu", "--name", name, "--coordinator", coordinator])
+        .args(["--slots", &slots.to_string()])
+        .arg("--trainer")
+        .arg(trainer)
+        .arg("--cache")
+        .arg(folder)
+        .env("FAKE_EPOCH_MS", epoch_ms.to_string())
+        .env("FAKE_JOURNAL", folder.join("trained"))
+        .env("TENFOLD_LOG", "debug")
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    Process(child)
 }
 
 /// A command whose lines are read as it prints them.
