@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check faults bench bench-train bench-coordinator clean
+.PHONY: help setup build run test check chaos faults bench bench-train bench-coordinator clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -26,6 +26,12 @@ check: setup ## Formatting, lints with warnings denied, and all tests
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+chaos: setup ## Kill, stop, cut off and starve real processes for an hour, and see that nothing is lost
+	$(CARGO) build --workspace --all-targets
+	rm -f target/tmp/chaos-long.md
+	TENFOLD_CHAOS=long $(CARGO) test -p tenfold --test chaos -- --nocapture --test-threads 3 $(ARGS)
+	@cat target/tmp/chaos-long.md
 
 faults: setup ## Break promises on purpose, one at a time, and see that a test turns red
 	@coordinator/tests/deliberate-faults.sh $(ARGS)

@@ -187,10 +187,18 @@ impl Turn {
         match self.store.commit(&records) {
             Ok(cursor) => {
                 self.cursor = cursor;
+                if self.mending > 0 {
+                    tracing::info!("commits go through again");
+                }
                 self.mending = 0;
             }
             Err(error) => {
-                tracing::error!(%error, records = records.len(), "a commit failed; nothing of it is answered");
+                // Once, not with everything that is refused until it is over.
+                if self.mending == 0 {
+                    tracing::error!(%error, records = records.len(), "a commit failed; nothing of it is answered");
+                } else {
+                    tracing::debug!(%error, records = records.len(), "a commit failed again");
+                }
                 outcome
                     .answers
                     .iter_mut()

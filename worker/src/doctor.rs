@@ -1,5 +1,6 @@
 //! `tenfold-worker doctor`: what this node has, what it lacks, and what to do about that.
 
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,13 +31,16 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
     let mut say = |good: bool, what: &str, text: &str| {
         well &= good;
         let mut lines = text.lines();
-        println!(
+        // A reader that has gone away has seen enough.
+        let mut out = std::io::stdout().lock();
+        _ = writeln!(
+            out,
             "{} {what:<12} {}",
             if good { "ok     " } else { "missing" },
             lines.next().unwrap_or_default()
         );
         for line in lines {
-            println!("        {:<12} {line}", "");
+            _ = writeln!(out, "        {:<12} {line}", "");
         }
     };
     say(

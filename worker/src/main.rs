@@ -1,5 +1,6 @@
 //! The `tenfold-worker` command.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -123,6 +124,8 @@ fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()
+        // A log that cannot be written, as on a full disk, must not end the process: complaining about it would.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
@@ -148,7 +151,8 @@ fn main() -> ExitCode {
 }
 
 fn end(code: u8, message: &str) -> ExitCode {
-    eprintln!("tenfold-worker: {message}");
+    // Nobody may be able to read it: where it goes may be closed, or full.
+    _ = writeln!(std::io::stderr(), "tenfold-worker: {message}");
     ExitCode::from(code)
 }
 

@@ -68,7 +68,7 @@ impl Client {
                 return Err(Failure::Busy { why });
             }
             if !std::mem::replace(&mut told, true) {
-                eprintln!("tenfold: waiting: {why}");
+                note!("tenfold: waiting: {why}");
             }
             tokio::time::sleep(pause).await;
         }

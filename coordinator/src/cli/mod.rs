@@ -1,6 +1,14 @@
 //! The command line: one file a command. Commands talk to a coordinator through gRPC alone; only `run` and `serve`
 //! start one.
 
+/// A line on the standard error. That nobody can read it is no reason to end: where it goes may be closed, or full.
+macro_rules! note {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        _ = writeln!(std::io::stderr(), $($what)*);
+    }};
+}
+
 mod backup;
 mod client;
 mod completions;
@@ -189,6 +197,8 @@ pub(crate) fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
+        // A log that cannot be written, as on a full disk, must not end the process: complaining about it would.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
@@ -197,7 +207,7 @@ pub(crate) fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("tenfold: cannot start: {error}");
+            note!("tenfold: cannot start: {error}");
             return ExitCode::from(4);
         }
     };
@@ -208,7 +218,7 @@ pub(crate) fn main() -> ExitCode {
         Err(failure) => {
             let message = failure.to_string();
             if !message.is_empty() {
-                eprintln!("tenfold: {message}");
+                note!("tenfold: {message}");
             }
             failure.code()
         }

@@ -70,7 +70,7 @@ impl Bar {
             None if self.lines == 0 || self.line.elapsed() >= LINE => {
                 self.lines += 1;
                 self.line = Instant::now();
-                eprintln!("{over}/{trials} trials, {message}");
+                note!("{over}/{trials} trials, {message}");
             }
             None => {}
         }

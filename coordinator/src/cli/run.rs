@@ -91,7 +91,7 @@ impl Run {
         }
         let (status, training) = match outcome {
             Err(Failure::Interrupted) => {
-                eprintln!(
+                note!(
                     "\ninterrupted; everything trained so far is kept: `tenfold run {}` again goes on from here",
                     self.source.file.display()
                 );
@@ -131,7 +131,7 @@ impl Run {
         let mut training = None;
         let mut last = status.clone();
         if finished {
-            eprintln!(
+            note!(
                 "{} ({}) is finished already; these are its results",
                 status.name,
                 format::short(&status.sweep)
@@ -182,12 +182,12 @@ impl Run {
         let (over, trials) = format::over(&status.trials.unwrap_or_default());
         let id = format::short(&status.sweep);
         if existing {
-            eprintln!(
+            note!(
                 "going on with {} ({id}): {over} of {trials} trials are over",
                 status.name
             );
         } else {
-            eprintln!("{} ({id}): {}", status.name, format::size(status));
+            note!("{} ({id}): {}", status.name, format::size(status));
         }
     }
 
@@ -232,7 +232,7 @@ impl Run {
                 match kind.draw(&groups, &options) {
                     Ok(bytes) => write_file(&folder.join(name), &bytes)?,
                     Err(failure) => {
-                        eprintln!("tenfold: there is no figure: {failure}");
+                        note!("tenfold: there is no figure: {failure}");
                         break;
                     }
                 }
@@ -415,7 +415,7 @@ impl LocalWorker {
             if matches!(how.code(), Some(2 | 4 | 5)) || deaths >= DEATHS {
                 return self.gave_up(how);
             }
-            eprintln!(
+            note!(
                 "tenfold: the worker ended ({how}) and is started again; see {}",
                 self.log.display()
             );

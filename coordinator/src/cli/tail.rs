@@ -104,7 +104,7 @@ async fn watch(
         if let Some(failure) = failure
             && pause == AGAIN
         {
-            eprintln!("tenfold: waiting for the coordinator: {failure}");
+            note!("tenfold: waiting for the coordinator: {failure}");
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(AGAIN_CAP);

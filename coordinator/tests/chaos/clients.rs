@@ -37,7 +37,7 @@ fn tails_never_read_and_silent_sockets() {
             .initial_connection_window_size(65_535);
         let request = v1::WatchRequest {
             selector: "last".to_owned(),
-            raw: number % 2 == 0,
+            raw: number.is_multiple_of(2),
             follow: true,
             ..v1::WatchRequest::default()
         };

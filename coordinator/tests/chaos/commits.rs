@@ -9,8 +9,9 @@ use crate::world::{Shape, World};
 
 const SHAPE: Shape = Shape { trials: 5, epochs: 3 };
 
-/// Whether the coordinator died of it: at the so-manieth of these calls that one of its threads makes.
-fn killed_at(call: &str, number: u32) -> bool {
+/// Whether the coordinator died of it: at the so-manieth of these calls that one of its threads makes, in a new store,
+/// where most of them lay the store out, or in one that is there.
+fn killed_at(call: &str, number: u32, new: bool) -> bool {
     let inject = format!("inject={call}:signal=KILL:when={number}");
     let trace = format!("trace={call}");
     let through = [
@@ -24,11 +25,12 @@ fn killed_at(call: &str, number: u32) -> bool {
         "-e",
         &inject,
     ];
-    let start = Start {
-        through: through.map(str::to_owned).to_vec(),
-        ..Start::default()
-    };
-    let mut world = World::stopped(SHAPE, start, tempfile::tempdir().unwrap());
+    let mut world = World::stopped(SHAPE, Start::default(), tempfile::tempdir().unwrap());
+    if !new {
+        world.serve();
+        world.kill();
+    }
+    world.start.through = through.map(str::to_owned).to_vec();
     let _worker = world.worker("worker", 2, 5);
     world.launch(&[]);
     // It may die before it serves, while it takes the sweep, or long after that.
@@ -44,8 +46,8 @@ fn killed_at(call: &str, number: u32) -> bool {
     if !killed {
         // The tracer would let it live when it is killed itself.
         children(strace.0.id()).into_iter().for_each(kill);
+        strace.0.wait().unwrap();
     }
-    drop(strace);
     world.start.through.clear();
     world.serve();
     if promised {
@@ -57,16 +59,20 @@ fn killed_at(call: &str, number: u32) -> bool {
     killed
 }
 
-/// Every such call, or some of them in the short form.
-fn kill_at_each(test: &str, fault: &str, call: &str) {
+/// Every such call; in the short form one in so many.
+fn kill_at_each(test: &str, fault: &str, call: &str, one_in: u32) {
     let mut random = random(test);
-    let mut number = random.random_range(1..=form(12, 1));
+    let one_in = form(one_in, 1);
     let mut kills = 0;
-    while killed_at(call, number) {
-        kills += 1;
-        number += form(random.random_range(8..24), 1);
+    for new in [true, false] {
+        let mut number = random.random_range(1..=one_in);
+        let before = kills;
+        while killed_at(call, number, new) {
+            kills += 1;
+            number += one_in;
+        }
+        assert!(kills > before, "it was never killed");
     }
-    assert!(kills > 0, "it was never killed");
     seen(
         fault,
         kills,
@@ -76,27 +82,18 @@ fn kill_at_each(test: &str, fault: &str, call: &str) {
 
 #[test]
 fn before_a_page_is_written() {
-    kill_at_each(
-        "before_a_page_is_written",
-        "coordinator killed before a write to its store",
-        "pwrite64",
-    );
+    let fault = "coordinator killed before a write to its store";
+    kill_at_each("before_a_page_is_written", fault, "pwrite64", 16);
 }
 
 #[test]
 fn before_the_sync() {
-    kill_at_each(
-        "before_the_sync",
-        "coordinator killed before a sync of its store",
-        "fdatasync",
-    );
+    let fault = "coordinator killed before a sync of its store";
+    kill_at_each("before_the_sync", fault, "fsync,fdatasync", 6);
 }
 
 #[test]
 fn before_the_answer() {
-    kill_at_each(
-        "before_the_answer",
-        "coordinator killed before an answer leaves",
-        "sendto,writev",
-    );
+    let fault = "coordinator killed before an answer leaves";
+    kill_at_each("before_the_answer", fault, "sendto,writev", 8);
 }

@@ -34,8 +34,7 @@ fn postgresql_at_random() {
         server.serve();
     }
     world.assert_going();
-    let process = &mut world.coordinator.as_mut().unwrap().0;
-    assert!(process.try_wait().unwrap().is_none(), "the coordinator lives on");
+    world.assert_alive();
     world.assert_undisturbed();
     seen(
         "PostgreSQL killed and started again",

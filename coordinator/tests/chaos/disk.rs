@@ -84,6 +84,7 @@ fn full_at_random() {
             let output = world.try_command(&["submit", sweep.to_str().unwrap()]);
             (!output.status.success()).then_some(output)
         });
+        world.assert_alive();
         let complaint = text(&refused.stderr);
         assert!(
             refused.status.code() == Some(4) && complaint.contains("room"),
@@ -91,8 +92,7 @@ fn full_at_random() {
         );
         assert!(world.status().is_some(), "what is there can be read");
         pause(&mut random, 0..1_500);
-        let process = &mut world.cluster.coordinator.as_mut().unwrap().0;
-        assert!(process.try_wait().unwrap().is_none(), "the coordinator lives on");
+        world.assert_alive();
         fs::remove_file(&ballast).unwrap();
         let began = Instant::now();
         world.until_progress();

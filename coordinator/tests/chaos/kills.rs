@@ -112,27 +112,29 @@ fn worker_stopped_for_long() {
     for time in 0..2 {
         world.until_progress();
         pause(&mut random, 0..300);
-        let trainers = children(stopped.0.id());
-        let all = |how| {
-            signal(stopped.0.id(), how);
-            // Its trainers train on, or are asleep as well.
-            if time == 1 {
-                trainers.iter().for_each(|trainer| signal(*trainer, how));
-            }
+        signal(stopped.0.id(), "-STOP");
+        // Its trainers train on, or are asleep as well.
+        let asleep = if time == 1 {
+            children(stopped.0.id())
+        } else {
+            Vec::new()
         };
-        all("-STOP");
+        asleep.iter().for_each(|trainer| signal(*trainer, "-STOP"));
         sleep(Duration::from_secs(form(4, 120)));
         world.assert_going();
         stale.note(&world, "stopped");
-        all("-CONT");
+        // The worker last: it kills them when it hears what has happened.
+        asleep.iter().for_each(|trainer| signal(*trainer, "-CONT"));
+        signal(stopped.0.id(), "-CONT");
         stale.until_dead(&world);
     }
-    let (leases, slowest) = stale.assert_refused(&world);
+    let (leases, training, longest) = stale.assert_refused(&world);
     assert!(leases > 0, "no trial was taken from the worker that slept");
     world.assert_undisturbed();
     drop((stopped, other));
     let what = format!("worker stopped (SIGSTOP) for {} s", form(4, 120));
-    let saw =
-        format!("{leases} leases stale, none accepted, trainers at rest after {slowest} ms; results equal");
+    let saw = format!(
+        "{leases} leases stale, none accepted, {training} still in training, at rest after {longest} ms; results equal"
+    );
     seen(&what, 2, &saw);
 }

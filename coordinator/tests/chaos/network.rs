@@ -14,6 +14,8 @@ use crate::world::{Shape, World, pause};
 /// Term and grace, in seconds.
 const TERM: u32 = 1;
 const GRACE: u32 = 1;
+/// A trial lasts for longer than the network is cut.
+const EPOCH_MS: u32 = 500;
 
 #[test]
 fn partitions() {
@@ -23,29 +25,16 @@ fn partitions() {
         grace: GRACE,
         ..Start::default()
     };
-    let (rounds, shape) = form(
-        (
-            3,
-            Shape {
-                trials: 60,
-                epochs: 20,
-            },
-        ),
-        (
-            34,
-            Shape {
-                trials: 600,
-                epochs: 20,
-            },
-        ),
-    );
+    let rounds = form(3, 34);
+    let trials = form(25, 400);
+    let shape = Shape { trials, epochs: 12 };
     let world = World::new(shape, start);
     // Three behind networks of their own, and one that nothing comes in between.
     let proxies = [(); 3].map(|()| Proxy::before(world.port));
     let names = ["first", "second", "third"];
-    let start = |(name, proxy): (&&str, &Proxy)| world.fake_worker(name, &proxy.address(), 2, 150);
+    let start = |(name, proxy): (&&str, &Proxy)| world.fake_worker(name, &proxy.address(), 2, EPOCH_MS);
     let workers: Vec<_> = names.iter().zip(&proxies).map(start).collect();
-    let steady = world.worker("steady", 1, 150);
+    let steady = world.worker("steady", 1, EPOCH_MS);
     let mut stale = Stale::default();
     for _ in 0..rounds {
         world.until_progress();
@@ -70,13 +59,15 @@ fn partitions() {
         }
     }
     stale.until_dead(&world);
-    let (leases, slowest) = stale.assert_refused(&world);
+    let (leases, training, longest) = stale.assert_refused(&world);
     assert!(leases >= rounds, "{leases} leases alone became stale");
     let world = world.assert_undisturbed();
     drop((workers, steady, world));
     seen(
         "network cut for longer than term and grace, one way or both",
         proxies.len() * rounds,
-        &format!("{leases} leases stale, none accepted, trainers at rest after {slowest} ms; results equal"),
+        &format!(
+            "{leases} leases stale, none accepted, {training} still in training, at rest after {longest} ms; results equal"
+        ),
     );
 }

@@ -10,6 +10,8 @@ use crate::world::World;
 
 /// A trainer of a stale lease is at rest so soon after its worker is back.
 const DEAD_WITHIN: u64 = 30_000;
+/// Whoever has trained an epoch so shortly before its worker was back was still training, in milliseconds.
+const JUST_BEFORE: u64 = 1_000;
 
 /// Fences of stale leases.
 #[derive(Default)]
@@ -56,8 +58,9 @@ impl Stale {
             .collect()
     }
 
-    /// How many there were; and after how many milliseconds at most their trainers were at rest.
-    pub(crate) fn assert_refused(&self, world: &World) -> (usize, u64) {
+    /// How many there were, how many of them were in training just before their worker was back, and for how many
+    /// milliseconds at most they still were afterwards.
+    pub(crate) fn assert_refused(&self, world: &World) -> (usize, usize, u64) {
         sleep(Duration::from_millis(500));
         let store = world.store();
         let mut accepted = store
@@ -71,13 +74,23 @@ impl Stale {
                 "a write of the stale fence {fence} was accepted"
             );
         }
-        let after = self.trained(world).into_iter();
-        let slowest = after
-            .map(|(fence, when)| when.saturating_sub(self.fences[&fence]))
-            .max()
-            .unwrap_or(0);
-        assert!(slowest < DEAD_WITHIN, "a stale trainer lived on for {slowest} ms");
-        (self.fences.len(), slowest)
+        let mut last = BTreeMap::new();
+        for (fence, when) in self.trained(world) {
+            last.insert(fence, when);
+        }
+        let back = |fence: &u64| self.fences[fence];
+        let training = last
+            .iter()
+            .filter(|(fence, when)| **when + JUST_BEFORE > back(fence))
+            .count();
+        let longest = last
+            .iter()
+            .map(|(fence, when)| when.saturating_sub(back(fence)))
+            .max();
+        let longest = longest.unwrap_or(0);
+        assert!(training > 0, "no stale trainer was training");
+        assert!(longest < DEAD_WITHIN, "a stale trainer lived on for {longest} ms");
+        (self.fences.len(), training, longest)
     }
 }
 

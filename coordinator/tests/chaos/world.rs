@@ -173,6 +173,15 @@ impl World {
         self
     }
 
+    /// No fault but a kill may end a coordinator.
+    pub(crate) fn assert_alive(&mut self) {
+        let ended = self.cluster.coordinator.as_mut().unwrap().0.try_wait().unwrap();
+        if let Some(status) = ended {
+            let said = std::fs::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default();
+            panic!("the coordinator has ended: {status}\n{said}");
+        }
+    }
+
     /// The store's file, to look into.
     pub(crate) fn store(&self) -> Connection {
         let path = self.folder.path().join("runs/tenfold.sqlite");

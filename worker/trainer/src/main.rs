@@ -56,6 +56,8 @@ fn main() -> ExitCode {
         probe,
     } = Arguments::parse();
     tracing_subscriber::fmt()
+        // A log that cannot be written, as on a full disk, must not end the process: complaining about it would.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_env_filter(

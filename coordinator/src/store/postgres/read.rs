@@ -38,25 +38,36 @@ impl PostgresReader {
         Ok(Self { config, connection })
     }
 
-    /// Reads all of one moment.
+    /// Reads all of one moment. A connection that has been idle may have been ended by the server, which shows when it is
+    /// used: then all is read again on a new one.
     fn read<T>(
         &mut self,
-        read: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
+        read: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        if self.connection.is_closed() {
-            self.connection = Connection::open(&self.config)?;
+        if !self.connection.is_closed() {
+            let result = within(&mut self.connection, &read);
+            if result.is_ok() || !self.connection.is_closed() {
+                return result;
+            }
         }
-        let mut transaction = self
-            .connection
-            .client()?
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()?;
-        let result = read(&mut transaction)?;
-        transaction.commit()?;
-        Ok(result)
+        self.connection = Connection::open(&self.config)?;
+        within(&mut self.connection, &read)
     }
+}
+
+fn within<T>(
+    connection: &mut Connection,
+    read: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut transaction = connection
+        .client()?
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()?;
+    let result = read(&mut transaction)?;
+    transaction.commit()?;
+    Ok(result)
 }
 
 /// Commits behind a cursor, and what a page is made of.
