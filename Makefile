@@ -30,7 +30,7 @@ check: setup ## Formatting, lints with warnings denied, and all tests
 chaos: setup ## Kill, stop, cut off and starve real processes for an hour, and see that nothing is lost
 	$(CARGO) build --workspace --all-targets
 	rm -f target/tmp/chaos-long.md
-	TENFOLD_CHAOS=long $(CARGO) test -p tenfold --test chaos -- --nocapture --test-threads 3 $(ARGS)
+	TENFOLD_CHAOS=long $(CARGO) test -p tenfold --test chaos --test simulation -- --nocapture --test-threads 3 $(ARGS)
 	@cat target/tmp/chaos-long.md
 
 faults: setup ## Break promises on purpose, one at a time, and see that a test turns red

@@ -1,0 +1,296 @@
+//! A coordinator's turn, its workers, what lies between them, and what must hold after every step.
+
+use std::collections::BTreeMap;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tenfold::store::Store;
+use tenfold::turn::{Turn, TurnError};
+use tenfold_core::{Answer, Grant, Input, Order, Settings, State, SweepState};
+use tenfold_types::{Curve, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
+
+use crate::network::Link;
+use crate::store::Unlucky;
+use crate::worker::FakeWorker;
+
+/// To whom a fence was given out, and for which attempts.
+type GivenOut = ((WorkerId, RequestId), BTreeMap<TrialKey, u32>);
+
+/// How often in a hundred steps something goes wrong.
+const LOST: u32 = 10;
+const TWICE: u32 = 10;
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        lease_term: 50,
+        grace: 30,
+        backoff_base: 20,
+        failure_limit: 1000,
+        ..Settings::default()
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) random: StdRng,
+    pub(crate) now: u64,
+    pub(crate) store: Unlucky,
+    pub(crate) turn: Turn,
+    pub(crate) workers: Vec<(FakeWorker, Link)>,
+    pub(crate) sweep: SweepId,
+    /// Messages under way: they may come late, twice, or out of order.
+    mail: Vec<(usize, Input)>,
+    /// Until when there is no room on the disk.
+    full: u64,
+    /// Until when the disk is slow.
+    slow: u64,
+    fences: BTreeMap<Fence, GivenOut>,
+    acknowledged: BTreeMap<(TrialKey, Fence), u32>,
+    accepted: BTreeMap<TrialId, Fence>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let store = Unlucky::default();
+        let mut random = StdRng::seed_from_u64(seed);
+        let workers = (0..random.random_range(1..=6))
+            .map(|_| (FakeWorker::new(&mut random), Link::default()))
+            .collect();
+        Self {
+            random,
+            now: 0,
+            turn: Turn::open(Box::new(store.clone()), settings(), 0).unwrap(),
+            store,
+            workers,
+            sweep: SweepId([0; 16]),
+            mail: Vec::new(),
+            full: 0,
+            slow: 0,
+            fences: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn decide(&mut self, input: Input) -> Result<Answer, TurnError> {
+        let asked = match &input {
+            Input::Acquire { worker, request, .. } => Some((*worker, *request)),
+            _ => None,
+        };
+        let told = match &input {
+            Input::Append { fence, trials, .. } => Some((trials[0].key, *fence)),
+            _ => None,
+        };
+        let mut outcome = self.turn.step(vec![input], self.now);
+        if self.now < self.slow {
+            self.now += self.random.random_range(0..40);
+        }
+        let answer = outcome.answers.remove(0);
+        if let (Some(asked), Ok(Answer::Leased(grant))) = (asked, &answer) {
+            self.granted(asked, grant);
+        }
+        // What has left is promised, whether or not it arrives.
+        if let (Some(told), Ok(Answer::Acknowledged(acknowledgements))) = (told, &answer) {
+            let promised = self.acknowledged.entry(told).or_default();
+            *promised = (*promised).max(acknowledgements[0].epochs);
+        }
+        self.check();
+        answer
+    }
+
+    /// A fence is one lease of one request, whenever its answer comes; of two attempts the later has the higher one.
+    fn granted(&mut self, asked: (WorkerId, RequestId), grant: &Grant) {
+        let attempts: BTreeMap<TrialKey, u32> = grant
+            .trials
+            .iter()
+            .map(|(key, attempt, _)| (*key, *attempt))
+            .collect();
+        for (fence, (_, others)) in &self.fences {
+            for (key, attempt) in &attempts {
+                let in_order = |number: &u32| (*fence < grant.fence) == (number < attempt);
+                assert!(
+                    *fence == grant.fence || others.get(key).is_none_or(in_order),
+                    "fences of {key} do not grow"
+                );
+            }
+        }
+        // Those that were cancelled meanwhile are no part of the lease when it is said again.
+        let lease = (asked, attempts);
+        let known = self.fences.entry(grant.fence).or_insert_with(|| lease.clone());
+        let again = known.0 == lease.0
+            && lease
+                .1
+                .iter()
+                .all(|(key, attempt)| known.1.get(key) == Some(attempt));
+        assert!(again, "fence {} is given out twice", grant.fence);
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        self.turn.state().unwrap()
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.turn.state().is_err()
+    }
+
+    /// After every step: the state's own invariants, that the store would give the same state again, that no acknowledged
+    /// epoch is lost, and that what is accepted stays so.
+    fn check(&mut self) {
+        let Ok(state) = self.turn.state() else {
+            return; // nobody can look at it either
+        };
+        state.check_invariants();
+        let mut loaded = State::new(*state.settings());
+        let mut disk = self.store.disk();
+        disk.load(&mut |record| loaded.evolve(&record)).unwrap();
+        assert!(
+            loaded.same_durable(state),
+            "the store holds another state than the turn"
+        );
+        for sweep in state.newest_sweeps() {
+            for trial in sweep.touched_trials() {
+                let key = trial.id.key;
+                let accepted = trial.state.accepted();
+                if let Some(fence) = accepted {
+                    let first = *self.accepted.entry(trial.id).or_insert(fence);
+                    assert_eq!(first, fence, "{key}: a second attempt is accepted");
+                } else {
+                    let before = self.accepted.get(&trial.id);
+                    assert_eq!(before, None, "{key}: what was accepted no longer is");
+                }
+                let holder = trial.state.holder().map(|(fence, _)| fence).or(accepted);
+                let have = sweep
+                    .live(key)
+                    .map_or_else(|| trial.state.accepted_epochs(), Curve::epochs);
+                if let Some(promised) = holder.and_then(|fence| self.acknowledged.get(&(key, fence))) {
+                    assert!(
+                        have >= *promised,
+                        "{key}: {promised} epochs were acknowledged, {have} are there"
+                    );
+                }
+            }
+        }
+    }
+
+    pub(crate) fn has_all_results(&self) -> bool {
+        let counts = self
+            .turn
+            .state()
+            .ok()
+            .and_then(|state| state.sweep(self.sweep))
+            .map(SweepState::counts);
+        counts.is_some_and(|counts| counts.succeeded + counts.diverged == counts.total())
+    }
+
+    /// The coordinator crashes, and is started again.
+    fn restart(&mut self) {
+        self.store.luck().unreadable = 0;
+        self.turn = Turn::open(Box::new(self.store.clone()), settings(), self.now).unwrap();
+        self.check();
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_ratio(percent, 100)
+    }
+
+    /// Something may go wrong.
+    fn trouble(&mut self) {
+        let (unwritten, unknown) = (self.chance(3), self.chance(3));
+        let unreadable = if self.chance(1) {
+            self.random.random_range(0..3)
+        } else {
+            0
+        };
+        let mut luck = self.store.luck();
+        luck.unwritten |= unwritten;
+        luck.unknown |= unknown;
+        luck.unreadable = luck.unreadable.max(unreadable);
+        drop(luck);
+        if self.chance(1) {
+            self.full = self.now + self.random.random_range(10..300);
+        }
+        if self.chance(1) {
+            self.slow = self.now + self.random.random_range(10..300);
+        }
+        if self.chance(2) {
+            self.restart();
+        }
+        if self.chance(1) {
+            let orders = [Order::Pause, Order::Stop, Order::Cancel];
+            let (sweep, order) = (self.sweep, orders[self.random.random_range(0..orders.len())]);
+            _ = self.decide(Input::Order { sweep, order });
+        }
+        if self.chance(5) {
+            let (sweep, order) = (self.sweep, Order::Resume);
+            _ = self.decide(Input::Order { sweep, order });
+        }
+        if self.chance(2) {
+            // The coordinator's machine sleeps: leases expire.
+            self.now += 200;
+        }
+        let number = self.random.random_range(0..self.workers.len());
+        if self.chance(3) {
+            self.workers[number].1.disturb(&mut self.random, self.now);
+        }
+        if self.chance(1) {
+            // A worker crashes: another begins in its place.
+            self.workers[number].0 = FakeWorker::new(&mut self.random);
+        }
+    }
+
+    /// What a worker wants to say next.
+    pub(crate) fn next_message(&mut self, number: usize) -> Input {
+        let worker = &mut self.workers[number].0;
+        let id = worker.id;
+        if self.turn.state().is_ok_and(|state| state.worker(id).is_none()) {
+            return worker.register();
+        }
+        worker.next_message(&mut self.random)
+    }
+
+    pub(crate) fn step(&mut self, trouble: bool) {
+        self.now += self.random.random_range(0..10);
+        if trouble {
+            self.trouble();
+        }
+        self.store.luck().full = self.now < self.full;
+        let number = self.random.random_range(0..self.workers.len());
+        if self.workers[number].1.is_awake(self.now) {
+            let message = self.next_message(number);
+            self.mail.push((number, message));
+        }
+        for number in 0..self.workers.len() {
+            let (worker, link) = &mut self.workers[number];
+            let (words, replies) = link.arrived(self.now);
+            for (said, answer) in replies {
+                worker.hear(&mut self.random, &said, &answer);
+            }
+            self.mail.extend(words.into_iter().map(|word| (number, word)));
+        }
+        while !self.mail.is_empty() && (self.mail.len() > 2 * self.workers.len() || self.chance(60)) {
+            let at = if trouble {
+                self.random.random_range(0..self.mail.len())
+            } else {
+                0
+            };
+            let (number, message) = self.mail.remove(at);
+            if trouble && self.chance(LOST) {
+                continue; // on the way there
+            }
+            if trouble && self.chance(TWICE) {
+                self.mail.push((number, message.clone())); // comes again, later
+            }
+            let link = &mut self.workers[number].1;
+            let Some(message) = link.word(&mut self.random, self.now, message) else {
+                continue;
+            };
+            let answer = self.decide(message.clone());
+            if trouble && self.chance(LOST) {
+                continue; // on the way back
+            }
+            let (worker, link) = &mut self.workers[number];
+            if let Some((said, answer)) = link.reply(&mut self.random, self.now, (message, answer)) {
+                worker.hear(&mut self.random, &said, &answer);
+            }
+        }
+    }
+}
