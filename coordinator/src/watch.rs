@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::grpc::messages;
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
-use crate::store::{Change, Cursor, Reader, StoreError, What};
+use crate::store::{Change, Cursor, Page, Reader, StoreError, What};
 use crate::turn::{Handle, TurnError};
 
 /// A group gets at most one line of progress in this time, unless one of its trials is over.
@@ -36,15 +36,17 @@ const GROUPS: usize = 32;
 /// Metrics that a curve has, or a few less.
 const METRICS: usize = 6;
 /// About how many bytes of curves and rows a watcher has in hand when its reader does not read on.
-const IN_HAND: usize = 512 << 10;
+const IN_HAND: usize = 256 << 10;
+/// Statistics that are told at once, of some hundred bytes each here and 70 on the wire: a longer group comes in parts.
+const PART: usize = 4096;
 
 /// Something that a watcher is told.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A group that is not complete yet has new epochs.
     Progress(GroupProgress),
-    /// A group is complete: all its trials are over.
-    Complete(GroupResult),
+    /// A group is complete: all its trials are over. A long one comes in parts, which follow one another.
+    Complete(GroupPart),
     /// Raw: epochs of one trial.
     Epochs(EpochsRow),
     /// Raw: a trial changed.
@@ -64,6 +66,24 @@ pub struct GroupProgress {
     pub metrics: Vec<Metric>,
     /// For each metric, over the trials that have reached the epoch.
     pub statistics: Vec<Statistics>,
+}
+
+/// The aggregated curve of a group, or a part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupPart {
+    /// The group, and the statistics of some of its epochs.
+    pub result: GroupResult,
+    /// The first of these epochs.
+    pub first: u32,
+    /// The next part follows.
+    pub more: bool,
+}
+
+impl GroupPart {
+    /// The first epoch of the next part.
+    pub fn next(&self) -> Option<u32> {
+        self.more.then(|| self.first + self.result.epochs.len() as u32)
+    }
 }
 
 /// An event, and the cursor that a watcher has reached with it: that of the pass before until the pass is closed.
@@ -105,6 +125,9 @@ pub enum WatchError {
     /// The sweep is gone.
     #[error("sweep {0} is no longer there")]
     Gone(SweepId),
+    /// A group was told half when one of its trials was tried again.
+    #[error("group {0} changed while it was told; watch again")]
+    Changed(u64),
 }
 
 impl From<TurnError> for WatchError {
@@ -142,7 +165,6 @@ pub async fn watch(
         told_at: BTreeMap::new(),
         reported: None,
         told: false,
-        raw_page: 64,
         options,
         out,
     };
@@ -212,8 +234,6 @@ struct Watcher {
     reported: Option<v1::SweepStatus>,
     /// Something was told in this pass.
     told: bool,
-    /// Rows that a raw watcher reads at once.
-    raw_page: usize,
     out: mpsc::Sender<Seen>,
 }
 
@@ -273,10 +293,19 @@ impl Watcher {
             self.told_at.insert(group, now);
             due.push((group, touch != Touch::Nothing));
         }
-        let of_group = self.sweep.epochs() as usize * size_of::<Statistics>() * METRICS;
-        for groups in due.chunks((IN_HAND / of_group.max(1)).clamp(1, GROUPS)) {
-            if !self.tell_groups(groups.to_vec(), control).await? {
-                return Ok(None);
+        let statistics = self.sweep.epochs() as usize * METRICS;
+        if statistics > PART {
+            for (group, has_rows) in due {
+                if !self.tell_long(group, has_rows, control).await? {
+                    return Ok(None);
+                }
+            }
+        } else {
+            let of_group = statistics * size_of::<Statistics>();
+            for groups in due.chunks((IN_HAND / of_group.max(1)).clamp(1, GROUPS)) {
+                if !self.tell_groups(groups.to_vec(), control).await? {
+                    return Ok(None);
+                }
             }
         }
         // The last word of a pass, and the only one that moves the cursor: whoever is cut off before it sees the whole
@@ -295,17 +324,18 @@ impl Watcher {
 
     /// Tells a page of rows as they are. Whether it was the last; none when nobody listens any more.
     async fn tell_rows(&mut self, since: &mut Cursor) -> Result<Option<bool>, WatchError> {
+        // A reader that lags is waited for before rows are read, not with them in hand.
+        if self.out.reserve().await.is_err() {
+            return Ok(None);
+        }
         let (id, from) = (self.options.sweep, *since);
-        let page = self.raw_page;
+        let page = Page {
+            rows: PAGE,
+            bytes: IN_HAND,
+        };
         let read = move |reader: &mut dyn Reader| reader.changes(id, from, page);
         let changes = self.readers.with(read).await?;
         *since = changes.cursor;
-        let bytes = |change: &Change| match change {
-            Change::Epochs(row) => (row.block.columns.len() + row.block.seconds.len()) * size_of::<f32>(),
-            Change::Trial(_) | Change::Sweep(_) => 0,
-        } + size_of::<Change>();
-        let bytes: usize = changes.rows.iter().map(bytes).sum();
-        self.raw_page = (IN_HAND * changes.rows.len() / bytes.max(1)).clamp(1, PAGE);
         for change in changes.rows {
             let event = match change {
                 Change::Trial(row) => Event::Trial(row),
@@ -371,7 +401,7 @@ impl Watcher {
         let read = move |reader: &mut dyn Reader| {
             let told = groups.into_iter().map(|(group, has_rows)| {
                 let curves = group_curves(reader, &sweep, id, control, &grouping, group)?;
-                Ok((group, curves.told(has_rows)))
+                Ok((group, curves.told(has_rows, 1)))
             });
             told.collect::<Result<Vec<_>, StoreError>>()
         };
@@ -387,6 +417,50 @@ impl Watcher {
             }
         }
         Ok(true)
+    }
+
+    /// Tells of a group that may be long, a part at a time; its curves are in hand only while the reader keeps up.
+    async fn tell_long(&mut self, group: u64, has_rows: bool, control: Control) -> Result<bool, WatchError> {
+        let mut in_hand: Option<GroupCurves> = None;
+        let (mut first, mut begun) = (1, None::<Group>);
+        loop {
+            if self.out.capacity() == 0 {
+                in_hand = None;
+                if self.out.reserve().await.is_err() {
+                    return Ok(false);
+                }
+            }
+            let curves = match in_hand.take() {
+                Some(curves) => curves,
+                None => self.curves(group, control).await?,
+            };
+            if begun.is_some_and(|begun| begun != curves.group) {
+                return Err(WatchError::Changed(group));
+            }
+            let event = curves.told(has_rows, first);
+            let next = match &event {
+                Some(Event::Complete(part)) => part.next(),
+                _ => None,
+            };
+            match &event {
+                Some(Event::Complete(_)) => _ = self.complete.insert(group),
+                _ => _ = self.complete.remove(&group),
+            }
+            if let Some(event) = event
+                && !self.tell(event).await
+            {
+                return Ok(false);
+            }
+            let Some(next) = next else { return Ok(true) };
+            (first, begun, in_hand) = (next, Some(curves.group.clone()), Some(curves));
+        }
+    }
+
+    async fn curves(&self, group: u64, control: Control) -> Result<GroupCurves, StoreError> {
+        let id = self.options.sweep;
+        let (sweep, grouping) = (self.sweep.clone(), Arc::clone(&self.options.grouping));
+        let read = move |reader: &mut dyn Reader| group_curves(reader, &sweep, id, control, &grouping, group);
+        self.readers.with(read).await
     }
 
     async fn tell(&mut self, event: Event) -> bool {
@@ -469,32 +543,37 @@ pub fn group_curves(
 }
 
 impl GroupCurves {
-    /// What a watcher is told of it, if anything.
-    fn told(self, has_rows: bool) -> Option<Event> {
+    /// What a watcher is told of it, if anything; when it is complete, from this epoch on.
+    fn told(&self, has_rows: bool, first: u32) -> Option<Event> {
         match self.group.counts.open() {
             _ if !has_rows && self.untouched == 0 => None,
-            0 => Some(Event::Complete(self.result())),
+            0 => Some(Event::Complete(self.part(first))),
             _ => self.progress().map(Event::Progress),
         }
     }
 
-    /// The aggregated curve over the succeeded trials.
-    pub fn result(self) -> GroupResult {
+    /// The aggregated curve over the succeeded trials, or a part of it, from this epoch on.
+    pub fn part(&self, first: u32) -> GroupPart {
         let curves: Vec<&Curve> = self.accepted.iter().collect();
-        let (metrics, epochs) = aggregate::aggregate(&curves);
-        GroupResult {
-            group: self.group,
-            metrics,
-            epochs,
+        let part = aggregate::part(&curves, first, PART);
+        let result = GroupResult {
+            group: self.group.clone(),
+            metrics: part.metrics,
+            epochs: part.epochs,
+        };
+        GroupPart {
+            result,
+            first,
+            more: part.more,
         }
     }
 
     /// The newest epoch, over all trials that have reached it; none before the first epoch.
-    pub fn progress(self) -> Option<GroupProgress> {
+    pub fn progress(&self) -> Option<GroupProgress> {
         let curves: Vec<&Curve> = self.accepted.iter().chain(&self.running).collect();
         let (epoch, metrics, statistics) = aggregate::newest(&curves)?;
         Some(GroupProgress {
-            group: self.group,
+            group: self.group.clone(),
             epoch,
             metrics,
             statistics,

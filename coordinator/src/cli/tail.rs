@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tenfold::report::log;
-use tenfold::watch::{Event, GroupProgress};
+use tenfold::watch::{Event, GroupPart, GroupProgress};
 use tenfold_proto::v1::{self, watch_response};
 
 use super::client::Client;
@@ -170,7 +170,11 @@ fn lines(
                 statistics: progress.statistics.into_iter().map(wire::statistics).collect(),
             })
         }
-        Wire::Complete(result) => Event::Complete(wire::group_result(result)?),
+        Wire::Complete(result) => Event::Complete(GroupPart {
+            result: wire::group_result(result)?,
+            first: 1,
+            more: false,
+        }),
         Wire::Sweep(status) => Event::Sweep(Box::new(status)),
         Wire::Epochs(progress) if as_json => return json_epochs(progress, cursor),
         Wire::Epochs(progress) => return Ok(epochs(&progress)),
@@ -208,7 +212,7 @@ fn lines(
                 &progress.statistics,
             )
         }
-        Event::Complete(result) => log::complete_text(result),
+        Event::Complete(part) => log::complete_text(&part.result),
         Event::Sweep(status) => log::sweep_text(status),
         Event::Epochs(_) | Event::Trial(_) => return Ok(String::new()),
     };

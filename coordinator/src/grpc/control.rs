@@ -250,17 +250,19 @@ impl Control for Service {
                 let curves = readers
                     .with(move |reader| watch::group_curves(reader, &sweep, id, control, &of, group))
                     .await;
-                let messages = match curves {
-                    Ok(curves) => messages::group_result(&curves.result()),
+                let curves = match curves {
+                    Ok(curves) => curves,
                     Err(error) => {
                         _ = sender.send(Err(status::of_store(error))).await;
                         return;
                     }
                 };
-                for message in messages {
-                    if sender.send(Ok(message)).await.is_err() {
-                        return;
-                    }
+                let mut next = Some(1);
+                while let Some(first) = next {
+                    let Ok(room) = sender.reserve().await else { return };
+                    let part = curves.part(first);
+                    next = part.next();
+                    room.send(Ok(messages::group_part(&part)));
                 }
             }
         });

@@ -1,15 +1,14 @@
 //! What the coordinator knows, as messages.
 
 use tenfold_core::SweepState;
-use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
+use tenfold_core::aggregate::{Counts, Group, Statistics};
 use tenfold_core::record::{AttemptRow, Control, TrialRow};
 use tenfold_core::sweep::Sweep;
 use tenfold_core::trial::TrialState;
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Metric, Setting, Value};
 
-use super::parts;
-use crate::watch::Event;
+use crate::watch::{Event, GroupPart};
 
 pub(crate) fn counts(counts: &Counts) -> v1::TrialCounts {
     v1::TrialCounts {
@@ -152,29 +151,26 @@ pub(crate) fn metrics(metrics: &[Metric]) -> Vec<String> {
     metrics.iter().map(Metric::to_string).collect()
 }
 
-/// In parts, when it is long.
-pub(crate) fn group_result(result: &GroupResult) -> Vec<v1::GroupResult> {
-    parts::of_group(v1::GroupResult {
+pub(crate) fn group_part(part: &GroupPart) -> v1::GroupResult {
+    let result = &part.result;
+    v1::GroupResult {
         group: Some(group(&result.group)),
         metrics: metrics(&result.metrics),
         statistics: result.epochs.iter().flatten().map(statistics).collect(),
-        more: false,
-    })
+        more: part.more,
+    }
 }
 
-/// Several when it is long.
-pub(crate) fn events(sweep: &Sweep, event: Event) -> Vec<v1::watch_response::Event> {
+pub(crate) fn event(sweep: &Sweep, event: Event) -> v1::watch_response::Event {
     use v1::watch_response::Event as Wire;
-    vec![match event {
+    match event {
         Event::Progress(progress) => Wire::Progress(v1::GroupProgress {
             group: Some(group(&progress.group)),
             epoch: progress.epoch,
             metrics: metrics(&progress.metrics),
             statistics: progress.statistics.iter().map(statistics).collect(),
         }),
-        Event::Complete(result) => {
-            return group_result(&result).into_iter().map(Wire::Complete).collect();
-        }
+        Event::Complete(part) => Wire::Complete(group_part(&part)),
         Event::Epochs(row) => Wire::Epochs(v1::TrialProgress {
             trial: Some(row.trial.key.into()),
             attempt: row.attempt,
@@ -183,5 +179,5 @@ pub(crate) fn events(sweep: &Sweep, event: Event) -> Vec<v1::watch_response::Eve
         }),
         Event::Trial(row) => Wire::Trial(trial_status(sweep, &row, row.state.accepted_epochs())),
         Event::Sweep(status) => Wire::Sweep(*status),
-    }]
+    }
 }

@@ -3,32 +3,8 @@
 
 use tenfold_proto::v1;
 
-/// Statistics in a part: some 70 bytes each, so half a MiB.
-const STATISTICS: usize = 8192;
 /// Values and seconds in a part, of 4 bytes each.
 const VALUES: usize = 128 << 10;
-
-/// Divides an aggregated curve, whose statistics come an epoch after the other.
-pub(super) fn of_group(whole: v1::GroupResult) -> Vec<v1::GroupResult> {
-    let metrics = whole.metrics.len().max(1);
-    let epochs = (STATISTICS / metrics).max(1);
-    if whole.statistics.len() <= epochs * metrics {
-        return vec![whole];
-    }
-    let mut statistics = whole.statistics;
-    let mut parts = Vec::new();
-    while !statistics.is_empty() {
-        let rest = statistics.split_off(statistics.len().min(epochs * metrics));
-        parts.push(v1::GroupResult {
-            group: whole.group.clone(),
-            metrics: whole.metrics.clone(),
-            more: !rest.is_empty(),
-            statistics,
-        });
-        statistics = rest;
-    }
-    parts
-}
 
 /// Divides a trial's curve, whose columns come a metric after the other.
 pub(super) fn of_curve(whole: v1::TrialCurve) -> Vec<v1::TrialCurve> {
@@ -63,45 +39,6 @@ mod tests {
 
     use super::*;
     use crate::grpc::MAX_MESSAGE;
-
-    fn group(epochs: u32, metrics: usize) -> v1::GroupResult {
-        let statistics = |value: u32| v1::Statistics {
-            n: u32::MAX,
-            mean: f64::from(value),
-            standard_deviation: Some(0.25),
-            standard_error: Some(0.5),
-            ci95_low: Some(0.75),
-            ci95_high: Some(1.25),
-            min: 1.5,
-            median: 1.75,
-            max: 2.5,
-        };
-        v1::GroupResult {
-            group: None,
-            metrics: (0..metrics).map(|metric| format!("m{metric}")).collect(),
-            statistics: (0..epochs * metrics as u32).map(statistics).collect(),
-            more: false,
-        }
-    }
-
-    #[test]
-    fn a_long_group_comes_in_parts_that_make_it_up() {
-        for (epochs, metrics, parts) in [(0, 4, 1), (100, 4, 1), (2048, 4, 1), (2049, 4, 2), (10_000, 6, 8)] {
-            let whole = group(epochs, metrics);
-            let divided = of_group(whole.clone());
-            assert_eq!(divided.len(), parts, "{epochs} epochs of {metrics} metrics");
-            let (last, before) = divided.split_last().unwrap();
-            assert!(before.iter().all(|part| part.more) && !last.more);
-            assert!(divided.iter().all(|part| part.encoded_len() <= MAX_MESSAGE));
-            assert!(
-                divided
-                    .iter()
-                    .all(|part| part.statistics.len().is_multiple_of(metrics))
-            );
-            let joined: Vec<_> = divided.into_iter().flat_map(|part| part.statistics).collect();
-            assert_eq!(joined, whole.statistics);
-        }
-    }
 
     #[test]
     fn a_long_curve_comes_in_parts_that_make_it_up() {

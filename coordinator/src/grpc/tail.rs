@@ -3,7 +3,6 @@
 //! Messages are made when the transport asks for them, so a client that does not read holds what is on its way and
 //! nothing else: its watcher waits before it reads any more.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -21,8 +20,6 @@ use crate::watch::{Seen, WatchError};
 pub struct Tail {
     sweep: Sweep,
     seen: mpsc::Receiver<Seen>,
-    /// Parts of the event that came last.
-    parts: VecDeque<v1::WatchResponse>,
     /// None when its end has been told.
     watcher: Option<JoinHandle<Result<(), WatchError>>>,
 }
@@ -36,7 +33,6 @@ impl Tail {
         Self {
             sweep,
             seen,
-            parts: VecDeque::new(),
             watcher: Some(watcher),
         }
     }
@@ -48,18 +44,11 @@ impl Stream for Tail {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(part) = this.parts.pop_front() {
-                return Poll::Ready(Some(Ok(part)));
-            }
             if let Some(Seen { cursor, event }) = ready!(this.seen.poll_recv(cx)) {
-                let events = messages::events(&this.sweep, event).into_iter();
-                this.parts = events
-                    .map(|event| v1::WatchResponse {
-                        cursor,
-                        event: Some(event),
-                    })
-                    .collect();
-                continue;
+                return Poll::Ready(Some(Ok(v1::WatchResponse {
+                    cursor,
+                    event: Some(messages::event(&this.sweep, event)),
+                })));
             }
             let Some(watcher) = &mut this.watcher else {
                 return Poll::Ready(None);
@@ -70,7 +59,9 @@ impl Stream for Tail {
                 Ok(Ok(())) => return Poll::Ready(None),
                 Ok(Err(WatchError::Store(error))) => status::of_store(error),
                 Ok(Err(WatchError::Turn(error))) => status::of_turn(error),
-                Ok(Err(error @ WatchError::Stopped)) => Status::unavailable(error.to_string()),
+                Ok(Err(error @ (WatchError::Stopped | WatchError::Changed(_)))) => {
+                    Status::unavailable(error.to_string())
+                }
                 Ok(Err(error @ WatchError::Gone(_))) => Status::not_found(error.to_string()),
                 Err(error) => Status::internal(format!("the watcher ended: {error}")),
             };

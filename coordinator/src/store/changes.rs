@@ -109,6 +109,10 @@ impl Commits {
         self.commits.push(commit);
     }
 
+    pub(super) fn ends_with(&self, seq: i64) -> bool {
+        self.commits.last().is_some_and(|commit| commit.seq == seq)
+    }
+
     /// The commit that they end in.
     pub(super) fn last(&self, since: Cursor) -> Cursor {
         self.commits.last().map_or(since, |commit| commit.seq as Cursor)

@@ -9,7 +9,7 @@ use tenfold_core::record::{
 };
 use tenfold_types::{Fence, SweepId, TrialId, WorkerId};
 
-use super::{Change, Changes, Cursor, Reader, Store, StoreError, StoredTrial, Touched, What, attempts};
+use super::{Change, Changes, Cursor, Page, Reader, Store, StoreError, StoredTrial, Touched, What, attempts};
 
 /// The rows, shared by the store and its readers. Clones share the rows, as connections share a file.
 #[derive(Debug, Clone, Default)]
@@ -132,7 +132,7 @@ impl Store for MemoryStore {
 }
 
 impl Reader for MemoryStore {
-    fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError> {
+    fn changes(&mut self, sweep: SweepId, since: Cursor, page: Page) -> Result<Changes, StoreError> {
         let rows = self.rows();
         let sweeps = rows.sweeps.values().filter(|(_, row)| row.id == sweep);
         let sweeps = sweeps.map(|(at, row)| (*at, 0, Change::Sweep(row.clone())));
@@ -146,11 +146,11 @@ impl Reader for MemoryStore {
             .filter(|(at, ..)| *at > since)
             .collect();
         changes.sort_by_key(|(at, kind, _)| (*at, *kind));
-        Ok(Changes::page(changes, rows.cursor, limit))
+        Ok(Changes::page(changes, rows.cursor, page))
     }
 
     fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError> {
-        let page = self.changes(sweep, since, limit)?;
+        let page = self.changes(sweep, since, Page::rows(limit))?;
         let mut touched = Touched {
             cursor: page.cursor,
             end: page.end,
@@ -222,10 +222,15 @@ impl Reader for MemoryStore {
 }
 
 impl Changes {
-    /// The first whole commits of these sorted changes, until `limit` rows are reached.
-    pub(super) fn page(mut changes: Vec<(Cursor, u8, Change)>, head: Cursor, limit: usize) -> Self {
-        let limit = limit.max(1);
-        let last = changes.get(limit - 1).map(|(at, ..)| *at);
+    /// The first whole commits of these sorted changes, until the page is full.
+    pub(super) fn page(mut changes: Vec<(Cursor, u8, Change)>, head: Cursor, page: Page) -> Self {
+        let (mut rows, mut bytes) = (0, 0);
+        let full = changes.iter().find(|(_, _, change)| {
+            rows += 1;
+            bytes += change.bytes();
+            rows >= page.rows || bytes >= page.bytes
+        });
+        let last = full.map(|(at, ..)| *at);
         let end = last.is_none_or(|last| changes.last().is_some_and(|(at, ..)| *at == last));
         if let Some(last) = last {
             changes.retain(|(at, ..)| *at <= last);

@@ -59,12 +59,12 @@ pub trait Store: Send {
 
 /// What watchers and exports need of a store.
 pub trait Reader: Send {
-    /// Changes of one sweep behind a cursor, in the order of their commits: about `limit` rows, and always whole
-    /// commits. A row that changed several times comes once, as it is now, at the place of its last change.
+    /// Changes of one sweep behind a cursor, in the order of their commits: a page of them, and always whole commits. A
+    /// row that changed several times comes once, as it is now, at the place of its last change.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError>;
+    fn changes(&mut self, sweep: SweepId, since: Cursor, page: Page) -> Result<Changes, StoreError>;
 
     /// The trials that changed behind a cursor, one way or another: about `limit` of them, of whole commits. One that
     /// changed in several commits may come several times.
@@ -92,6 +92,25 @@ pub trait Reader: Send {
     /// # Errors
     /// See [`StoreError`]; [`StoreError::Unsupported`] where the store's own tools do it.
     fn backup(&mut self, file: &Path) -> Result<(), StoreError>;
+}
+
+/// How much is read at once: whole commits, until one of these is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// So many rows.
+    pub rows: usize,
+    /// So many bytes of epochs.
+    pub bytes: usize,
+}
+
+impl Page {
+    /// Rows of whatever length.
+    pub const fn rows(rows: usize) -> Self {
+        Self {
+            rows,
+            bytes: usize::MAX,
+        }
+    }
 }
 
 /// A page of trials that changed.
@@ -138,6 +157,17 @@ pub enum Change {
     Trial(TrialRow),
     /// New epochs.
     Epochs(EpochsRow),
+}
+
+impl Change {
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let epochs = match self {
+            Self::Epochs(row) => (row.block.columns.len() + row.block.seconds.len()) * size_of::<f32>(),
+            Self::Trial(_) | Self::Sweep(_) => 0,
+        };
+        epochs + size_of::<Self>()
+    }
 }
 
 /// A trial as it is stored.

@@ -357,7 +357,11 @@ pub(super) fn changes(place: &mut impl Place) {
         rows: Vec::new(),
         end: true,
     };
-    assert_eq!(reader.changes(id, 0, 10).unwrap(), nothing, "an unknown sweep");
+    assert_eq!(
+        reader.changes(id, 0, Page::rows(10)).unwrap(),
+        nothing,
+        "an unknown sweep"
+    );
     store
         .commit(&[Record::Sweep(sweep(1)), Record::Sweep(sweep(2))])
         .unwrap();
@@ -375,7 +379,9 @@ pub(super) fn changes(place: &mut impl Place) {
         store.commit(&records).unwrap();
         written.extend([Change::Epochs(a), Change::Epochs(b), Change::Trial(row)]);
     }
-    for limit in [1, 2, 3, 4, 7, 1000] {
+    let bytes = |bytes| Page { rows: 1000, bytes };
+    let pages = [0, 1, 2, 3, 4, 7, 1000].map(Page::rows);
+    for limit in pages.into_iter().chain([0, 1, 300, 1000, 100_000].map(bytes)) {
         let (mut since, mut seen) = (0, Vec::new());
         loop {
             let page = reader.changes(id, since, limit).unwrap();
@@ -387,13 +393,13 @@ pub(super) fn changes(place: &mut impl Place) {
                 break;
             }
         }
-        assert_eq!(seen, written, "pages of {limit}");
+        assert_eq!(seen, written, "pages of {limit:?}");
         assert_eq!(since, 21);
     }
     // A row that changes again comes again, once, as it is then.
     let again = trial(1, 0, 0, TrialState::Cancelled);
     store.commit(&[Record::Trial(again.clone())]).unwrap();
-    let page = reader.changes(id, 21, 10).unwrap();
+    let page = reader.changes(id, 21, Page::rows(10)).unwrap();
     assert_eq!(
         page,
         Changes {
@@ -403,7 +409,7 @@ pub(super) fn changes(place: &mut impl Place) {
         }
     );
     assert_eq!(
-        reader.changes(id, 22, 10).unwrap(),
+        reader.changes(id, 22, Page::rows(10)).unwrap(),
         Changes {
             cursor: 22,
             rows: Vec::new(),
@@ -436,7 +442,7 @@ pub(super) fn watched(place: &mut impl Place) {
     });
     let (mut since, mut seen, mut newest) = (0, Vec::new(), None);
     while since <= COMMITS {
-        let page = reader.changes(SweepId([1; 16]), since, 5).unwrap();
+        let page = reader.changes(SweepId([1; 16]), since, Page::rows(5)).unwrap();
         assert!(page.end || page.cursor > since, "a page that goes nowhere");
         since = page.cursor;
         for change in page.rows {
@@ -451,7 +457,7 @@ pub(super) fn watched(place: &mut impl Place) {
         }
     }
     writer.join().unwrap();
-    let rest = reader.changes(SweepId([1; 16]), since, 5).unwrap();
+    let rest = reader.changes(SweepId([1; 16]), since, Page::rows(5)).unwrap();
     assert_eq!(
         (rest.cursor, rest.rows, rest.end),
         (COMMITS + 1, Vec::new(), true)
@@ -560,7 +566,7 @@ pub(super) fn touched(place: &mut impl Place) {
                 break;
             }
         }
-        assert_eq!((since, seen.len()), (9, 7), "pages of {limit}");
+        assert_eq!((since, seen.len()), (9, 7), "pages of {limit:?}");
     }
 }
 
@@ -587,7 +593,7 @@ pub(super) fn gone(place: &mut impl Place) {
     let nothing = |reader: &mut dyn Reader| {
         assert_eq!(reader.point(mine.id.sweep, 0, 0).unwrap(), []);
         assert_eq!(reader.attempts(mine.id).unwrap(), []);
-        assert_eq!(reader.changes(mine.id.sweep, 0, 10).unwrap().rows, []);
+        assert_eq!(reader.changes(mine.id.sweep, 0, Page::rows(10)).unwrap().rows, []);
     };
     nothing(reader.as_mut());
     // Submitted again before all of it is cleared away: it is a new one, with a number of its own.
@@ -806,18 +812,18 @@ proptest! {
                 rows.sort();
                 (rows, changes.cursor, changes.end)
             };
-            let both = (a.changes(id, 1, 1000).unwrap(), b.changes(id, 1, 1000).unwrap());
+            let both = (a.changes(id, 1, Page::rows(1000)).unwrap(), b.changes(id, 1, Page::rows(1000)).unwrap());
             prop_assert_eq!(sorted(both.0), sorted(both.1));
             // However small its pages, a watcher sees the same.
             let (mut since, mut pages) = (1, Changes::default());
             while !pages.end {
-                let page = b.changes(id, since, 1 + since as usize % 3).unwrap();
+                let page = b.changes(id, since, Page::rows(1 + since as usize % 3)).unwrap();
                 prop_assert!(page.end || page.cursor > since);
                 since = page.cursor;
                 pages.rows.extend(page.rows);
                 (pages.cursor, pages.end) = (page.cursor, page.end);
             }
-            prop_assert_eq!(pages, b.changes(id, 1, 1000).unwrap());
+            prop_assert_eq!(pages, b.changes(id, 1, Page::rows(1000)).unwrap());
         }
     }
 }

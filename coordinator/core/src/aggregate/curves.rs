@@ -9,11 +9,35 @@ use super::Statistics;
 /// Curves come in the order of points and repetitions. All of them count at every epoch: should one be shorter, which
 /// no curve of a succeeded trial is, the result ends with it. Nothing of no curves.
 pub fn aggregate(curves: &[&Curve]) -> (Vec<Metric>, Vec<Vec<Statistics>>) {
+    let part = part(curves, 1, usize::MAX);
+    (part.metrics, part.epochs)
+}
+
+/// A part of an aggregated curve.
+#[derive(Debug, PartialEq)]
+pub struct Part {
+    /// The metrics that all curves have.
+    pub metrics: Vec<Metric>,
+    /// For each epoch, from the first of the part on, the statistics of each metric.
+    pub epochs: Vec<Vec<Statistics>>,
+    /// Epochs follow.
+    pub more: bool,
+}
+
+/// What [`aggregate`] gives, from the epoch `first` on and about `most` statistics, but one epoch at least.
+pub fn part(curves: &[&Curve], first: u32, most: usize) -> Part {
     let metrics = common(curves);
     let columns = columns(curves, &metrics);
-    let epochs = curves.iter().map(|curve| curve.epochs()).min().unwrap_or(0);
-    let epochs = (1..=epochs).map(|epoch| at(&columns, epoch)).collect();
-    (metrics, epochs)
+    let all = curves.iter().map(|curve| curve.epochs()).min().unwrap_or(0);
+    let most = u32::try_from(most / metrics.len().max(1))
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let last = all.min(first.saturating_add(most - 1));
+    Part {
+        epochs: (first..=last).map(|epoch| at(&columns, epoch)).collect(),
+        more: last < all,
+        metrics,
+    }
 }
 
 /// The newest epoch that every begun curve has reached, the metrics that they all have, and the statistics of each there.
@@ -85,6 +109,28 @@ mod tests {
         assert_eq!(means, [[0.5, 0.375], [0.5, 0.25]]);
         assert!(epochs.iter().flatten().all(|statistics| statistics.n == 2));
         assert_eq!(epochs[0][0].standard_deviation, Some(0.0));
+    }
+
+    #[test]
+    fn parts_make_up_the_whole() {
+        let a = curve(&[0.5, 0.25, 1.0, 2.0, 3.0], &[0.0; 5]);
+        let b = curve(&[0.25, 0.5, 2.0, 1.0, 0.0], &[1.0; 5]);
+        for most in [0, 1, 2, 4, 6, 10, 100] {
+            let (mut epochs, mut more) = (Vec::new(), true);
+            while more {
+                let part = part(&[&a, &b], epochs.len() as u32 + 1, most);
+                assert!(part.epochs.len() <= (most / 2).max(1));
+                epochs.extend(part.epochs);
+                more = part.more;
+            }
+            assert_eq!(epochs, aggregate(&[&a, &b]).1, "parts of {most}");
+        }
+        let none = Part {
+            metrics: vec![],
+            epochs: vec![],
+            more: false,
+        };
+        assert_eq!(part(&[], 1, 4), none);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use text::{complete_text, progress_text, sweep_text};
 pub fn lines(event: &Event) -> Vec<String> {
     match event {
         Event::Progress(seen) => vec![progress(&seen.group, seen.epoch, &seen.metrics, &seen.statistics)],
-        Event::Complete(result) => complete(result),
+        Event::Complete(part) => complete(&part.result, part.first),
         Event::Sweep(status) => vec![sweep(status)],
         Event::Epochs(_) | Event::Trial(_) => Vec::new(),
     }
@@ -40,8 +40,9 @@ pub fn progress(group: &Group, epoch: u32, metrics: &[Metric], statistics: &[Sta
     ))
 }
 
-/// A complete group as JSON, a line for each epoch. A group without a succeeded trial has one line without epoch.
-pub fn complete(result: &GroupResult) -> Vec<String> {
+/// A complete group as JSON, a line for each epoch, of which this is the first. A group without a succeeded trial has one
+/// line without epoch.
+pub fn complete(result: &GroupResult, first: u32) -> Vec<String> {
     let line = |epoch, statistics: &[Statistics]| {
         json(&GroupLine::new(
             "epoch",
@@ -54,7 +55,7 @@ pub fn complete(result: &GroupResult) -> Vec<String> {
     if result.epochs.is_empty() {
         return vec![line(None, &[])];
     }
-    (1..)
+    (first..)
         .zip(&result.epochs)
         .map(|(epoch, row)| line(Some(epoch), row))
         .collect()
@@ -330,6 +331,7 @@ mod tests {
 
     use super::*;
     use crate::report::samples::{curve, group, result};
+    use crate::watch::GroupPart;
 
     fn values() -> Vec<(Setting, Value)> {
         vec![
@@ -346,7 +348,15 @@ mod tests {
 
     #[test]
     fn a_complete_group_is_a_line_an_epoch() {
-        let lines = lines(&Event::Complete(sample()));
+        let part = |first| {
+            lines(&Event::Complete(GroupPart {
+                result: sample(),
+                first,
+                more: false,
+            }))
+        };
+        assert!(part(101)[0].contains("\"epoch\":101"), "{}", part(101)[0]);
+        let lines = part(1);
         assert_eq!(lines.len(), 2);
         assert_eq!(
             lines[0],
@@ -374,7 +384,7 @@ mod tests {
             ..Counts::default()
         };
         let none = result(none, &[]);
-        let lines = complete(&none);
+        let lines = complete(&none, 1);
         assert_eq!(lines.len(), 1);
         assert!(lines[0].ends_with(
             r#""epoch":null,"n":0,"repetitions":3,"missing":{"diverged":2,"failed":1},"metrics":{}}"#

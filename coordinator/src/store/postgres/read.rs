@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::number_of;
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::rows::{self, Columns};
-use crate::store::{Change, Changes, Cursor, Reader, StoreError, StoredTrial, Touched, attempts};
+use crate::store::{Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, attempts};
 
 const OF_TRIAL: &str = "sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4";
 
@@ -120,9 +120,9 @@ impl Behind {
 }
 
 impl Reader for PostgresReader {
-    fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError> {
+    fn changes(&mut self, sweep: SweepId, since: Cursor, page: Page) -> Result<Changes, StoreError> {
         self.read(|transaction| {
-            let found = match behind(transaction, sweep, since, limit)? {
+            let found = match behind(transaction, sweep, since, page.rows)? {
                 Ok(found) => found,
                 Err(cursor) => {
                     return Ok(Changes {
@@ -132,7 +132,7 @@ impl Reader for PostgresReader {
                     });
                 }
             };
-            let mut page = Changes {
+            let mut answer = Changes {
                 cursor: found.cursor(since),
                 rows: Vec::new(),
                 end: found.end,
@@ -145,17 +145,19 @@ impl Reader for PostgresReader {
                 "SELECT {} FROM trial WHERE {OF_TRIAL} AND seq = $5",
                 rows::TRIAL
             ))?;
+            let mut bytes = 0;
             for commit in &found.commits.commits {
+                let before = answer.rows.len();
                 if commit.itself {
                     let row = sweep_of_commit(transaction, found.number, commit.seq)?;
-                    page.rows.extend(row.map(Change::Sweep));
+                    answer.rows.extend(row.map(Change::Sweep));
                 }
                 for key in commit.which(changes::EPOCHS) {
                     let [sweep_number, stage, point, repetition] = parameters(found.number, key);
                     let of: [&(dyn postgres::types::ToSql + Sync); 5] =
                         [&sweep_number, &stage, &point, &repetition, &commit.seq];
                     for row in transaction.query(&epochs, &of)? {
-                        page.rows.push(Change::Epochs(rows::epochs(sweep, &row)?));
+                        answer.rows.push(Change::Epochs(rows::epochs(sweep, &row)?));
                     }
                 }
                 for key in commit.which(changes::TRIAL) {
@@ -163,11 +165,16 @@ impl Reader for PostgresReader {
                     let of: [&(dyn postgres::types::ToSql + Sync); 5] =
                         [&sweep_number, &stage, &point, &repetition, &commit.seq];
                     for row in transaction.query(&trials, &of)? {
-                        page.rows.push(Change::Trial(rows::trial(sweep, &row)?));
+                        answer.rows.push(Change::Trial(rows::trial(sweep, &row)?));
                     }
                 }
+                bytes += answer.rows[before..].iter().map(Change::bytes).sum::<usize>();
+                if bytes >= page.bytes && !found.commits.ends_with(commit.seq) {
+                    (answer.cursor, answer.end) = (commit.seq as Cursor, false);
+                    break;
+                }
             }
-            Ok(page)
+            Ok(answer)
         })
     }
 

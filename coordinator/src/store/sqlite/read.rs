@@ -9,7 +9,7 @@ use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 use super::{cursor, number_of};
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::{
-    Change, Changes, Cursor, Reader, StoreError, StoredTrial, Touched, attempts,
+    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, attempts,
     rows::{self, Columns},
 };
 
@@ -44,7 +44,7 @@ pub(super) struct SqliteReader {
 }
 
 impl Reader for SqliteReader {
-    fn changes(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Changes, StoreError> {
+    fn changes(&mut self, sweep: SweepId, since: Cursor, page: Page) -> Result<Changes, StoreError> {
         let transaction = self.connection.transaction()?;
         let head = cursor(&transaction)?;
         let Some(number) = number_of(&transaction, sweep)? else {
@@ -54,32 +54,39 @@ impl Reader for SqliteReader {
                 end: true,
             });
         };
-        let (commits, end) = behind(&transaction, number, since.min(head) as i64, limit)?;
+        let (commits, end) = behind(&transaction, number, since.min(head) as i64, page.rows)?;
         let mut trials = transaction.prepare_cached(&trial_of_commit())?;
         let mut epochs = transaction.prepare_cached(&of_commit())?;
-        let mut page = Changes {
+        let mut answer = Changes {
             cursor: if end { head } else { commits.last(since) },
             rows: Vec::new(),
             end,
         };
+        let mut bytes = 0;
         for commit in &commits.commits {
+            let before = answer.rows.len();
             if commit.itself {
                 let row = sweep_of_commit(&transaction, number, commit.seq)?;
-                page.rows.extend(row.map(Change::Sweep));
+                answer.rows.extend(row.map(Change::Sweep));
             }
             let of = |key| params_of(number, key, commit.seq);
             for key in commit.which(changes::EPOCHS) {
                 for row in epochs.query_and_then(of(key), |row| rows::epochs(sweep, row))? {
-                    page.rows.push(Change::Epochs(row?));
+                    answer.rows.push(Change::Epochs(row?));
                 }
             }
             for key in commit.which(changes::TRIAL) {
                 for row in trials.query_and_then(of(key), |row| rows::trial(sweep, row))? {
-                    page.rows.push(Change::Trial(row?));
+                    answer.rows.push(Change::Trial(row?));
                 }
             }
+            bytes += answer.rows[before..].iter().map(Change::bytes).sum::<usize>();
+            if bytes >= page.bytes && !commits.ends_with(commit.seq) {
+                (answer.cursor, answer.end) = (commit.seq as Cursor, false);
+                break;
+            }
         }
-        Ok(page)
+        Ok(answer)
     }
 
     fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError> {

@@ -10,6 +10,7 @@ use tenfold_core::trial::TrialState;
 
 use super::read::{of_commit, trial_of_commit};
 use super::*;
+use crate::store::Page;
 use crate::store::suite::{Place, epochs, loaded, store_suite, sweep, trial};
 
 struct InFile(tempfile::TempDir);
@@ -104,7 +105,7 @@ fn a_row_that_nobody_writes_is_damage() {
         .connection
         .execute("UPDATE epochs SET columns = x'010203'", [])
         .unwrap();
-    let error = reader.changes(row.id.sweep, 0, 10).unwrap_err();
+    let error = reader.changes(row.id.sweep, 0, Page::rows(10)).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
     store
         .connection
@@ -433,7 +434,7 @@ fn stores_of_every_released_schema_are_brought_up_to_date() {
             }
         }
         assert_eq!(seen, 8);
-        let changes = reader.changes(done.row().id, 0, 1000).unwrap();
+        let changes = reader.changes(done.row().id, 0, Page::rows(1000)).unwrap();
         assert!(changes.end && changes.cursor == cursor);
         assert_eq!(
             changes
