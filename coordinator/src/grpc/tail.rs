@@ -43,29 +43,27 @@ impl Stream for Tail {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        loop {
-            if let Some(Seen { cursor, event }) = ready!(this.seen.poll_recv(cx)) {
-                return Poll::Ready(Some(Ok(v1::WatchResponse {
-                    cursor,
-                    event: Some(messages::event(&this.sweep, event)),
-                })));
-            }
-            let Some(watcher) = &mut this.watcher else {
-                return Poll::Ready(None);
-            };
-            let ended = ready!(Pin::new(watcher).poll(cx));
-            this.watcher = None;
-            let error = match ended {
-                Ok(Ok(())) => return Poll::Ready(None),
-                Ok(Err(WatchError::Store(error))) => status::of_store(error),
-                Ok(Err(WatchError::Turn(error))) => status::of_turn(error),
-                Ok(Err(error @ (WatchError::Stopped | WatchError::Changed(_)))) => {
-                    Status::unavailable(error.to_string())
-                }
-                Ok(Err(error @ WatchError::Gone(_))) => Status::not_found(error.to_string()),
-                Err(error) => Status::internal(format!("the watcher ended: {error}")),
-            };
-            return Poll::Ready(Some(Err(error)));
+        if let Some(Seen { cursor, event }) = ready!(this.seen.poll_recv(cx)) {
+            return Poll::Ready(Some(Ok(v1::WatchResponse {
+                cursor,
+                event: Some(messages::event(&this.sweep, event)),
+            })));
         }
+        let Some(watcher) = &mut this.watcher else {
+            return Poll::Ready(None);
+        };
+        let ended = ready!(Pin::new(watcher).poll(cx));
+        this.watcher = None;
+        let error = match ended {
+            Ok(Ok(())) => return Poll::Ready(None),
+            Ok(Err(WatchError::Store(error))) => status::of_store(error),
+            Ok(Err(WatchError::Turn(error))) => status::of_turn(error),
+            Ok(Err(error @ (WatchError::Stopped | WatchError::Changed(_)))) => {
+                Status::unavailable(error.to_string())
+            }
+            Ok(Err(error @ WatchError::Gone(_))) => Status::not_found(error.to_string()),
+            Err(error) => Status::internal(format!("the watcher ended: {error}")),
+        };
+        Poll::Ready(Some(Err(error)))
     }
 }
