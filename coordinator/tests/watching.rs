@@ -250,3 +250,45 @@ fn a_reader_of_a_tail_that_goes_away_is_no_error() {
         (Some(0), "")
     );
 }
+
+#[test]
+fn long_groups_are_told_in_parts_and_come_out_whole() {
+    const EPOCHS: u64 = 3_000;
+    let cluster = Cluster::patient();
+    let sweep = SWEEP.replace("epochs = 3", &format!("epochs = {EPOCHS}"));
+    cluster.command(&["submit", &cluster.write("long.toml", &sweep)]);
+    let mut worker = FakeWorker::register(&cluster, "abacus");
+    worker.train(8, |_| Fate::Succeeds);
+    cluster.until_over();
+    let of = |lines: &str, kind: &str| -> Vec<(u64, Option<u64>)> {
+        let lines = json(lines).into_iter().filter(|line| line["kind"] == kind);
+        lines
+            .map(|line| (line["point"].as_u64().unwrap(), line["epoch"].as_u64()))
+            .collect()
+    };
+    let point = |point: u64| (1..=EPOCHS).map(move |epoch| (point, Some(epoch)));
+    let all: Vec<_> = (0..4).flat_map(point).collect();
+
+    let mut tailed = of(&cluster.command(&["tail", "last", "--json"]), "epoch");
+    tailed.sort_unstable();
+    assert!(tailed == all, "{} lines", tailed.len());
+    let mut logged = Vec::new();
+    cluster.until("the results log is whole", || {
+        let folder = fs::read_dir(cluster.folder.path().join("runs"))
+            .unwrap()
+            .flatten();
+        let mut logs = folder.map(|entry| entry.path().join("aggregate.jsonl"));
+        let log = fs::read_to_string(logs.find(|log| log.exists())?).unwrap();
+        log.lines().last()?.contains("\"kind\":\"sweep\"").then_some(())?;
+        logged = of(&log, "epoch");
+        (logged.len() == all.len()).then_some(())
+    });
+    logged.sort_unstable();
+    assert!(logged == all);
+    let results = cluster.command(&["results", "last", "--format", "jsonl"]);
+    assert_eq!(
+        results.lines().count() as u64,
+        4 * EPOCHS * 4,
+        "a line a group, epoch and metric"
+    );
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Start, fake_worker_in, text};
 use crate::form::{form, random, seen};
-use crate::world::{Shape, World, pause};
+use crate::world::{NAME, Shape, World, pause};
 
 /// In KiB.
 const SIZE: u32 = 24 << 10;
@@ -90,7 +90,12 @@ fn full_at_random() {
             refused.status.code() == Some(4) && complaint.contains("room"),
             "{complaint}"
         );
-        assert!(world.status().is_some(), "what is there can be read");
+        let shown = world.try_command(&["show", NAME]);
+        assert!(
+            shown.status.success(),
+            "what is there cannot be read: {}",
+            text(&shown.stderr)
+        );
         pause(&mut random, 0..1_500);
         world.assert_alive();
         fs::remove_file(&ballast).unwrap();

@@ -26,7 +26,7 @@ fn partitions() {
         ..Start::default()
     };
     let rounds = form(3, 34);
-    let trials = form(25, 400);
+    let trials = form(25, 300);
     let shape = Shape { trials, epochs: 12 };
     let world = World::new(shape, start);
     // Three behind networks of their own, and one that nothing comes in between.

@@ -10,6 +10,10 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use crate::common::{Cluster, Process, Start};
+use crate::form::form;
+
+/// The sweep's name.
+pub(crate) const NAME: &str = "chaos";
 
 /// A sweep of so many trials and epochs.
 #[derive(Clone, Copy)]
@@ -26,7 +30,7 @@ impl Shape {
         assert_eq!(points * Self::REPETITIONS, self.trials);
         let rates: Vec<String> = (1..=points).map(|point| format!("{point}e-4")).collect();
         format!(
-            "name = \"chaos\"\nepochs = {}\nrepetitions = {}\n\
+            "name = \"{NAME}\"\nepochs = {}\nrepetitions = {}\n\
              [settings]\narchitecture = \"perceptron-10\"\n[axes]\nlearning_rate = [{}]\n",
             self.epochs,
             Self::REPETITIONS,
@@ -68,7 +72,7 @@ impl World {
     /// A coordinator that is still to be started.
     pub(crate) fn stopped(shape: Shape, start: Start, folder: tempfile::TempDir) -> Self {
         let mut cluster = Cluster::stopped(folder, start);
-        cluster.patience = Duration::from_secs(300);
+        cluster.patience = Duration::from_secs(form(300, 1200));
         let file = cluster.write("chaos.toml", &shape.text());
         Self { cluster, shape, file }
     }
@@ -89,12 +93,12 @@ impl World {
 
     /// Where the sweep stands; nothing while nobody answers.
     pub(crate) fn status(&self) -> Option<Value> {
-        let listed = self.try_command(&["list", "--json", "--limit", "1000"]);
-        let listed = String::from_utf8(listed.stdout).unwrap();
-        let mut sweeps = listed
+        let shown = self.try_command(&["show", NAME, "--json"]);
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        shown
             .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        sweeps.find(|sweep| sweep["name"] == "chaos")
+            .next()
+            .map(|line| serde_json::from_str(line).unwrap())
     }
 
     fn epochs_of(&self) -> Option<u64> {
@@ -128,15 +132,14 @@ impl World {
             let sweep = self.status()?;
             let trials = &sweep["trials"];
             if trials["failed"] != 0 {
-                _ = self.try_command(&["retry", "last", "--failed"]);
+                _ = self.try_command(&["retry", NAME, "--failed"]);
             }
             (trials["succeeded"] == self.shape.trials).then_some(())
         });
     }
 
     fn exports(&self) -> [String; 3] {
-        let id = self.status().unwrap()["sweep"].as_str().unwrap().to_owned();
-        let export = |arguments: &[&str]| self.command(&[&["results", &id], arguments].concat());
+        let export = |arguments: &[&str]| self.command(&[&["results", NAME], arguments].concat());
         [
             export(&["--format", "csv"]),
             export(&["--format", "jsonl"]),
