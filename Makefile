@@ -27,7 +27,7 @@ check: setup ## Formatting, lints with warnings denied, and all tests
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 
-chaos: setup ## Kill, stop, cut off and starve real processes for an hour, and see that nothing is lost
+chaos: setup ## Kill, stop, cut off and starve real processes for some 20 minutes, and see that nothing is lost
 	$(CARGO) build --workspace --all-targets
 	rm -f target/tmp/chaos-long.md
 	TENFOLD_CHAOS=long $(CARGO) test -p tenfold --test chaos --test simulation -- --nocapture --test-threads 3 $(ARGS)

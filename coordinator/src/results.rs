@@ -24,6 +24,8 @@ use crate::watch::{self, Seen, Watch};
 
 /// The name of the log in a sweep's folder.
 pub const LOG: &str = "aggregate.jsonl";
+/// Bytes that are written to a log at once: each write is a thread's work, and an epoch's line has about a thousand.
+const BUFFER: usize = 128 << 10;
 /// How soon a log that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -125,7 +127,7 @@ async fn write(service: &Service, id: SweepId, sweep: &Sweep, path: &Path) -> io
     if let Some(folder) = path.parent() {
         tokio::fs::create_dir_all(folder).await?;
     }
-    let mut file = BufWriter::new(File::create(path).await?);
+    let mut file = BufWriter::with_capacity(BUFFER, File::create(path).await?);
     let grouping = Arc::new(sweep.grouping(&[]).map_err(io::Error::other)?);
     let options = Watch {
         sweep: id,

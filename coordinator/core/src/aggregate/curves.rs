@@ -33,8 +33,11 @@ pub fn part(curves: &[&Curve], first: u32, most: usize) -> Part {
         .unwrap_or(u32::MAX)
         .max(1);
     let last = all.min(first.saturating_add(most - 1));
+    let mut values = Vec::with_capacity(curves.len());
     Part {
-        epochs: (first..=last).map(|epoch| at(&columns, epoch)).collect(),
+        epochs: (first..=last)
+            .map(|epoch| at(&columns, epoch, &mut values))
+            .collect(),
         more: last < all,
         metrics,
     }
@@ -52,7 +55,7 @@ pub fn newest(curves: &[&Curve]) -> Option<(u32, Vec<Metric>, Vec<Statistics>)> 
         .collect();
     let epoch = begun.iter().map(|curve| curve.epochs()).min()?;
     let metrics = common(&begun);
-    let statistics = at(&columns(&begun, &metrics), epoch);
+    let statistics = at(&columns(&begun, &metrics), epoch, &mut Vec::new());
     Some((epoch, metrics, statistics))
 }
 
@@ -71,14 +74,20 @@ fn columns<'a>(curves: &[&'a Curve], metrics: &[Metric]) -> Vec<Vec<&'a [f32]>> 
     metrics.iter().map(of).collect()
 }
 
-/// For each metric the statistics over the columns that reach the epoch, which at least one does.
-fn at(columns: &[Vec<&[f32]>], epoch: u32) -> Vec<Statistics> {
-    let value = |column: &&[f32]| column.get(epoch as usize - 1).map(|&value| f64::from(value));
-    let statistics = |columns: &Vec<&[f32]>| {
-        let values: Vec<f64> = columns.iter().filter_map(value).collect();
-        Statistics::of(&values)
-    };
-    columns.iter().filter_map(statistics).collect()
+/// For each metric the statistics over the columns that reach the epoch, which at least one does. `values` is room to work in.
+fn at(columns: &[Vec<&[f32]>], epoch: u32, values: &mut Vec<f64>) -> Vec<Statistics> {
+    let at = epoch as usize - 1;
+    let mut all = Vec::with_capacity(columns.len());
+    for columns in columns {
+        values.clear();
+        values.extend(
+            columns
+                .iter()
+                .filter_map(|column| column.get(at).map(|&value| f64::from(value))),
+        );
+        all.extend(Statistics::of(values));
+    }
+    all
 }
 
 #[cfg(test)]

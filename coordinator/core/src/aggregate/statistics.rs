@@ -18,8 +18,17 @@ impl Statistics {
     /// x̄ ± t · s/√n with [`t975`].
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = u32::try_from(values.len()).ok()?;
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
+        // As many as are repeated: no allocation for each epoch and metric.
+        let (mut few, mut many) = ([0.0; 32], Vec::new());
+        let sorted = match few.get_mut(..values.len()) {
+            Some(few) => few,
+            None => {
+                many.resize(values.len(), 0.0);
+                &mut many[..]
+            }
+        };
+        sorted.copy_from_slice(values);
+        sorted.sort_unstable_by(f64::total_cmp);
         let (&min, &max) = (sorted.first()?, sorted.last()?);
         // Sums of distances from the least value: no digits are lost to a mean that is large beside the spread.
         let mean = (min + sum(values.iter().map(|x| x - min)) / f64::from(n)).clamp(min, max);
@@ -33,7 +42,7 @@ impl Statistics {
             standard_error: error,
             ci95: half.map(|half| (mean - half, mean + half)),
             min,
-            median: median(&sorted),
+            median: median(sorted),
             max,
         })
     }
@@ -124,13 +133,14 @@ fn quickly(x: f64) -> Option<f64> {
     if !(1e-9..1e15).contains(&size) {
         return None;
     }
-    let mut exponent = size.log10().floor() as i32;
+    // The binary exponent times the logarithm of 2 (1233 / 4096): the decimal one, or the one below or above.
+    let binary = (size.to_bits() >> 52) as i32 - 1023;
+    let mut exponent = (binary * 1233) >> 12;
     let scaled = |exponent: i32| match DIGITS - exponent {
-        up @ 0.. => size * 10f64.powi(up),
-        down => size / 10f64.powi(-down),
+        up @ 0.. => size * POWERS[up as usize],
+        down => size / POWERS[-down as usize],
     };
     let mut value = scaled(exponent);
-    // The logarithm is rounded: beside a power of ten it may be that of the other side.
     match value {
         value if value >= 1e7 => exponent += 1,
         value if value < 1e6 => exponent -= 1,
@@ -144,11 +154,17 @@ fn quickly(x: f64) -> Option<f64> {
     }
     let whole = value.round();
     let result = match DIGITS - exponent {
-        down @ 0.. => whole / 10f64.powi(down),
-        up => whole * 10f64.powi(-up),
+        down @ 0.. => whole / POWERS[down as usize],
+        up => whole * POWERS[-up as usize],
     };
     Some(result.copysign(x))
 }
+
+/// The powers of ten that a float64 holds exactly.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
 
 fn slowly(x: f64) -> f64 {
     // The shortest decimal form rounds correctly, as multiplying by a power of ten does not. A negative zero loses its sign.
