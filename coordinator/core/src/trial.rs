@@ -153,3 +153,49 @@ impl Counts {
         self.pending + self.leased + self.running + self.backoff + self.suspect
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state of each kind; those with a fence have this one.
+    fn states(fence: u64) -> [TrialState; 8] {
+        let (fence, worker) = (Fence(fence), WorkerId([1; 8]));
+        [
+            TrialState::Pending,
+            TrialState::Leased { fence, worker },
+            TrialState::Running { fence, worker },
+            TrialState::Backoff { until: 1 },
+            TrialState::Succeeded { fence, epochs: 3 },
+            TrialState::Diverged { fence, epoch: 2 },
+            TrialState::Failed,
+            TrialState::Cancelled,
+        ]
+    }
+
+    #[test]
+    fn only_the_moves_of_the_table_are_legal() {
+        // From, downwards; to, as in `states`.
+        const TABLE: [&str; 8] = [
+            ".L.....C", // pending
+            "P.RBSDFC", // leased
+            "P.RBSDFC", // running
+            "P......C", // back-off
+            "........", // succeeded
+            "........", // diverged
+            "P.......", // failed
+            "P.......", // cancelled
+        ];
+        for (row, from) in TABLE.iter().zip(states(7)) {
+            for (legal, to) in row.chars().zip(states(7)) {
+                assert_eq!(from.may_become(&to), legal != '.', "{from:?} to {to:?}");
+            }
+        }
+        let [_, leased, running, ..] = states(7);
+        let [_, _, other, ..] = states(8);
+        assert!(
+            !leased.may_become(&other) && !running.may_become(&other),
+            "another lease"
+        );
+    }
+}
