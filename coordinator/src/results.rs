@@ -145,11 +145,11 @@ async fn write(service: &Service, id: SweepId, sweep: &Sweep, path: &Path) -> io
         service.shutdown.clone(),
     );
     let watching = tokio::spawn(watching);
+    let mut lines = Vec::new();
     while let Some(Seen { event, .. }) = seen.recv().await {
-        for line in log::lines(&event) {
-            file.write_all(line.as_bytes()).await?;
-            file.write_all(b"\n").await?;
-        }
+        lines.clear();
+        log::write(&event, &mut lines);
+        file.write_all(&lines).await?;
         if seen.is_empty() {
             file.flush().await?;
         }

@@ -1,5 +1,6 @@
 //! Metrics per epoch: the curve of a trial, and the column blocks in which it travels and is stored.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,15 +21,22 @@ pub enum Metric {
     TestDigitError(u32),
 }
 
+impl Metric {
+    /// Its name, such as `train_error`.
+    pub fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::TrainError => "train_error",
+            Self::TestError => "test_error",
+            Self::TrainLoss => "train_loss",
+            Self::TestLoss => "test_loss",
+            Self::TestDigitError(sub_network) => return format!("test_digit_error_{sub_network}").into(),
+        })
+    }
+}
+
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TrainError => f.write_str("train_error"),
-            Self::TestError => f.write_str("test_error"),
-            Self::TrainLoss => f.write_str("train_loss"),
-            Self::TestLoss => f.write_str("test_loss"),
-            Self::TestDigitError(sub_network) => write!(f, "test_digit_error_{sub_network}"),
-        }
+        f.write_str(&self.name())
     }
 }
 

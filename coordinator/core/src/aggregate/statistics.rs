@@ -130,6 +130,9 @@ pub fn significant(x: f64) -> f64 {
 fn quickly(x: f64) -> Option<f64> {
     const DIGITS: i32 = 6;
     let size = x.abs();
+    if size == 0.0 {
+        return Some(0.0);
+    }
     if !(1e-9..1e15).contains(&size) {
         return None;
     }

@@ -18,64 +18,42 @@ use crate::watch::Event;
 
 pub use text::{complete_text, progress_text, sweep_text};
 
-/// The lines of the results log for an event: one for progress and for a sweep, one for each epoch of a complete group.
-/// Events about single trials have none.
-pub fn lines(event: &Event) -> Vec<String> {
+/// Writes the lines of the results log for an event: one for progress and for a sweep, one for each epoch of a complete
+/// group. Events about single trials have none.
+pub fn write(event: &Event, out: &mut Vec<u8>) {
     match event {
-        Event::Progress(seen) => vec![progress(&seen.group, seen.epoch, &seen.metrics, &seen.statistics)],
-        Event::Complete(part) => complete(&part.result, part.first),
-        Event::Sweep(status) => vec![sweep(status)],
-        Event::Epochs(_) | Event::Trial(_) => Vec::new(),
+        Event::Progress(seen) => line(
+            &GroupLine::progress(&seen.group, seen.epoch, &seen.metrics, &seen.statistics),
+            out,
+        ),
+        Event::Complete(part) => complete(&part.result, part.first, out),
+        Event::Sweep(status) => line(&SweepLine::of(status), out),
+        Event::Epochs(_) | Event::Trial(_) => {}
     }
 }
 
-/// A group's newest epoch as JSON, with the statistics of each metric.
-pub fn progress(group: &Group, epoch: u32, metrics: &[Metric], statistics: &[Statistics]) -> String {
-    json(&GroupLine::new(
-        "progress",
-        group,
-        Some(epoch),
-        metrics,
-        statistics,
-    ))
+/// What [`write`] writes, line by line.
+pub fn lines(event: &Event) -> Vec<String> {
+    let mut out = Vec::new();
+    write(event, &mut out);
+    String::from_utf8_lossy(&out).lines().map(str::to_owned).collect()
 }
 
 /// A complete group as JSON, a line for each epoch, of which this is the first. A group without a succeeded trial has one
 /// line without epoch.
-pub fn complete(result: &GroupResult, first: u32) -> Vec<String> {
-    let line = |epoch, statistics: &[Statistics]| {
-        json(&GroupLine::new(
-            "epoch",
-            &result.group,
-            epoch,
-            &result.metrics,
-            statistics,
-        ))
-    };
+fn complete(result: &GroupResult, first: u32, out: &mut Vec<u8>) {
+    let of = |epoch, statistics| GroupLine::new("epoch", &result.group, epoch, &result.metrics, statistics);
     if result.epochs.is_empty() {
-        return vec![line(None, &[])];
+        line(&of(None, &[]), out);
     }
-    (first..)
-        .zip(&result.epochs)
-        .map(|(epoch, row)| line(Some(epoch), row))
-        .collect()
+    for (epoch, statistics) in (first..).zip(&result.epochs) {
+        line(&of(Some(epoch), statistics), out);
+    }
 }
 
 /// Where a sweep stands, as JSON; without times, which are no result.
 pub fn sweep(status: &v1::SweepStatus) -> String {
-    let trials = status.trials.unwrap_or_default();
-    json(&SweepLine {
-        v: JSON_VERSION,
-        kind: "sweep",
-        sweep: SweepId::from_bytes(&status.sweep).map_or(String::new(), |id| id.to_string()),
-        name: &status.name,
-        state: state_name(status.state),
-        points: status.points,
-        repetitions: status.repetitions,
-        trials: TrialsLine::of(&trials),
-        epochs: status.epochs,
-        total_epochs: status.total_epochs,
-    })
+    json(&SweepLine::of(status))
 }
 
 /// Epochs of one trial as JSON, a line for each.
@@ -130,6 +108,15 @@ pub fn state_name(state: i32) -> &'static str {
     }
 }
 
+/// Appends a line.
+fn line(line: &impl Serialize, out: &mut Vec<u8>) {
+    let before = out.len();
+    if serde_json::to_writer(&mut *out, line).is_err() {
+        out.truncate(before);
+    }
+    out.push(b'\n');
+}
+
 /// What is written here holds only text, numbers and maps with text for keys, none of which JSON refuses.
 fn json(line: &impl Serialize) -> String {
     serde_json::to_string(line).unwrap_or_default()
@@ -150,6 +137,10 @@ struct GroupLine<'a> {
 }
 
 impl<'a> GroupLine<'a> {
+    fn progress(group: &'a Group, epoch: u32, metrics: &'a [Metric], statistics: &'a [Statistics]) -> Self {
+        Self::new("progress", group, Some(epoch), metrics, statistics)
+    }
+
     fn new(
         kind: &'static str,
         group: &'a Group,
@@ -197,7 +188,7 @@ impl Serialize for ByMetric<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (metric, statistics) in self.0.iter().zip(self.1) {
-            map.serialize_entry(&metric.to_string(), &StatisticsLine::of(statistics))?;
+            map.serialize_entry(&metric.name(), &StatisticsLine::of(statistics))?;
         }
         map.end()
     }
@@ -243,6 +234,24 @@ struct SweepLine<'a> {
     trials: TrialsLine,
     epochs: u64,
     total_epochs: u64,
+}
+
+impl<'a> SweepLine<'a> {
+    fn of(status: &'a v1::SweepStatus) -> Self {
+        let trials = status.trials.unwrap_or_default();
+        Self {
+            v: JSON_VERSION,
+            kind: "sweep",
+            sweep: SweepId::from_bytes(&status.sweep).map_or(String::new(), |id| id.to_string()),
+            name: &status.name,
+            state: state_name(status.state),
+            points: status.points,
+            repetitions: status.repetitions,
+            trials: TrialsLine::of(&trials),
+            epochs: status.epochs,
+            total_epochs: status.total_epochs,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -306,7 +315,7 @@ struct Values<'a> {
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let value = |(at, metric): (usize, &Metric)| (metric.to_string(), self.block.value(at, self.epoch));
+        let value = |(at, metric): (usize, &Metric)| (metric.name(), self.block.value(at, self.epoch));
         serializer.collect_map(self.metrics.iter().enumerate().map(value))
     }
 }
@@ -384,7 +393,11 @@ mod tests {
             ..Counts::default()
         };
         let none = result(none, &[]);
-        let lines = complete(&none, 1);
+        let lines = lines(&Event::Complete(GroupPart {
+            result: none,
+            first: 1,
+            more: false,
+        }));
         assert_eq!(lines.len(), 1);
         assert!(lines[0].ends_with(
             r#""epoch":null,"n":0,"repetitions":3,"missing":{"diverged":2,"failed":1},"metrics":{}}"#
@@ -396,7 +409,8 @@ mod tests {
         let mut sample = sample();
         sample.group.counts.running = 1;
         sample.group.counts.pending = 6;
-        let line = progress(&sample.group, 1, &sample.metrics, &sample.epochs[0]);
+        let of = GroupLine::progress(&sample.group, 1, &sample.metrics, &sample.epochs[0]);
+        let line = json(&of);
         assert!(
             line.starts_with(r#"{"v":1,"kind":"progress","stage":0,"point":2,"axes":{"#),
             "{line}"
