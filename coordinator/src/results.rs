@@ -140,6 +140,7 @@ async fn write(service: &Service, id: SweepId, sweep: &Sweep, path: &Path) -> io
     let watching = watch::watch(
         service.turn.clone(),
         service.readers.clone(),
+        service.kept.clone(),
         options,
         out,
         service.shutdown.clone(),

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenfold_core::State;
-use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Statistics};
+use tenfold_core::aggregate::{Group, Statistics};
 use tenfold_core::record::{Control, EpochsRow, TrialRow};
 use tenfold_core::sweep::{Grouping, Sweep};
-use tenfold_core::trial::TrialState;
 use tenfold_proto::v1;
-use tenfold_types::{Curve, Metric, SweepId};
+use tenfold_types::SweepId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::groups::{self, Found, GroupCurves, GroupPart, GroupProgress, Groups, Kept};
 use crate::grpc::messages;
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
@@ -33,12 +33,8 @@ const PASS: Duration = Duration::from_millis(50);
 const PAGE: usize = 4096;
 /// Groups that are read at once, if they are short.
 const GROUPS: usize = 32;
-/// Metrics that a curve has, or a few less.
-const METRICS: usize = 6;
 /// About how many bytes of curves and rows a watcher has in hand when its reader does not read on.
 const IN_HAND: usize = 256 << 10;
-/// Statistics that are told at once, of some hundred bytes each here and 70 on the wire: a longer group comes in parts.
-const PART: usize = 4096;
 
 /// Something that a watcher is told.
 #[derive(Debug, Clone)]
@@ -46,44 +42,13 @@ pub enum Event {
     /// A group that is not complete yet has new epochs.
     Progress(GroupProgress),
     /// A group is complete: all its trials are over. A long one comes in parts, which follow one another.
-    Complete(GroupPart),
+    Complete(Arc<GroupPart>),
     /// Raw: epochs of one trial.
     Epochs(EpochsRow),
     /// Raw: a trial changed.
     Trial(TrialRow),
     /// Where the sweep stands. Closes each pass.
     Sweep(Box<v1::SweepStatus>),
-}
-
-/// A group's newest epoch, over trials that are still running too: provisional.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GroupProgress {
-    /// The group.
-    pub group: Group,
-    /// The epoch.
-    pub epoch: u32,
-    /// The metrics.
-    pub metrics: Vec<Metric>,
-    /// For each metric, over the trials that have reached the epoch.
-    pub statistics: Vec<Statistics>,
-}
-
-/// The aggregated curve of a group, or a part of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GroupPart {
-    /// The group, and the statistics of some of its epochs.
-    pub result: GroupResult,
-    /// The first of these epochs.
-    pub first: u32,
-    /// The next part follows.
-    pub more: bool,
-}
-
-impl GroupPart {
-    /// The first epoch of the next part.
-    pub fn next(&self) -> Option<u32> {
-        self.more.then(|| self.first + self.result.epochs.len() as u32)
-    }
 }
 
 /// An event, and the cursor that a watcher has reached with it: that of the pass before until the pass is closed.
@@ -146,6 +111,7 @@ impl From<TurnError> for WatchError {
 pub async fn watch(
     turn: Handle,
     readers: Readers,
+    kept: Kept,
     options: Watch,
     out: mpsc::Sender<Seen>,
     mut shutdown: Shutdown,
@@ -157,6 +123,7 @@ pub async fn watch(
         sweep: sweep.await?.ok_or(WatchError::Gone(id))?,
         turn,
         readers,
+        kept,
         cursor: options.since,
         seen: options.since,
         complete: BTreeSet::new(),
@@ -217,6 +184,7 @@ enum Touch {
 struct Watcher {
     turn: Handle,
     readers: Readers,
+    kept: Kept,
     sweep: Sweep,
     options: Watch,
     /// What has been told, for good.
@@ -293,15 +261,14 @@ impl Watcher {
             self.told_at.insert(group, now);
             due.push((group, touch != Touch::Nothing));
         }
-        let statistics = self.sweep.epochs() as usize * METRICS;
-        if statistics > PART {
+        if groups::are_long(&self.sweep) {
             for (group, has_rows) in due {
                 if !self.tell_long(group, has_rows, control).await? {
                     return Ok(None);
                 }
             }
         } else {
-            let of_group = statistics * size_of::<Statistics>();
+            let of_group = groups::statistics(&self.sweep) * size_of::<Statistics>();
             for groups in due.chunks((IN_HAND / of_group.max(1)).clamp(1, GROUPS)) {
                 if !self.tell_groups(groups.to_vec(), control).await? {
                     return Ok(None);
@@ -396,12 +363,14 @@ impl Watcher {
         if self.out.reserve().await.is_err() {
             return Ok(false);
         }
-        let id = self.options.sweep;
-        let (sweep, grouping) = (self.sweep.clone(), Arc::clone(&self.options.grouping));
+        let of = self.groups(control);
         let read = move |reader: &mut dyn Reader| {
             let told = groups.into_iter().map(|(group, has_rows)| {
-                let curves = group_curves(reader, &sweep, id, control, &grouping, group)?;
-                Ok((group, curves.told(has_rows, 1)))
+                let event = match of.find(reader, group)? {
+                    Found::Whole(part) => has_rows.then_some(Event::Complete(part)),
+                    Found::Curves(curves) => told(&curves, has_rows, 1),
+                };
+                Ok((group, event))
             });
             told.collect::<Result<Vec<_>, StoreError>>()
         };
@@ -432,12 +401,16 @@ impl Watcher {
             }
             let curves = match in_hand.take() {
                 Some(curves) => curves,
-                None => self.curves(group, control).await?,
+                None => {
+                    let of = self.groups(control);
+                    let read = move |reader: &mut dyn Reader| of.curves(reader, group);
+                    self.readers.with(read).await?
+                }
             };
             if begun.is_some_and(|begun| begun != curves.group) {
                 return Err(WatchError::Changed(group));
             }
-            let event = curves.told(has_rows, first);
+            let event = told(&curves, has_rows, first);
             let next = match &event {
                 Some(Event::Complete(part)) => part.next(),
                 _ => None,
@@ -456,11 +429,14 @@ impl Watcher {
         }
     }
 
-    async fn curves(&self, group: u64, control: Control) -> Result<GroupCurves, StoreError> {
-        let id = self.options.sweep;
-        let (sweep, grouping) = (self.sweep.clone(), Arc::clone(&self.options.grouping));
-        let read = move |reader: &mut dyn Reader| group_curves(reader, &sweep, id, control, &grouping, group);
-        self.readers.with(read).await
+    fn groups(&self, control: Control) -> Groups {
+        Groups {
+            sweep: self.sweep.clone(),
+            id: self.options.sweep,
+            control,
+            grouping: Arc::clone(&self.options.grouping),
+            kept: self.kept.clone(),
+        }
     }
 
     async fn tell(&mut self, event: Event) -> bool {
@@ -475,108 +451,13 @@ impl Watcher {
     }
 }
 
-/// The curves of a group's trials, in order of points and repetitions.
-pub struct GroupCurves {
-    /// The group with its counts.
-    pub group: Group,
-    accepted: Vec<Curve>,
-    running: Vec<Curve>,
-    /// Trials that no worker has touched, and that therefore have no rows.
-    untouched: u64,
-}
-
-/// Reads the curves of one group.
-///
-/// # Errors
-/// The store's.
-pub fn group_curves(
-    reader: &mut dyn Reader,
-    sweep: &Sweep,
-    id: SweepId,
-    control: Control,
-    grouping: &Grouping,
-    group: u64,
-) -> Result<GroupCurves, StoreError> {
-    let mut counts = Counts::default();
-    let (mut accepted, mut running) = (Vec::new(), Vec::new());
-    let mut all_untouched = 0;
-    for index in grouping.members(group) {
-        let mut touched = 0;
-        let metrics = sweep.metrics(index);
-        for trial in reader.point(id, 0, index)? {
-            touched += 1;
-            *trial.row.state.counter(&mut counts) += 1;
-            let mut curve = Curve::new(metrics.clone());
-            for block in &trial.blocks {
-                if !curve.push(block) {
-                    return Err(StoreError::Corrupt(format!(
-                        "the epochs of trial {} do not follow one another at epoch {}",
-                        trial.row.id, block.first
-                    )));
-                }
-            }
-            match trial.row.state {
-                TrialState::Succeeded { .. } => accepted.push(curve),
-                TrialState::Leased { .. } | TrialState::Running { .. } => running.push(curve),
-                _ => {}
-            }
-        }
-        let untouched = u64::from(sweep.repetitions()) - touched;
-        all_untouched += untouched;
-        match control {
-            Control::Stopped => counts.cancelled += untouched,
-            Control::Active | Control::Paused => counts.pending += untouched,
-        }
-    }
-    let group = Group {
-        stage: 0,
-        index: group,
-        values: grouping.values(group),
-        counts,
-    };
-    Ok(GroupCurves {
-        group,
-        accepted,
-        running,
-        untouched: all_untouched,
-    })
-}
-
-impl GroupCurves {
-    /// What a watcher is told of it, if anything; when it is complete, from this epoch on.
-    fn told(&self, has_rows: bool, first: u32) -> Option<Event> {
-        match self.group.counts.open() {
-            _ if !has_rows && self.untouched == 0 => None,
-            0 => Some(Event::Complete(self.part(first))),
-            _ => self.progress().map(Event::Progress),
-        }
-    }
-
-    /// The aggregated curve over the succeeded trials, or a part of it, from this epoch on.
-    pub fn part(&self, first: u32) -> GroupPart {
-        let curves: Vec<&Curve> = self.accepted.iter().collect();
-        let part = aggregate::part(&curves, first, PART);
-        let result = GroupResult {
-            group: self.group.clone(),
-            metrics: part.metrics,
-            epochs: part.epochs,
-        };
-        GroupPart {
-            result,
-            first,
-            more: part.more,
-        }
-    }
-
-    /// The newest epoch, over all trials that have reached it; none before the first epoch.
-    pub fn progress(&self) -> Option<GroupProgress> {
-        let curves: Vec<&Curve> = self.accepted.iter().chain(&self.running).collect();
-        let (epoch, metrics, statistics) = aggregate::newest(&curves)?;
-        Some(GroupProgress {
-            group: self.group.clone(),
-            epoch,
-            metrics,
-            statistics,
-        })
+/// What a watcher is told of a group, if anything; when it is complete, from this epoch on.
+fn told(curves: &GroupCurves, has_rows: bool, first: u32) -> Option<Event> {
+    if !has_rows && curves.is_touched() {
+        None
+    } else if curves.is_complete() {
+        Some(Event::Complete(Arc::new(curves.part(first))))
+    } else {
+        curves.progress().map(Event::Progress)
     }
 }

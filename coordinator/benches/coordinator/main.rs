@@ -48,12 +48,9 @@ pub(crate) struct Arguments {
     /// Only ours
     #[arg(long)]
     no_peers: bool,
-    /// Where coordinator.json goes, and stores while they are needed
+    /// Where coordinator.json and coordinator.md go, and stores while they are needed
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench"))]
     output: PathBuf,
-    /// Also write the table in Markdown
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
     /// Be the workers: what to do, as JSON
     #[arg(long, hide = true)]
     fleet: Option<String>,
@@ -98,7 +95,5 @@ fn main() {
     table.compare();
     print!("{}", table.text());
     std::fs::write(arguments.output.join("coordinator.json"), table.json()).unwrap();
-    if let Some(file) = &arguments.markdown {
-        std::fs::write(file, table.markdown()).unwrap();
-    }
+    std::fs::write(arguments.output.join("coordinator.md"), table.markdown()).unwrap();
 }

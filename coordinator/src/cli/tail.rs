@@ -1,10 +1,12 @@
 //! `tenfold tail`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tenfold::groups::{GroupPart, GroupProgress};
 use tenfold::report::log;
-use tenfold::watch::{Event, GroupPart, GroupProgress};
+use tenfold::watch::Event;
 use tenfold_proto::v1::{self, watch_response};
 
 use super::client::Client;
@@ -170,11 +172,11 @@ fn lines(
                 statistics: progress.statistics.into_iter().map(wire::statistics).collect(),
             })
         }
-        Wire::Complete(result) => Event::Complete(GroupPart {
+        Wire::Complete(result) => Event::Complete(Arc::new(GroupPart {
             result: wire::group_result(result)?,
             first: 1,
             more: false,
-        }),
+        })),
         Wire::Sweep(status) => Event::Sweep(Box::new(status)),
         Wire::Epochs(progress) if as_json => return json_epochs(progress, cursor),
         Wire::Epochs(progress) => return Ok(epochs(&progress)),

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::tail::Tail;
 use super::{Service, backup, messages, parts, selector, status};
+use crate::groups::{Found, Groups};
 use crate::watch::{self, Watch};
 
 /// Sweeps listed when no limit is given, and at most.
@@ -226,6 +227,7 @@ impl Control for Service {
         let watcher = watch::watch(
             self.turn.clone(),
             self.readers.clone(),
+            self.kept.clone(),
             options,
             out,
             self.shutdown.clone(),
@@ -243,15 +245,19 @@ impl Control for Service {
         let (id, control, sweep) = self.with_sweep(message.selector, look).await?;
         let grouping = grouping(&sweep, &message.by)?;
         let readers = self.readers.clone();
+        let of = Arc::new(Groups {
+            sweep,
+            id,
+            control,
+            grouping: Arc::clone(&grouping),
+            kept: self.kept.clone(),
+        });
         let (sender, stream) = mpsc::channel(STREAM);
         tokio::spawn(async move {
             for group in grouping.groups() {
-                let (sweep, of) = (sweep.clone(), Arc::clone(&grouping));
-                let curves = readers
-                    .with(move |reader| watch::group_curves(reader, &sweep, id, control, &of, group))
-                    .await;
-                let curves = match curves {
-                    Ok(curves) => curves,
+                let of = Arc::clone(&of);
+                let found = match readers.with(move |reader| of.find(reader, group)).await {
+                    Ok(found) => found,
                     Err(error) => {
                         _ = sender.send(Err(status::of_store(error))).await;
                         return;
@@ -260,7 +266,10 @@ impl Control for Service {
                 let mut next = Some(1);
                 while let Some(first) = next {
                     let Ok(room) = sender.reserve().await else { return };
-                    let part = curves.part(first);
+                    let part = match &found {
+                        Found::Whole(part) => Arc::clone(part),
+                        Found::Curves(curves) => Arc::new(curves.part(first)),
+                    };
                     next = part.next();
                     room.send(Ok(messages::group_part(&part)));
                 }

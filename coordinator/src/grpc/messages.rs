@@ -8,7 +8,8 @@ use tenfold_core::trial::TrialState;
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Metric, Setting, Value};
 
-use crate::watch::{Event, GroupPart};
+use crate::groups::GroupPart;
+use crate::watch::Event;
 
 pub(crate) fn counts(counts: &Counts) -> v1::TrialCounts {
     v1::TrialCounts {

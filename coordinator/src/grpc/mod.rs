@@ -16,6 +16,7 @@ use tenfold_core::{Answer, Input};
 use tokio::sync::Semaphore;
 use tonic::Status;
 
+use crate::groups::Kept;
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
 use crate::turn::Handle;
@@ -39,6 +40,7 @@ const BACKUPS: usize = 2;
 pub struct Service {
     pub(crate) turn: Handle,
     pub(crate) readers: Readers,
+    pub(crate) kept: Kept,
     /// A folder for files that are not kept.
     pub(crate) scratch: Arc<Path>,
     /// Becomes true when the coordinator shuts down: whoever waits is answered at once.

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::groups::Kept;
 use crate::grpc::{Gates, MAX_LEASE, MAX_MESSAGE, MAX_REPLY, Service};
 use crate::readers::Readers;
 use crate::shutdown::{self, Trigger};
@@ -160,6 +161,7 @@ impl Server {
         let service = Service {
             turn: turn.handle(),
             readers,
+            kept: Kept::default(),
             scratch: config.results.as_path().into(),
             shutdown: shutdown.clone(),
             gates: Gates::default(),

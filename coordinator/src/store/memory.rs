@@ -9,7 +9,9 @@ use tenfold_core::record::{
 };
 use tenfold_types::{Fence, SweepId, TrialId, WorkerId};
 
-use super::{Change, Changes, Cursor, Page, Reader, Store, StoreError, StoredTrial, Touched, What, attempts};
+use super::{
+    Change, Changes, Cursor, Page, Reader, Store, StoreError, StoredTrial, Touched, Version, What, attempts,
+};
 
 /// The rows, shared by the store and its readers. Clones share the rows, as connections share a file.
 #[derive(Debug, Clone, Default)]
@@ -199,6 +201,15 @@ impl Reader for MemoryStore {
             .filter(|(_, row)| of_point(&row.id))
             .map(|(_, row)| trial(row))
             .collect())
+    }
+
+    fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError> {
+        let rows = self.rows();
+        let of_point = |id: &TrialId| id.sweep == sweep && id.key.stage == stage && id.key.index == index;
+        let trials = rows.trials.values().filter(|(_, row)| of_point(&row.id));
+        Ok(trials.fold(Version::default(), |version, (at, _)| {
+            version.and(Version { rows: 1, newest: *at })
+        }))
     }
 
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {

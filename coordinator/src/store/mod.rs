@@ -79,6 +79,12 @@ pub trait Reader: Send {
     /// See [`StoreError`].
     fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError>;
 
+    /// The rows of a point's trials, without reading them: another version means that some may be others.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError>;
+
     /// All attempts at a trial, the newest first: those that ended without a result, and the one that runs or whose
     /// curve is the result.
     ///
@@ -92,6 +98,26 @@ pub trait Reader: Send {
     /// # Errors
     /// See [`StoreError`]; [`StoreError::Unsupported`] where the store's own tools do it.
     fn backup(&mut self, file: &Path) -> Result<(), StoreError>;
+}
+
+/// Tells rows of trials from what they were: any change of one makes another version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Version {
+    /// How many there are.
+    pub rows: u64,
+    /// The newest commit that changed one.
+    pub newest: Cursor,
+}
+
+impl Version {
+    /// Of these rows and others.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            newest: self.newest.max(other.newest),
+        }
+    }
 }
 
 /// How much is read at once: whole commits, until one of these is reached.

@@ -59,6 +59,10 @@ macro_rules! store_suite {
             suite::in_one_commit(&mut $place);
         }
         #[test]
+        fn another_row_is_another_version() {
+            suite::versions(&mut $place);
+        }
+        #[test]
         fn attempts_come_newest_first() {
             suite::attempts(&mut $place);
         }
@@ -465,6 +469,41 @@ pub(super) fn watched(place: &mut impl Place) {
     let expected: Vec<EpochsRow> = (0..COMMITS).flat_map(written).collect();
     assert_eq!(seen, expected, "all epochs, once, in order");
     assert_eq!(newest, Some(COMMITS as u32 - 1));
+}
+
+pub(super) fn versions(place: &mut impl Place) {
+    let mut store = place.open();
+    let mut reader = store.reader().unwrap();
+    let id = SweepId([1; 16]);
+    let mut version = |index| reader.version(id, 0, index).unwrap();
+    assert_eq!(version(0), Version::default(), "an unknown sweep");
+    store.commit(&[Record::Sweep(sweep(1))]).unwrap();
+    assert_eq!(version(0), Version::default(), "no trial is touched");
+    let running = TrialState::Running {
+        fence: Fence(1),
+        worker: WorkerId([7; 8]),
+    };
+    let mut first = trial(1, 0, 0, running);
+    let first_at = store.commit(&[Record::Trial(first.clone())]).unwrap();
+    let other_at = store
+        .commit(&[
+            Record::Trial(trial(1, 1, 0, TrialState::Failed)),
+            Record::Trial(trial(1, 1, 3, TrialState::Cancelled)),
+        ])
+        .unwrap();
+    let of = |rows, newest| Version { rows, newest };
+    assert_eq!((version(0), version(1)), (of(1, first_at), of(2, other_at)));
+    assert_eq!(version(0).and(version(1)), of(3, other_at));
+    store.commit(&[Record::Epochs(epochs(&first, 1, 1))]).unwrap();
+    assert_eq!(version(0), of(1, first_at), "epochs are no rows of trials");
+    first.state = TrialState::Succeeded {
+        fence: Fence(1),
+        epochs: 2,
+    };
+    let over_at = store.commit(&[Record::Trial(first)]).unwrap();
+    assert_eq!((version(0), version(1)), (of(1, over_at), of(2, other_at)));
+    store.commit(&[Record::SweepGone(id)]).unwrap();
+    assert_eq!(version(0), Version::default());
 }
 
 pub(super) fn points(place: &mut impl Place) {

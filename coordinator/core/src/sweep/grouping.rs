@@ -62,6 +62,14 @@ impl Grouping {
         })
     }
 
+    /// The places of the axes that it groups by; none when each point is a group.
+    pub fn axes(&self) -> &[usize] {
+        match &self.by {
+            By::Point => &[],
+            By::Axes { axes, .. } => axes,
+        }
+    }
+
     /// The group of a point.
     pub fn group_of(&self, index: u64) -> u64 {
         match &self.by {

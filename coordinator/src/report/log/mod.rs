@@ -340,7 +340,9 @@ mod tests {
 
     use super::*;
     use crate::report::samples::{curve, group, result};
-    use crate::watch::GroupPart;
+    use std::sync::Arc;
+
+    use crate::groups::GroupPart;
 
     fn values() -> Vec<(Setting, Value)> {
         vec![
@@ -358,11 +360,11 @@ mod tests {
     #[test]
     fn a_complete_group_is_a_line_an_epoch() {
         let part = |first| {
-            lines(&Event::Complete(GroupPart {
+            lines(&Event::Complete(Arc::new(GroupPart {
                 result: sample(),
                 first,
                 more: false,
-            }))
+            })))
         };
         assert!(part(101)[0].contains("\"epoch\":101"), "{}", part(101)[0]);
         let lines = part(1);
@@ -393,11 +395,11 @@ mod tests {
             ..Counts::default()
         };
         let none = result(none, &[]);
-        let lines = lines(&Event::Complete(GroupPart {
+        let lines = lines(&Event::Complete(Arc::new(GroupPart {
             result: none,
             first: 1,
             more: false,
-        }));
+        })));
         assert_eq!(lines.len(), 1);
         assert!(lines[0].ends_with(
             r#""epoch":null,"n":0,"repetitions":3,"missing":{"diverged":2,"failed":1},"metrics":{}}"#

@@ -10,7 +10,9 @@ use super::connection::Connection;
 use super::number_of;
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::rows::{self, Columns};
-use crate::store::{Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, attempts};
+use crate::store::{
+    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, Version, attempts,
+};
 
 const OF_TRIAL: &str = "sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4";
 
@@ -246,6 +248,22 @@ impl Reader for PostgresReader {
                 }
             }
             Ok(stored)
+        })
+    }
+
+    fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError> {
+        self.read(|transaction| {
+            let Some(number) = number_of(transaction, sweep)? else {
+                return Ok(Version::default());
+            };
+            let sql =
+                "SELECT count(*), coalesce(max(seq), 0) FROM trial WHERE sweep = $1 AND stage = $2 AND point = $3";
+            let row = transaction.query_one(sql, &[&number, &i64::from(stage), &(index as i64)])?;
+            let (rows, newest): (i64, i64) = (row.get(0), row.get(1));
+            Ok(Version {
+                rows: rows as u64,
+                newest: newest as Cursor,
+            })
         })
     }
 

@@ -9,7 +9,7 @@ use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 use super::{cursor, number_of};
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::{
-    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, attempts,
+    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, Version, attempts,
     rows::{self, Columns},
 };
 
@@ -163,6 +163,22 @@ impl Reader for SqliteReader {
             }
         }
         Ok(stored)
+    }
+
+    fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError> {
+        let Some(number) = number_of(&self.connection, sweep)? else {
+            return Ok(Version::default());
+        };
+        let sql = "SELECT count(*), coalesce(max(seq), 0) FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let (rows, newest): (i64, i64) = statement
+            .query_row(params![number, stage, index as i64], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        Ok(Version {
+            rows: rows as u64,
+            newest: newest as Cursor,
+        })
     }
 
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {

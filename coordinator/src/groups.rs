@@ -1,0 +1,392 @@
+//! Groups: their curves are read and aggregated when they are asked for; what complete groups came to is kept for whoever
+//! asks next, within a bound.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Statistics};
+use tenfold_core::record::Control;
+use tenfold_core::sweep::{Grouping, Sweep};
+use tenfold_core::trial::TrialState;
+use tenfold_types::{Curve, Metric, SweepId};
+
+use crate::store::{Reader, StoreError, Version};
+
+/// Metrics that a curve has, or a few less.
+const METRICS: usize = 6;
+/// Statistics that are told at once, of some hundred bytes each here and 70 on the wire: a longer group comes in parts.
+const PART: usize = 4096;
+/// Bytes of aggregated curves that are kept.
+const KEPT: u64 = 32 << 20;
+
+/// A group's newest epoch, over trials that are still running too: provisional.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupProgress {
+    /// The group.
+    pub group: Group,
+    /// The epoch.
+    pub epoch: u32,
+    /// The metrics.
+    pub metrics: Vec<Metric>,
+    /// For each metric, over the trials that have reached the epoch.
+    pub statistics: Vec<Statistics>,
+}
+
+/// The aggregated curve of a group, or a part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupPart {
+    /// The group, and the statistics of some of its epochs.
+    pub result: GroupResult,
+    /// The first of these epochs.
+    pub first: u32,
+    /// The next part follows.
+    pub more: bool,
+}
+
+impl GroupPart {
+    /// The first epoch of the next part.
+    pub fn next(&self) -> Option<u32> {
+        self.more.then(|| self.first + self.result.epochs.len() as u32)
+    }
+}
+
+/// Whether groups of this sweep may be so long that they come in parts.
+pub(crate) fn are_long(sweep: &Sweep) -> bool {
+    statistics(sweep) > PART
+}
+
+/// Statistics of a group of this sweep, at most.
+pub(crate) fn statistics(sweep: &Sweep) -> usize {
+    sweep.epochs() as usize * METRICS
+}
+
+/// Aggregated curves of complete groups. Clones share them.
+#[derive(Clone)]
+pub struct Kept(Arc<Cache<Key, Aggregated, Bytes>>);
+
+/// A group of a sweep, by these axes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    sweep: SweepId,
+    by: Vec<usize>,
+    group: u64,
+}
+
+/// What a group came to when its trials' rows were these.
+#[derive(Clone)]
+struct Aggregated {
+    version: Version,
+    part: Arc<GroupPart>,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Key, Aggregated> for Bytes {
+    fn weight(&self, _: &Key, aggregated: &Aggregated) -> u64 {
+        let result = &aggregated.part.result;
+        let statistics = result.epochs.len() * (result.metrics.len() * size_of::<Statistics>() + 24);
+        (size_of::<GroupPart>() + statistics) as u64
+    }
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self(Arc::new(Cache::with_weighter(1024, KEPT, Bytes)))
+    }
+}
+
+/// A group that was asked for.
+pub(crate) enum Found {
+    /// It is complete, not long, and each of its trials has a row.
+    Whole(Arc<GroupPart>),
+    /// Any other.
+    Curves(GroupCurves),
+}
+
+/// Where groups are read from.
+pub(crate) struct Groups {
+    pub(crate) sweep: Sweep,
+    pub(crate) id: SweepId,
+    pub(crate) control: Control,
+    pub(crate) grouping: Arc<Grouping>,
+    pub(crate) kept: Kept,
+}
+
+impl Groups {
+    /// What is kept of a group, if its trials are still what they were; else its curves, aggregated and kept if it is
+    /// complete.
+    pub(crate) fn find(&self, reader: &mut dyn Reader, group: u64) -> Result<Found, StoreError> {
+        if are_long(&self.sweep) {
+            return self.curves(reader, group).map(Found::Curves);
+        }
+        // Looked at before the curves: should they change in between, this version is never asked for again.
+        let mut version = Version::default();
+        for index in self.grouping.members(group) {
+            version = version.and(reader.version(self.id, 0, index)?);
+        }
+        let key = Key {
+            sweep: self.id,
+            by: self.grouping.axes().to_vec(),
+            group,
+        };
+        if let Some(kept) = self.kept.0.get(&key)
+            && kept.version == version
+        {
+            return Ok(Found::Whole(kept.part));
+        }
+        let curves = self.curves(reader, group)?;
+        if !(curves.is_complete() && curves.is_touched()) {
+            return Ok(Found::Curves(curves));
+        }
+        let part = Arc::new(curves.part(1));
+        let aggregated = Aggregated {
+            version,
+            part: Arc::clone(&part),
+        };
+        self.kept.0.insert(key, aggregated);
+        Ok(Found::Whole(part))
+    }
+
+    /// The curves of a group, read.
+    pub(crate) fn curves(&self, reader: &mut dyn Reader, group: u64) -> Result<GroupCurves, StoreError> {
+        read(reader, &self.sweep, self.id, self.control, &self.grouping, group)
+    }
+}
+
+/// The curves of a group's trials, in order of points and repetitions.
+pub(crate) struct GroupCurves {
+    /// The group with its counts.
+    pub(crate) group: Group,
+    accepted: Vec<Curve>,
+    running: Vec<Curve>,
+    /// Trials that no worker has touched, and that therefore have no rows.
+    untouched: u64,
+}
+
+/// Reads the curves of one group.
+fn read(
+    reader: &mut dyn Reader,
+    sweep: &Sweep,
+    id: SweepId,
+    control: Control,
+    grouping: &Grouping,
+    group: u64,
+) -> Result<GroupCurves, StoreError> {
+    let mut counts = Counts::default();
+    let (mut accepted, mut running) = (Vec::new(), Vec::new());
+    let mut all_untouched = 0;
+    for index in grouping.members(group) {
+        let mut touched = 0;
+        let metrics = sweep.metrics(index);
+        for trial in reader.point(id, 0, index)? {
+            touched += 1;
+            *trial.row.state.counter(&mut counts) += 1;
+            let mut curve = Curve::new(metrics.clone());
+            for block in &trial.blocks {
+                if !curve.push(block) {
+                    return Err(StoreError::Corrupt(format!(
+                        "the epochs of trial {} do not follow one another at epoch {}",
+                        trial.row.id, block.first
+                    )));
+                }
+            }
+            match trial.row.state {
+                TrialState::Succeeded { .. } => accepted.push(curve),
+                TrialState::Leased { .. } | TrialState::Running { .. } => running.push(curve),
+                _ => {}
+            }
+        }
+        let untouched = u64::from(sweep.repetitions()) - touched;
+        all_untouched += untouched;
+        match control {
+            Control::Stopped => counts.cancelled += untouched,
+            Control::Active | Control::Paused => counts.pending += untouched,
+        }
+    }
+    let group = Group {
+        stage: 0,
+        index: group,
+        values: grouping.values(group),
+        counts,
+    };
+    Ok(GroupCurves {
+        group,
+        accepted,
+        running,
+        untouched: all_untouched,
+    })
+}
+
+impl GroupCurves {
+    /// All its trials are over.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.group.counts.open() == 0
+    }
+
+    /// Whether every trial has a row.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.untouched == 0
+    }
+
+    /// The aggregated curve over the succeeded trials, or a part of it, from this epoch on.
+    pub(crate) fn part(&self, first: u32) -> GroupPart {
+        let curves: Vec<&Curve> = self.accepted.iter().collect();
+        let part = aggregate::part(&curves, first, PART);
+        let result = GroupResult {
+            group: self.group.clone(),
+            metrics: part.metrics,
+            epochs: part.epochs,
+        };
+        GroupPart {
+            result,
+            first,
+            more: part.more,
+        }
+    }
+
+    /// The newest epoch, over all trials that have reached it; none before the first epoch.
+    pub(crate) fn progress(&self) -> Option<GroupProgress> {
+        let curves: Vec<&Curve> = self.accepted.iter().chain(&self.running).collect();
+        let (epoch, metrics, statistics) = aggregate::newest(&curves)?;
+        Some(GroupProgress {
+            group: self.group.clone(),
+            epoch,
+            metrics,
+            statistics,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenfold_core::record::{EpochsRow, Record, SweepRow, TrialRow};
+    use tenfold_types::{Block, Fence, TrialId, TrialKey};
+
+    use super::*;
+    use crate::store::{MemoryStore, Store};
+
+    const SWEEP: &str = "epochs = 2\nrepetitions = 2\n[settings]\narchitecture = \"perceptron-5\"\n\
+                         [axes]\nlearning_rate = [0.1, 0.01]\n";
+
+    fn trial(sweep: SweepId, repetition: u32, state: TrialState) -> TrialRow {
+        let key = TrialKey {
+            stage: 0,
+            repetition,
+            index: 0,
+        };
+        let accepted_at = state.accepted().map(|_| 1);
+        TrialRow {
+            id: TrialId { sweep, key },
+            state,
+            attempts: 1,
+            failures: 0,
+            error: None,
+            pack_limit: 0,
+            accepted_at,
+        }
+    }
+
+    fn succeeded(sweep: SweepId, repetition: u32) -> [Record; 2] {
+        let fence = Fence(1);
+        let row = trial(sweep, repetition, TrialState::Succeeded { fence, epochs: 2 });
+        let epochs = EpochsRow {
+            trial: row.id,
+            fence,
+            attempt: 1,
+            block: Block {
+                first: 1,
+                epochs: 2,
+                columns: vec![0.5; 8],
+                seconds: vec![1.0; 2],
+            },
+        };
+        [Record::Epochs(epochs), Record::Trial(row)]
+    }
+
+    #[test]
+    fn what_a_complete_group_came_to_is_kept_until_one_of_its_trials_changes() {
+        let sweep = Sweep::parse(SWEEP, "sweep.toml", &[], None).unwrap();
+        let id = sweep.id();
+        let mut store = MemoryStore::default();
+        let row = SweepRow {
+            id,
+            number: 1,
+            name: "kept".to_owned(),
+            normalised: String::new(),
+            submitted_at: 0,
+            finished_at: None,
+            control: Control::Active,
+        };
+        store.commit(&[Record::Sweep(row)]).unwrap();
+        store.commit(&succeeded(id, 0)).unwrap();
+        store
+            .commit(&[Record::Trial(trial(id, 1, TrialState::Failed))])
+            .unwrap();
+        let mut reader = store.reader().unwrap();
+        let groups = Groups {
+            grouping: Arc::new(sweep.grouping(&[]).unwrap()),
+            sweep,
+            id,
+            control: Control::Active,
+            kept: Kept::default(),
+        };
+        let mut whole = |group| match groups.find(reader.as_mut(), group).unwrap() {
+            Found::Whole(part) => Some(part),
+            Found::Curves(_) => None,
+        };
+        let first = whole(0).unwrap();
+        assert_eq!(first.result.group.counts.failed, 1);
+        assert!(Arc::ptr_eq(&first, &whole(0).unwrap()), "kept");
+        assert!(whole(1).is_none(), "nobody has touched its trials");
+        store
+            .commit(&[Record::Trial(trial(id, 1, TrialState::Pending))])
+            .unwrap();
+        assert!(whole(0).is_none(), "it is not complete any more");
+        store.commit(&succeeded(id, 1)).unwrap();
+        let second = whole(0).unwrap();
+        assert_eq!(second.result.group.counts.succeeded, 2);
+        assert_eq!(second.result.epochs[1][0].n, 2);
+    }
+
+    #[test]
+    fn so_many_bytes_are_kept_and_no_more() {
+        let kept = Kept::default();
+        let sweep = Sweep::parse(SWEEP, "sweep.toml", &[], None).unwrap();
+        let curve = Curve {
+            metrics: sweep.metrics(0),
+            columns: vec![vec![0.5; 1000]; 4],
+        };
+        let (metrics, epochs) = aggregate::aggregate(&[&curve]);
+        for group in 0..1_000 {
+            let part = GroupPart {
+                result: GroupResult {
+                    group: Group {
+                        stage: 0,
+                        index: group,
+                        values: Vec::new(),
+                        counts: Counts::default(),
+                    },
+                    metrics: metrics.clone(),
+                    epochs: epochs.clone(),
+                },
+                first: 1,
+                more: false,
+            };
+            let key = Key {
+                sweep: sweep.id(),
+                by: Vec::new(),
+                group,
+            };
+            let aggregated = Aggregated {
+                version: Version::default(),
+                part: Arc::new(part),
+            };
+            assert!(Bytes.weight(&key, &aggregated) > 4_000 * size_of::<Statistics>() as u64);
+            kept.0.insert(key, aggregated);
+            assert!(kept.0.weight() <= KEPT, "{}", kept.0.weight());
+        }
+        assert!(kept.0.weight() > KEPT / 2, "{}", kept.0.weight());
+    }
+}
