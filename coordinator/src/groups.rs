@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Statistics};
-use tenfold_core::record::Control;
+use tenfold_core::record::{Control, TrialRow};
 use tenfold_core::sweep::{Grouping, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Curve, Metric, SweepId};
@@ -115,9 +115,61 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// What is kept of a group, if its trials are still what they were; else its curves, aggregated and kept if it is
-    /// complete.
-    pub(crate) fn find(&self, reader: &mut dyn Reader, group: u64) -> Result<Found, StoreError> {
+    /// Where the trials of a group stand, without reading their curves.
+    pub(crate) fn standing(&self, reader: &mut dyn Reader, group: u64) -> Result<Standing, StoreError> {
+        let mut trials = Vec::new();
+        for index in self.grouping.members(group) {
+            trials.extend(reader.standing(self.id, 0, index)?);
+        }
+        let rows = trials.iter().map(|(row, _)| row);
+        let (group, untouched) = self.group(group, rows);
+        Ok(Standing {
+            group,
+            untouched,
+            trials,
+        })
+    }
+
+    /// The newest epoch that every begun trial has reached, over all of them; so a line of progress speaks of each trial that
+    /// has begun. None before the first epoch, or when an attempt was given up meanwhile.
+    pub(crate) fn progress(
+        &self,
+        reader: &mut dyn Reader,
+        standing: &Standing,
+    ) -> Result<Option<GroupProgress>, StoreError> {
+        let begun = standing.trials.iter().filter_map(|(row, epochs)| {
+            let counts = match row.state {
+                TrialState::Succeeded { .. } | TrialState::Leased { .. } | TrialState::Running { .. } => {
+                    *epochs > 0
+                }
+                _ => false,
+            };
+            let fence = row.state.current().filter(|_| counts)?;
+            Some((row.id, fence, *epochs))
+        });
+        let begun: Vec<_> = begun.collect();
+        let Some(epoch) = begun.iter().map(|(.., epochs)| *epochs).min() else {
+            return Ok(None);
+        };
+        let mut curves = Vec::with_capacity(begun.len());
+        for (trial, fence, _) in begun {
+            let Some(values) = reader.values(trial, fence, epoch)? else {
+                return Ok(None);
+            };
+            curves.push((self.sweep.metrics(trial.key.index), values));
+        }
+        let (metrics, statistics) = aggregate::one_epoch(&curves);
+        Ok(Some(GroupProgress {
+            group: standing.group.clone(),
+            epoch,
+            metrics,
+            statistics,
+        }))
+    }
+
+    /// The aggregated curve of a group: what is kept of it if its trials are still what they were; else it is read, and
+    /// aggregated and kept if it is complete.
+    pub(crate) fn result(&self, reader: &mut dyn Reader, group: u64) -> Result<Found, StoreError> {
         if are_long(&self.sweep) {
             return self.curves(reader, group).map(Found::Curves);
         }
@@ -137,7 +189,9 @@ impl Groups {
             return Ok(Found::Whole(kept.part));
         }
         let curves = self.curves(reader, group)?;
-        if !(curves.is_complete() && curves.is_touched()) {
+        let counts = curves.group.counts;
+        // Of trials without rows only the sweep says whether they are still to come.
+        if counts.open() > 0 || version.rows < counts.total() {
             return Ok(Found::Curves(curves));
         }
         let part = Arc::new(curves.part(1));
@@ -151,88 +205,78 @@ impl Groups {
 
     /// The curves of a group, read.
     pub(crate) fn curves(&self, reader: &mut dyn Reader, group: u64) -> Result<GroupCurves, StoreError> {
-        read(reader, &self.sweep, self.id, self.control, &self.grouping, group)
-    }
-}
-
-/// The curves of a group's trials, in order of points and repetitions.
-pub(crate) struct GroupCurves {
-    /// The group with its counts.
-    pub(crate) group: Group,
-    accepted: Vec<Curve>,
-    running: Vec<Curve>,
-    /// Trials that no worker has touched, and that therefore have no rows.
-    untouched: u64,
-}
-
-/// Reads the curves of one group.
-fn read(
-    reader: &mut dyn Reader,
-    sweep: &Sweep,
-    id: SweepId,
-    control: Control,
-    grouping: &Grouping,
-    group: u64,
-) -> Result<GroupCurves, StoreError> {
-    let mut counts = Counts::default();
-    let (mut accepted, mut running) = (Vec::new(), Vec::new());
-    let mut all_untouched = 0;
-    for index in grouping.members(group) {
-        let mut touched = 0;
-        let metrics = sweep.metrics(index);
-        for trial in reader.point(id, 0, index)? {
-            touched += 1;
-            *trial.row.state.counter(&mut counts) += 1;
-            let mut curve = Curve::new(metrics.clone());
-            for block in &trial.blocks {
-                if !curve.push(block) {
-                    return Err(StoreError::Corrupt(format!(
-                        "the epochs of trial {} do not follow one another at epoch {}",
-                        trial.row.id, block.first
-                    )));
+        let (mut rows, mut curves) = (Vec::new(), Vec::new());
+        for index in self.grouping.members(group) {
+            let metrics = self.sweep.metrics(index);
+            for trial in reader.point(self.id, 0, index)? {
+                if let TrialState::Succeeded { .. } = trial.row.state {
+                    let mut curve = Curve::new(metrics.clone());
+                    for block in &trial.blocks {
+                        if !curve.push(block) {
+                            return Err(StoreError::Corrupt(format!(
+                                "the epochs of trial {} do not follow one another at epoch {}",
+                                trial.row.id, block.first
+                            )));
+                        }
+                    }
+                    curves.push(curve);
                 }
-            }
-            match trial.row.state {
-                TrialState::Succeeded { .. } => accepted.push(curve),
-                TrialState::Leased { .. } | TrialState::Running { .. } => running.push(curve),
-                _ => {}
+                rows.push(trial.row);
             }
         }
-        let untouched = u64::from(sweep.repetitions()) - touched;
-        all_untouched += untouched;
-        match control {
+        let (group, _) = self.group(group, rows.iter());
+        Ok(GroupCurves { group, curves })
+    }
+
+    /// A group whose trials have these rows, and how many have none.
+    fn group<'a>(&self, group: u64, rows: impl Iterator<Item = &'a TrialRow>) -> (Group, u64) {
+        let mut counts = Counts::default();
+        for row in rows {
+            *row.state.counter(&mut counts) += 1;
+        }
+        let points = self.grouping.members(group).len() as u64;
+        let untouched = (points * u64::from(self.sweep.repetitions())).saturating_sub(counts.total());
+        match self.control {
             Control::Stopped => counts.cancelled += untouched,
             Control::Active | Control::Paused => counts.pending += untouched,
         }
+        let group = Group {
+            stage: 0,
+            index: group,
+            values: self.grouping.values(group),
+            counts,
+        };
+        (group, untouched)
     }
-    let group = Group {
-        stage: 0,
-        index: group,
-        values: grouping.values(group),
-        counts,
-    };
-    Ok(GroupCurves {
-        group,
-        accepted,
-        running,
-        untouched: all_untouched,
-    })
 }
 
-impl GroupCurves {
+/// The curves of a group's succeeded trials, in order of points and repetitions.
+pub(crate) struct GroupCurves {
+    /// The group with its counts.
+    pub(crate) group: Group,
+    curves: Vec<Curve>,
+}
+
+/// Where the trials of a group stand.
+pub(crate) struct Standing {
+    pub(crate) group: Group,
+    /// Trials that no worker has touched, and that therefore have no rows.
+    pub(crate) untouched: u64,
+    /// The others, with the number of epochs that are there.
+    trials: Vec<(TrialRow, u32)>,
+}
+
+impl Standing {
     /// All its trials are over.
     pub(crate) fn is_complete(&self) -> bool {
         self.group.counts.open() == 0
     }
+}
 
-    /// Whether every trial has a row.
-    pub(crate) fn is_touched(&self) -> bool {
-        self.untouched == 0
-    }
-
+impl GroupCurves {
     /// The aggregated curve over the succeeded trials, or a part of it, from this epoch on.
     pub(crate) fn part(&self, first: u32) -> GroupPart {
-        let curves: Vec<&Curve> = self.accepted.iter().collect();
+        let curves: Vec<&Curve> = self.curves.iter().collect();
         let part = aggregate::part(&curves, first, PART);
         let result = GroupResult {
             group: self.group.clone(),
@@ -245,23 +289,11 @@ impl GroupCurves {
             more: part.more,
         }
     }
-
-    /// The newest epoch, over all trials that have reached it; none before the first epoch.
-    pub(crate) fn progress(&self) -> Option<GroupProgress> {
-        let curves: Vec<&Curve> = self.accepted.iter().chain(&self.running).collect();
-        let (epoch, metrics, statistics) = aggregate::newest(&curves)?;
-        Some(GroupProgress {
-            group: self.group.clone(),
-            epoch,
-            metrics,
-            statistics,
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tenfold_core::record::{EpochsRow, Record, SweepRow, TrialRow};
+    use tenfold_core::record::{EpochsRow, Record, SweepRow};
     use tenfold_types::{Block, Fence, TrialId, TrialKey};
 
     use super::*;
@@ -332,7 +364,7 @@ mod tests {
             control: Control::Active,
             kept: Kept::default(),
         };
-        let mut whole = |group| match groups.find(reader.as_mut(), group).unwrap() {
+        let mut whole = |group| match groups.result(reader.as_mut(), group).unwrap() {
             Found::Whole(part) => Some(part),
             Found::Curves(_) => None,
         };

@@ -366,9 +366,15 @@ impl Watcher {
         let of = self.groups(control);
         let read = move |reader: &mut dyn Reader| {
             let told = groups.into_iter().map(|(group, has_rows)| {
-                let event = match of.find(reader, group)? {
-                    Found::Whole(part) => has_rows.then_some(Event::Complete(part)),
-                    Found::Curves(curves) => told(&curves, has_rows, 1),
+                let event = match stands(&of, reader, group, has_rows)? {
+                    Stands::Complete => match of.result(reader, group)? {
+                        Found::Whole(part) => Some(Event::Complete(part)),
+                        // One of its trials has been tried again in between: that is news of its own.
+                        Found::Curves(curves) if curves.group.counts.open() > 0 => None,
+                        Found::Curves(curves) => Some(Event::Complete(Arc::new(curves.part(1)))),
+                    },
+                    Stands::Open(progress) => progress.map(Event::Progress),
+                    Stands::Told => None,
                 };
                 Ok((group, event))
             });
@@ -390,9 +396,20 @@ impl Watcher {
 
     /// Tells of a group that may be long, a part at a time; its curves are in hand only while the reader keeps up.
     async fn tell_long(&mut self, group: u64, has_rows: bool, control: Control) -> Result<bool, WatchError> {
+        if self.out.reserve().await.is_err() {
+            return Ok(false);
+        }
+        let of = self.groups(control);
+        let read = move |reader: &mut dyn Reader| stands(&of, reader, group, has_rows);
+        self.complete.remove(&group);
+        match self.readers.with(read).await? {
+            Stands::Complete => {}
+            Stands::Open(Some(progress)) => return Ok(self.tell(Event::Progress(progress)).await),
+            Stands::Open(None) | Stands::Told => return Ok(true),
+        }
         let mut in_hand: Option<GroupCurves> = None;
-        let (mut first, mut begun) = (1, None::<Group>);
-        loop {
+        let (mut next, mut begun) = (Some(1), None::<Group>);
+        while let Some(first) = next {
             if self.out.capacity() == 0 {
                 in_hand = None;
                 if self.out.reserve().await.is_err() {
@@ -410,23 +427,15 @@ impl Watcher {
             if begun.is_some_and(|begun| begun != curves.group) {
                 return Err(WatchError::Changed(group));
             }
-            let event = told(&curves, has_rows, first);
-            let next = match &event {
-                Some(Event::Complete(part)) => part.next(),
-                _ => None,
-            };
-            match &event {
-                Some(Event::Complete(_)) => _ = self.complete.insert(group),
-                _ => _ = self.complete.remove(&group),
-            }
-            if let Some(event) = event
-                && !self.tell(event).await
-            {
+            let part = curves.part(first);
+            next = part.next();
+            if !self.tell(Event::Complete(Arc::new(part))).await {
                 return Ok(false);
             }
-            let Some(next) = next else { return Ok(true) };
-            (first, begun, in_hand) = (next, Some(curves.group.clone()), Some(curves));
+            (begun, in_hand) = (Some(curves.group.clone()), Some(curves));
         }
+        self.complete.insert(group);
+        Ok(true)
     }
 
     fn groups(&self, control: Control) -> Groups {
@@ -451,13 +460,23 @@ impl Watcher {
     }
 }
 
-/// What a watcher is told of a group, if anything; when it is complete, from this epoch on.
-fn told(curves: &GroupCurves, has_rows: bool, first: u32) -> Option<Event> {
-    if !has_rows && curves.is_touched() {
-        None
-    } else if curves.is_complete() {
-        Some(Event::Complete(Arc::new(curves.part(first))))
+/// Where a group stands, for a watcher.
+enum Stands {
+    /// All its trials are over: its curve is to be told.
+    Complete,
+    /// Its newest epoch, if there is one.
+    Open(Option<GroupProgress>),
+    /// It has no news: its last row told it.
+    Told,
+}
+
+fn stands(of: &Groups, reader: &mut dyn Reader, group: u64, has_rows: bool) -> Result<Stands, StoreError> {
+    let standing = of.standing(reader, group)?;
+    Ok(if !has_rows && standing.untouched == 0 {
+        Stands::Told
+    } else if standing.is_complete() {
+        Stands::Complete
     } else {
-        curves.progress().map(Event::Progress)
-    }
+        Stands::Open(of.progress(reader, &standing)?)
+    })
 }

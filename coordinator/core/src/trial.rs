@@ -67,6 +67,11 @@ impl TrialState {
         }
     }
 
+    /// The attempt that holds the trial, or whose curve is its result.
+    pub fn current(&self) -> Option<Fence> {
+        self.accepted().or_else(|| self.holder().map(|(fence, _)| fence))
+    }
+
     /// The length of the curve that is the result; 0 without one.
     pub fn accepted_epochs(&self) -> u32 {
         match self {

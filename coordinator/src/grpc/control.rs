@@ -256,7 +256,7 @@ impl Control for Service {
         tokio::spawn(async move {
             for group in grouping.groups() {
                 let of = Arc::clone(&of);
-                let found = match readers.with(move |reader| of.find(reader, group)).await {
+                let found = match readers.with(move |reader| of.result(reader, group)).await {
                     Ok(found) => found,
                     Err(error) => {
                         _ = sender.send(Err(status::of_store(error))).await;

@@ -2,15 +2,8 @@
 
 use tenfold_core::record::{AttemptRow, LeaseRow, TrialRow};
 use tenfold_core::trial::TrialState;
-use tenfold_types::Fence;
 
-/// The fence of the attempt that holds the trial, or whose curve is its result.
-pub(super) fn current(row: &TrialRow) -> Option<Fence> {
-    let holder = || row.state.holder().map(|(fence, _)| fence);
-    row.state.accepted().or_else(holder)
-}
-
-/// That attempt, which ran under this lease.
+/// A trial's current attempt, which ran under this lease.
 pub(super) fn of_lease(row: &TrialRow, lease: &LeaseRow) -> AttemptRow {
     AttemptRow {
         trial: row.id,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tenfold_core::record::{
     AttemptRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
 };
-use tenfold_types::{Fence, SweepId, TrialId, WorkerId};
+use tenfold_types::{Block, Fence, SweepId, TrialId, WorkerId};
 
 use super::{
     Change, Changes, Cursor, Page, Reader, Store, StoreError, StoredTrial, Touched, Version, What, attempts,
@@ -185,7 +185,7 @@ impl Reader for MemoryStore {
         let rows = self.rows();
         let of_point = |id: &TrialId| id.sweep == sweep && id.key.stage == stage && id.key.index == index;
         let trial = |row: &TrialRow| {
-            let fence = attempts::current(row);
+            let fence = row.state.current();
             let blocks = rows
                 .epochs
                 .values()
@@ -203,6 +203,31 @@ impl Reader for MemoryStore {
             .collect())
     }
 
+    fn standing(
+        &mut self,
+        sweep: SweepId,
+        stage: u32,
+        index: u64,
+    ) -> Result<Vec<(TrialRow, u32)>, StoreError> {
+        let trials = self.point(sweep, stage, index)?.into_iter();
+        let epochs = |trial: &StoredTrial| trial.blocks.last().map_or(0, Block::last);
+        Ok(trials
+            .map(|trial| {
+                let epochs = epochs(&trial);
+                (trial.row, epochs)
+            })
+            .collect())
+    }
+
+    fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError> {
+        let rows = self.rows();
+        let mut blocks = rows
+            .epochs
+            .values()
+            .filter(|(_, row)| row.trial == trial && row.fence == fence);
+        Ok(blocks.find_map(|(_, row)| row.block.values(epoch)))
+    }
+
     fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError> {
         let rows = self.rows();
         let of_point = |id: &TrialId| id.sweep == sweep && id.key.stage == stage && id.key.index == index;
@@ -216,7 +241,7 @@ impl Reader for MemoryStore {
         let rows = self.rows();
         let row = rows.trials.get(&trial).map(|(_, row)| row);
         let newest = row.and_then(|row| {
-            let (_, lease) = rows.leases.get(&attempts::current(row)?)?;
+            let (_, lease) = rows.leases.get(&row.state.current()?)?;
             Some(attempts::of_lease(row, lease))
         });
         let ended = rows.attempts.range((trial, 0)..=(trial, u32::MAX));

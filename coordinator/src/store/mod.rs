@@ -16,7 +16,7 @@ mod suite;
 use std::path::{Path, PathBuf};
 use tenfold_core::record::{AttemptRow, EpochsRow, Record, SweepRow, TrialRow};
 
-use tenfold_types::{Block, SweepId, TrialId, TrialKey};
+use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
 pub use self::postgres::PostgresStore;
 pub use error::StoreError;
@@ -78,6 +78,24 @@ pub trait Reader: Send {
     /// # Errors
     /// See [`StoreError`].
     fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError>;
+
+    /// The touched trials of one point, in repetition order, and how many epochs of each one's current or accepted attempt
+    /// are there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn standing(
+        &mut self,
+        sweep: SweepId,
+        stage: u32,
+        index: u64,
+    ) -> Result<Vec<(TrialRow, u32)>, StoreError>;
+
+    /// The metrics of one epoch of an attempt; none when it is not there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError>;
 
     /// The rows of a point's trials, without reading them: another version means that some may be others.
     ///

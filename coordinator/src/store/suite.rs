@@ -59,6 +59,10 @@ macro_rules! store_suite {
             suite::in_one_commit(&mut $place);
         }
         #[test]
+        fn single_epochs_are_found_without_reading_curves() {
+            suite::single_epochs(&mut $place);
+        }
+        #[test]
         fn another_row_is_another_version() {
             suite::versions(&mut $place);
         }
@@ -469,6 +473,44 @@ pub(super) fn watched(place: &mut impl Place) {
     let expected: Vec<EpochsRow> = (0..COMMITS).flat_map(written).collect();
     assert_eq!(seen, expected, "all epochs, once, in order");
     assert_eq!(newest, Some(COMMITS as u32 - 1));
+}
+
+pub(super) fn single_epochs(place: &mut impl Place) {
+    let mut store = place.open();
+    let mut reader = store.reader().unwrap();
+    let id = SweepId([1; 16]);
+    assert_eq!(reader.standing(id, 0, 0).unwrap(), [], "an unknown sweep");
+    let (fence, worker) = (Fence(5), WorkerId([7; 8]));
+    let running = trial(1, 0, 0, TrialState::Running { fence, worker });
+    let failed = trial(1, 0, 1, TrialState::Failed);
+    let leased = trial(1, 0, 2, TrialState::Leased { fence, worker });
+    let elsewhere = trial(1, 1, 0, TrialState::Running { fence, worker });
+    let blocks = [epochs(&running, 5, 1), epochs(&running, 5, 3)];
+    let records = [
+        Record::Sweep(sweep(1)),
+        Record::Trial(running.clone()),
+        Record::Trial(failed.clone()),
+        Record::Trial(leased.clone()),
+        Record::Trial(elsewhere.clone()),
+        Record::Epochs(blocks[0].clone()),
+        Record::Epochs(blocks[1].clone()),
+        Record::Epochs(epochs(&elsewhere, 5, 1)),
+    ];
+    store.commit(&records).unwrap();
+    let standing = reader.standing(id, 0, 0).unwrap();
+    assert_eq!(standing, [(running.clone(), 4), (failed, 0), (leased.clone(), 0)]);
+    for block in blocks {
+        for epoch in [block.block.first, block.block.last()] {
+            let values = reader.values(running.id, fence, epoch).unwrap();
+            assert_eq!(values, block.block.values(epoch), "epoch {epoch}");
+            assert!(values.is_some());
+        }
+    }
+    let mut values = |trial: &TrialRow, fence, epoch| reader.values(trial.id, Fence(fence), epoch).unwrap();
+    assert_eq!(values(&running, 5, 5), None, "not there yet");
+    assert_eq!(values(&running, 5, 0), None, "epochs count from 1");
+    assert_eq!(values(&running, 4, 1), None, "another attempt");
+    assert_eq!(values(&leased, 5, 1), None);
 }
 
 pub(super) fn versions(place: &mut impl Place) {

@@ -141,6 +141,13 @@ impl Block {
     pub fn value(&self, metric: usize, epoch: u32) -> f32 {
         self.columns[metric * self.epochs as usize + (epoch - self.first) as usize]
     }
+
+    /// All values of one epoch, an element a metric; none of an epoch that it does not have.
+    pub fn values(&self, epoch: u32) -> Option<Vec<f32>> {
+        let at = epoch.checked_sub(self.first).filter(|at| *at < self.epochs)?;
+        let columns = self.columns.chunks(self.epochs as usize);
+        columns.map(|column| column.get(at as usize).copied()).collect()
+    }
 }
 
 /// A trial's metrics, epoch by epoch; nothing of time, worker or attempt is in it.

@@ -43,20 +43,23 @@ pub fn part(curves: &[&Curve], first: u32, most: usize) -> Part {
     }
 }
 
-/// The newest epoch that every begun curve has reached, the metrics that they all have, and the statistics of each there.
-///
-/// So a line of progress speaks of all trials that have begun. Those without an epoch yet are left aside; nothing before
-/// the first epoch of any.
-pub fn newest(curves: &[&Curve]) -> Option<(u32, Vec<Metric>, Vec<Statistics>)> {
-    let begun: Vec<&Curve> = curves
-        .iter()
-        .copied()
-        .filter(|curve| curve.epochs() > 0)
-        .collect();
-    let epoch = begun.iter().map(|curve| curve.epochs()).min()?;
-    let metrics = common(&begun);
-    let statistics = at(&columns(&begun, &metrics), epoch, &mut Vec::new());
-    Some((epoch, metrics, statistics))
+/// The values of one epoch of some curves, each with its metrics: the metrics that all have, and the statistics of each.
+pub fn one_epoch(curves: &[(Vec<Metric>, Vec<f32>)]) -> (Vec<Metric>, Vec<Statistics>) {
+    let Some(((first, _), others)) = curves.split_first() else {
+        return (Vec::new(), Vec::new());
+    };
+    let everywhere = |metric: &Metric| others.iter().all(|(metrics, _)| metrics.contains(metric));
+    let metrics: Vec<Metric> = first.iter().copied().filter(everywhere).collect();
+    let statistics = metrics.iter().filter_map(|metric| {
+        let value = |(metrics, values): &(Vec<Metric>, Vec<f32>)| {
+            let at = metrics.iter().position(|of| of == metric)?;
+            values.get(at).map(|&value| f64::from(value))
+        };
+        let values: Vec<f64> = curves.iter().filter_map(value).collect();
+        Statistics::of(&values)
+    });
+    let statistics = statistics.collect();
+    (metrics, statistics)
 }
 
 /// The metrics that all curves have, in the order of the first.
@@ -157,23 +160,28 @@ mod tests {
     #[test]
     fn no_curves_give_nothing() {
         assert_eq!(aggregate(&[]), (vec![], vec![]));
-        assert_eq!(newest(&[]), None);
+        assert_eq!(one_epoch(&[]), (vec![], vec![]));
         let empty = Curve::new(METRICS.to_vec());
         assert_eq!(aggregate(&[&empty]).1.len(), 0);
-        assert_eq!(newest(&[&empty]), None);
     }
 
     #[test]
-    fn the_newest_epoch_is_one_that_all_begun_have_reached() {
-        let long = curve(&[1.0, 0.25, 0.125], &[0.0; 3]);
-        let short = curve(&[0.5, 0.75], &[0.0; 2]);
-        let empty = Curve::new(METRICS.to_vec());
-        let look = |curves: &[&Curve]| {
-            let (epoch, metrics, statistics) = newest(curves).unwrap();
-            assert_eq!(metrics, METRICS);
-            (epoch, statistics[0].n, statistics[0].mean)
-        };
-        assert_eq!(look(&[&long, &empty]), (3, 1, 0.125));
-        assert_eq!(look(&[&long, &empty, &short]), (2, 2, 0.5));
+    fn one_epoch_is_that_of_the_whole() {
+        let mut b = curve(&[0.5, 0.75], &[0.25, 0.0]);
+        b.metrics.push(Metric::TestLoss);
+        b.columns.push(vec![1.0, 2.0]);
+        let (a, b) = (curve(&[0.5, 0.25], &[0.5, 0.5]), b);
+        let (metrics, epochs) = aggregate(&[&a, &b]);
+        for epoch in [1, 2] {
+            let values = |curve: &Curve| {
+                let columns = curve.columns.iter();
+                (
+                    curve.metrics.clone(),
+                    columns.map(|column| column[epoch - 1]).collect(),
+                )
+            };
+            let one = one_epoch(&[values(&a), values(&b)]);
+            assert_eq!(one, (metrics.clone(), epochs[epoch - 1].clone()));
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tenfold_types::{Metric, Setting, Value};
 
 pub use crate::trial::Counts;
-pub use curves::{Part, aggregate, newest, part};
+pub use curves::{Part, aggregate, one_epoch, part};
 pub use statistics::{significant, t975};
 
 /// Statistics of one metric at one epoch over the trials of a group.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use postgres::{Config, GenericClient, IsolationLevel, Transaction};
-use tenfold_core::record::{AttemptRow, SweepRow};
+use tenfold_core::record::{AttemptRow, SweepRow, TrialRow};
 use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 
 use super::connection::Connection;
@@ -226,7 +226,7 @@ impl Reader for PostgresReader {
             let mut current: Vec<Option<Fence>> = Vec::new();
             for row in transaction.query(&sql, &[&number, &stage, &index])? {
                 let row = rows::trial(sweep, &row)?;
-                current.push(attempts::current(&row));
+                current.push(row.state.current());
                 stored.push(StoredTrial { row, blocks: Vec::new() });
             }
             // All repetitions at once: they lie side by side, in this order.
@@ -248,6 +248,65 @@ impl Reader for PostgresReader {
                 }
             }
             Ok(stored)
+        })
+    }
+
+    fn standing(
+        &mut self,
+        sweep: SweepId,
+        stage: u32,
+        index: u64,
+    ) -> Result<Vec<(TrialRow, u32)>, StoreError> {
+        self.read(|transaction| {
+            let Some(number) = number_of(transaction, sweep)? else {
+                return Ok(Vec::new());
+            };
+            let sql = format!(
+                "SELECT {} FROM trial WHERE sweep = $1 AND stage = $2 AND point = $3 ORDER BY repetition",
+                rows::TRIAL
+            );
+            let trials = transaction.query(&sql, &[&number, &i64::from(stage), &(index as i64)])?;
+            let last = transaction.prepare(&format!(
+                "SELECT first + epochs - 1 FROM epochs WHERE {OF_TRIAL} AND fence = $5 ORDER BY first DESC LIMIT 1"
+            ))?;
+            let mut standing = Vec::new();
+            for row in &trials {
+                let row = rows::trial(sweep, row)?;
+                let mut epochs = 0;
+                if let Some(fence) = row.state.current() {
+                    let [number, stage, point, repetition] = parameters(number, row.id.key);
+                    let of: [&(dyn postgres::types::ToSql + Sync); 5] =
+                        [&number, &stage, &point, &repetition, &(fence.0 as i64)];
+                    let found = transaction.query_opt(&last, &of)?;
+                    epochs = found.map_or(0, |row| row.get::<_, i64>(0) as u32);
+                }
+                standing.push((row, epochs));
+            }
+            Ok(standing)
+        })
+    }
+
+    fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError> {
+        self.read(|transaction| {
+            let Some(number) = number_of(transaction, trial.sweep)? else {
+                return Ok(None);
+            };
+            let sql = format!(
+                "SELECT {} FROM epochs WHERE {OF_TRIAL} AND fence = $5 AND first <= $6 ORDER BY first DESC LIMIT 1",
+                rows::EPOCHS
+            );
+            let [number, stage, point, repetition] = parameters(number, trial.key);
+            let of: [&(dyn postgres::types::ToSql + Sync); 6] = [
+                &number,
+                &stage,
+                &point,
+                &repetition,
+                &(fence.0 as i64),
+                &i64::from(epoch),
+            ];
+            let row = transaction.query_opt(&sql, &of)?;
+            let row = row.map(|row| rows::epochs(trial.sweep, &row)).transpose()?;
+            Ok(row.and_then(|row| row.block.values(epoch)))
         })
     }
 
@@ -287,7 +346,7 @@ impl Reader for PostgresReader {
             let ended = ended.iter().map(|row| rows::attempt(trial.sweep, row));
             let mut all: Vec<AttemptRow> = ended.collect::<Result<_, _>>()?;
             if let Some(row) = row
-                && let Some(fence) = attempts::current(&row)
+                && let Some(fence) = row.state.current()
             {
                 let lease = format!("SELECT {} FROM lease WHERE fence = $1", rows::LEASE);
                 let lease = transaction.query_opt(&lease, &[&(fence.0 as i64)])?;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, Params, Row, params};
-use tenfold_core::record::{AttemptRow, SweepRow};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use tenfold_core::record::{AttemptRow, SweepRow, TrialRow};
 use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 
 use super::{cursor, number_of};
@@ -28,6 +28,14 @@ pub(super) fn of_commit() -> String {
         "SELECT {} FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND seq = ?5 \
          ORDER BY fence, first",
         rows::EPOCHS
+    )
+}
+
+/// The trials of a point.
+fn of_point() -> String {
+    format!(
+        "SELECT {} FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3 ORDER BY repetition",
+        rows::TRIAL
     )
 }
 
@@ -124,18 +132,14 @@ impl Reader for SqliteReader {
         let Some(number) = number_of(&transaction, sweep)? else {
             return Ok(Vec::new());
         };
-        let sql = format!(
-            "SELECT {} FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3 ORDER BY repetition",
-            rows::TRIAL
-        );
-        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut statement = transaction.prepare_cached(&of_point())?;
         let of = params![number, stage, index as i64];
         let trials = statement.query_and_then(of, |row| rows::trial(sweep, row))?;
         let mut stored = Vec::new();
         let mut current: Vec<Option<Fence>> = Vec::new();
         for row in trials {
             let row = row?;
-            current.push(attempts::current(&row));
+            current.push(row.state.current());
             let blocks = Vec::new();
             stored.push(StoredTrial { row, blocks });
         }
@@ -163,6 +167,55 @@ impl Reader for SqliteReader {
             }
         }
         Ok(stored)
+    }
+
+    fn standing(
+        &mut self,
+        sweep: SweepId,
+        stage: u32,
+        index: u64,
+    ) -> Result<Vec<(TrialRow, u32)>, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let Some(number) = number_of(&transaction, sweep)? else {
+            return Ok(Vec::new());
+        };
+        let mut statement = transaction.prepare_cached(&of_point())?;
+        let mut last = transaction.prepare_cached(
+            "SELECT first + epochs - 1 FROM epochs \
+             WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5 \
+             ORDER BY first DESC LIMIT 1",
+        )?;
+        let trials = statement.query_and_then(params![number, stage, index as i64], |row| {
+            rows::trial(sweep, row)
+        })?;
+        let mut standing = Vec::new();
+        for row in trials {
+            let row = row?;
+            let epochs = match row.state.current() {
+                Some(fence) => last
+                    .query_row(params_of(number, row.id.key, fence.0 as i64), |row| row.get(0))
+                    .optional()?,
+                None => None,
+            };
+            standing.push((row, epochs.unwrap_or(0)));
+        }
+        Ok(standing)
+    }
+
+    fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError> {
+        let Some(number) = number_of(&self.connection, trial.sweep)? else {
+            return Ok(None);
+        };
+        let sql = format!(
+            "SELECT {} FROM epochs \
+             WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5 AND first <= ?6 \
+             ORDER BY first DESC LIMIT 1",
+            rows::EPOCHS
+        );
+        let [number, stage, point, repetition, fence] = params_of(number, trial.key, fence.0 as i64);
+        let of = [number, stage, point, repetition, fence, epoch.into()];
+        let row = first(&self.connection, &sql, of, |row| rows::epochs(trial.sweep, row))?;
+        Ok(row.and_then(|row| row.block.values(epoch)))
     }
 
     fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError> {
@@ -206,7 +259,7 @@ impl Reader for SqliteReader {
         let ended = statement.query_and_then(of, |row| rows::attempt(trial.sweep, row))?;
         let mut all: Vec<AttemptRow> = ended.collect::<Result<_, _>>()?;
         if let Some(row) = row
-            && let Some(fence) = attempts::current(&row)
+            && let Some(fence) = row.state.current()
             // A store of the first schema has a row of it.
             && all.iter().all(|attempt| attempt.fence != fence)
         {
@@ -268,13 +321,13 @@ fn first<T>(
     statement.query_and_then(parameters, read)?.next().transpose()
 }
 
-fn params_of(sweep: i64, key: TrialKey, seq: i64) -> [i64; 5] {
+fn params_of(sweep: i64, key: TrialKey, last: i64) -> [i64; 5] {
     [
         sweep,
         key.stage.into(),
         key.index as i64,
         key.repetition.into(),
-        seq,
+        last,
     ]
 }
 
