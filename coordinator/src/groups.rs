@@ -11,7 +11,7 @@ use tenfold_core::sweep::{Grouping, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Curve, Metric, SweepId};
 
-use crate::store::{Reader, StoreError, Version};
+use crate::store::{Cursor, Reader, StoreError};
 
 /// Metrics that a curve has, or a few less.
 const METRICS: usize = 6;
@@ -65,6 +65,13 @@ pub(crate) fn statistics(sweep: &Sweep) -> usize {
 #[derive(Clone)]
 pub struct Kept(Arc<Cache<Key, Aggregated, Bytes>>);
 
+/// Tells rows of trials from what they were: how many there are, and the newest commit that changed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Version {
+    rows: usize,
+    pub(crate) newest: Cursor,
+}
+
 /// A group of a sweep, by these axes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -73,7 +80,7 @@ struct Key {
     group: u64,
 }
 
-/// What a group came to when its trials' rows were these.
+/// What a group came to, when it had these rows.
 #[derive(Clone)]
 struct Aggregated {
     version: Version,
@@ -117,16 +124,22 @@ pub(crate) struct Groups {
 impl Groups {
     /// Where the trials of a group stand, without reading their curves.
     pub(crate) fn standing(&self, reader: &mut dyn Reader, group: u64) -> Result<Standing, StoreError> {
-        let mut trials = Vec::new();
+        let (mut trials, mut newest) = (Vec::new(), 0);
         for index in self.grouping.members(group) {
-            trials.extend(reader.standing(self.id, 0, index)?);
+            let of_point = reader.trials(self.id, 0, index)?;
+            trials.extend(of_point.rows);
+            newest = newest.max(of_point.newest);
         }
-        let rows = trials.iter().map(|(row, _)| row);
-        let (group, untouched) = self.group(group, rows);
+        let (group, untouched) = self.group(group, trials.iter());
+        let version = Version {
+            rows: trials.len(),
+            newest,
+        };
         Ok(Standing {
             group,
             untouched,
             trials,
+            version,
         })
     }
 
@@ -137,17 +150,19 @@ impl Groups {
         reader: &mut dyn Reader,
         standing: &Standing,
     ) -> Result<Option<GroupProgress>, StoreError> {
-        let begun = standing.trials.iter().filter_map(|(row, epochs)| {
-            let counts = match row.state {
-                TrialState::Succeeded { .. } | TrialState::Leased { .. } | TrialState::Running { .. } => {
-                    *epochs > 0
+        let mut begun = Vec::with_capacity(standing.trials.len());
+        for row in &standing.trials {
+            let epochs = match row.state {
+                TrialState::Succeeded { epochs, .. } => epochs,
+                TrialState::Leased { fence, .. } | TrialState::Running { fence, .. } => {
+                    reader.length(row.id, fence)?
                 }
-                _ => false,
+                _ => 0,
             };
-            let fence = row.state.current().filter(|_| counts)?;
-            Some((row.id, fence, *epochs))
-        });
-        let begun: Vec<_> = begun.collect();
+            if let Some(fence) = row.state.current().filter(|_| epochs > 0) {
+                begun.push((row.id, fence, epochs));
+            }
+        }
         let Some(epoch) = begun.iter().map(|(.., epochs)| *epochs).min() else {
             return Ok(None);
         };
@@ -169,14 +184,11 @@ impl Groups {
 
     /// The aggregated curve of a group: what is kept of it if its trials are still what they were; else it is read, and
     /// aggregated and kept if it is complete.
-    pub(crate) fn result(&self, reader: &mut dyn Reader, group: u64) -> Result<Found, StoreError> {
-        if are_long(&self.sweep) {
+    pub(crate) fn result(&self, reader: &mut dyn Reader, standing: &Standing) -> Result<Found, StoreError> {
+        let group = standing.group.index;
+        // Of trials without rows only the sweep says whether they are still to come.
+        if are_long(&self.sweep) || !standing.is_complete() || standing.untouched > 0 {
             return self.curves(reader, group).map(Found::Curves);
-        }
-        // Looked at before the curves: should they change in between, this version is never asked for again.
-        let mut version = Version::default();
-        for index in self.grouping.members(group) {
-            version = version.and(reader.version(self.id, 0, index)?);
         }
         let key = Key {
             sweep: self.id,
@@ -184,19 +196,17 @@ impl Groups {
             group,
         };
         if let Some(kept) = self.kept.0.get(&key)
-            && kept.version == version
+            && kept.version == standing.version
         {
             return Ok(Found::Whole(kept.part));
         }
         let curves = self.curves(reader, group)?;
-        let counts = curves.group.counts;
-        // Of trials without rows only the sweep says whether they are still to come.
-        if counts.open() > 0 || version.rows < counts.total() {
+        if curves.group != standing.group {
             return Ok(Found::Curves(curves));
         }
         let part = Arc::new(curves.part(1));
         let aggregated = Aggregated {
-            version,
+            version: standing.version,
             part: Arc::clone(&part),
         };
         self.kept.0.insert(key, aggregated);
@@ -262,8 +272,9 @@ pub(crate) struct Standing {
     pub(crate) group: Group,
     /// Trials that no worker has touched, and that therefore have no rows.
     pub(crate) untouched: u64,
-    /// The others, with the number of epochs that are there.
-    trials: Vec<(TrialRow, u32)>,
+    /// The others.
+    trials: Vec<TrialRow>,
+    pub(crate) version: Version,
 }
 
 impl Standing {
@@ -364,9 +375,12 @@ mod tests {
             control: Control::Active,
             kept: Kept::default(),
         };
-        let mut whole = |group| match groups.result(reader.as_mut(), group).unwrap() {
-            Found::Whole(part) => Some(part),
-            Found::Curves(_) => None,
+        let mut whole = |group| {
+            let standing = groups.standing(reader.as_mut(), group).unwrap();
+            match groups.result(reader.as_mut(), &standing).unwrap() {
+                Found::Whole(part) => Some(part),
+                Found::Curves(_) => None,
+            }
         };
         let first = whole(0).unwrap();
         assert_eq!(first.result.group.counts.failed, 1);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenfold_core::State;
-use tenfold_core::aggregate::{Group, Statistics};
+use tenfold_core::aggregate::Statistics;
 use tenfold_core::record::{Control, EpochsRow, TrialRow};
 use tenfold_core::sweep::{Grouping, Sweep};
 use tenfold_proto::v1;
@@ -18,7 +18,7 @@ use tenfold_types::SweepId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::groups::{self, Found, GroupCurves, GroupPart, GroupProgress, Groups, Kept};
+use crate::groups::{self, Found, GroupCurves, GroupPart, GroupProgress, Groups, Kept, Standing};
 use crate::grpc::messages;
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
@@ -259,18 +259,22 @@ impl Watcher {
             }
             self.held_back.remove(&group);
             self.told_at.insert(group, now);
-            due.push((group, touch != Touch::Nothing));
+            due.push(Due {
+                group,
+                has_rows: touch != Touch::Nothing,
+                reached: since,
+            });
         }
         if groups::are_long(&self.sweep) {
-            for (group, has_rows) in due {
-                if !self.tell_long(group, has_rows, control).await? {
+            for due in due {
+                if !self.tell_long(due, control).await? {
                     return Ok(None);
                 }
             }
         } else {
             let of_group = groups::statistics(&self.sweep) * size_of::<Statistics>();
-            for groups in due.chunks((IN_HAND / of_group.max(1)).clamp(1, GROUPS)) {
-                if !self.tell_groups(groups.to_vec(), control).await? {
+            for due in due.chunks((IN_HAND / of_group.max(1)).clamp(1, GROUPS)) {
+                if !self.tell_groups(due.to_vec(), control).await? {
                     return Ok(None);
                 }
             }
@@ -358,16 +362,16 @@ impl Watcher {
     }
 
     /// Tells of some groups. One without new rows is told only when it has trials without any: else its last row told it.
-    async fn tell_groups(&mut self, groups: Vec<(u64, bool)>, control: Control) -> Result<bool, WatchError> {
+    async fn tell_groups(&mut self, due: Vec<Due>, control: Control) -> Result<bool, WatchError> {
         // A reader that lags is waited for before curves are read and computed, not with them in hand.
         if self.out.reserve().await.is_err() {
             return Ok(false);
         }
         let of = self.groups(control);
         let read = move |reader: &mut dyn Reader| {
-            let told = groups.into_iter().map(|(group, has_rows)| {
-                let event = match stands(&of, reader, group, has_rows)? {
-                    Stands::Complete => match of.result(reader, group)? {
+            let told = due.into_iter().map(|due| {
+                let event = match stands(&of, reader, due)? {
+                    Stands::Complete(standing) => match of.result(reader, &standing)? {
                         Found::Whole(part) => Some(Event::Complete(part)),
                         // One of its trials has been tried again in between: that is news of its own.
                         Found::Curves(curves) if curves.group.counts.open() > 0 => None,
@@ -376,7 +380,7 @@ impl Watcher {
                     Stands::Open(progress) => progress.map(Event::Progress),
                     Stands::Told => None,
                 };
-                Ok((group, event))
+                Ok((due.group, event))
             });
             told.collect::<Result<Vec<_>, StoreError>>()
         };
@@ -395,20 +399,21 @@ impl Watcher {
     }
 
     /// Tells of a group that may be long, a part at a time; its curves are in hand only while the reader keeps up.
-    async fn tell_long(&mut self, group: u64, has_rows: bool, control: Control) -> Result<bool, WatchError> {
+    async fn tell_long(&mut self, due: Due, control: Control) -> Result<bool, WatchError> {
         if self.out.reserve().await.is_err() {
             return Ok(false);
         }
         let of = self.groups(control);
-        let read = move |reader: &mut dyn Reader| stands(&of, reader, group, has_rows);
+        let read = move |reader: &mut dyn Reader| stands(&of, reader, due);
+        let group = due.group;
         self.complete.remove(&group);
-        match self.readers.with(read).await? {
-            Stands::Complete => {}
+        let standing = match self.readers.with(read).await? {
+            Stands::Complete(standing) => standing,
             Stands::Open(Some(progress)) => return Ok(self.tell(Event::Progress(progress)).await),
             Stands::Open(None) | Stands::Told => return Ok(true),
-        }
+        };
         let mut in_hand: Option<GroupCurves> = None;
-        let (mut next, mut begun) = (Some(1), None::<Group>);
+        let mut next = Some(1);
         while let Some(first) = next {
             if self.out.capacity() == 0 {
                 in_hand = None;
@@ -424,7 +429,7 @@ impl Watcher {
                     self.readers.with(read).await?
                 }
             };
-            if begun.is_some_and(|begun| begun != curves.group) {
+            if standing.group != curves.group {
                 return Err(WatchError::Changed(group));
             }
             let part = curves.part(first);
@@ -432,7 +437,7 @@ impl Watcher {
             if !self.tell(Event::Complete(Arc::new(part))).await {
                 return Ok(false);
             }
-            (begun, in_hand) = (Some(curves.group.clone()), Some(curves));
+            in_hand = Some(curves);
         }
         self.complete.insert(group);
         Ok(true)
@@ -460,22 +465,36 @@ impl Watcher {
     }
 }
 
+/// A group that may have news.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    group: u64,
+    /// Some of its trials' rows or epochs are new.
+    has_rows: bool,
+    /// The commit that this pass has come to.
+    reached: Cursor,
+}
+
 /// Where a group stands, for a watcher.
 enum Stands {
     /// All its trials are over: its curve is to be told.
-    Complete,
+    Complete(Standing),
     /// Its newest epoch, if there is one.
     Open(Option<GroupProgress>),
-    /// It has no news: its last row told it.
+    /// It has no news: its last row told it, or will in the next pass. A curve that is told before the commit that completes
+    /// it is passed would be told again behind it.
     Told,
 }
 
-fn stands(of: &Groups, reader: &mut dyn Reader, group: u64, has_rows: bool) -> Result<Stands, StoreError> {
-    let standing = of.standing(reader, group)?;
-    Ok(if !has_rows && standing.untouched == 0 {
+fn stands(of: &Groups, reader: &mut dyn Reader, due: Due) -> Result<Stands, StoreError> {
+    let standing = of.standing(reader, due.group)?;
+    Ok(if !due.has_rows && standing.untouched == 0 {
         Stands::Told
     } else if standing.is_complete() {
-        Stands::Complete
+        match standing.version.newest > due.reached {
+            true => Stands::Told,
+            false => Stands::Complete(standing),
+        }
     } else {
         Stands::Open(of.progress(reader, &standing)?)
     })

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use super::tail::Tail;
 use super::{Service, backup, messages, parts, selector, status};
 use crate::groups::{Found, Groups};
+use crate::store::Reader;
 use crate::watch::{self, Watch};
 
 /// Sweeps listed when no limit is given, and at most.
@@ -256,7 +257,11 @@ impl Control for Service {
         tokio::spawn(async move {
             for group in grouping.groups() {
                 let of = Arc::clone(&of);
-                let found = match readers.with(move |reader| of.result(reader, group)).await {
+                let read = move |reader: &mut dyn Reader| {
+                    let standing = of.standing(reader, group)?;
+                    of.result(reader, &standing)
+                };
+                let found = match readers.with(read).await {
                     Ok(found) => found,
                     Err(error) => {
                         _ = sender.send(Err(status::of_store(error))).await;

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tenfold_core::record::{
     AttemptRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
 };
-use tenfold_types::{Block, Fence, SweepId, TrialId, WorkerId};
+use tenfold_types::{Fence, SweepId, TrialId, WorkerId};
 
 use super::{
-    Change, Changes, Cursor, Page, Reader, Store, StoreError, StoredTrial, Touched, Version, What, attempts,
+    Change, Changes, Cursor, Page, Reader, Store, StoreError, StoredTrial, Touched, TrialRows, What, attempts,
 };
 
 /// The rows, shared by the store and its readers. Clones share the rows, as connections share a file.
@@ -203,20 +203,25 @@ impl Reader for MemoryStore {
             .collect())
     }
 
-    fn standing(
-        &mut self,
-        sweep: SweepId,
-        stage: u32,
-        index: u64,
-    ) -> Result<Vec<(TrialRow, u32)>, StoreError> {
-        let trials = self.point(sweep, stage, index)?.into_iter();
-        let epochs = |trial: &StoredTrial| trial.blocks.last().map_or(0, Block::last);
-        Ok(trials
-            .map(|trial| {
-                let epochs = epochs(&trial);
-                (trial.row, epochs)
-            })
-            .collect())
+    fn trials(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<TrialRows, StoreError> {
+        let rows = self.rows();
+        let of_point = |id: &TrialId| id.sweep == sweep && id.key.stage == stage && id.key.index == index;
+        let trials = rows.trials.values().filter(|(_, row)| of_point(&row.id));
+        let mut found = TrialRows::default();
+        for (at, row) in trials {
+            found.rows.push(row.clone());
+            found.newest = found.newest.max(*at);
+        }
+        Ok(found)
+    }
+
+    fn length(&mut self, trial: TrialId, fence: Fence) -> Result<u32, StoreError> {
+        let rows = self.rows();
+        let blocks = rows
+            .epochs
+            .values()
+            .filter(|(_, row)| row.trial == trial && row.fence == fence);
+        Ok(blocks.map(|(_, row)| row.block.last()).max().unwrap_or(0))
     }
 
     fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError> {
@@ -226,15 +231,6 @@ impl Reader for MemoryStore {
             .values()
             .filter(|(_, row)| row.trial == trial && row.fence == fence);
         Ok(blocks.find_map(|(_, row)| row.block.values(epoch)))
-    }
-
-    fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError> {
-        let rows = self.rows();
-        let of_point = |id: &TrialId| id.sweep == sweep && id.key.stage == stage && id.key.index == index;
-        let trials = rows.trials.values().filter(|(_, row)| of_point(&row.id));
-        Ok(trials.fold(Version::default(), |version, (at, _)| {
-            version.and(Version { rows: 1, newest: *at })
-        }))
     }
 
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {

@@ -79,29 +79,23 @@ pub trait Reader: Send {
     /// See [`StoreError`].
     fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError>;
 
-    /// The touched trials of one point, in repetition order, and how many epochs of each one's current or accepted attempt
-    /// are there.
+    /// The touched trials of one point, in repetition order, without their epochs.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn standing(
-        &mut self,
-        sweep: SweepId,
-        stage: u32,
-        index: u64,
-    ) -> Result<Vec<(TrialRow, u32)>, StoreError>;
+    fn trials(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<TrialRows, StoreError>;
+
+    /// How many epochs of an attempt are there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn length(&mut self, trial: TrialId, fence: Fence) -> Result<u32, StoreError>;
 
     /// The metrics of one epoch of an attempt; none when it is not there.
     ///
     /// # Errors
     /// See [`StoreError`].
     fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError>;
-
-    /// The rows of a point's trials, without reading them: another version means that some may be others.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError>;
 
     /// All attempts at a trial, the newest first: those that ended without a result, and the one that runs or whose
     /// curve is the result.
@@ -118,24 +112,13 @@ pub trait Reader: Send {
     fn backup(&mut self, file: &Path) -> Result<(), StoreError>;
 }
 
-/// Tells rows of trials from what they were: any change of one makes another version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Version {
-    /// How many there are.
-    pub rows: u64,
-    /// The newest commit that changed one.
+/// Rows of trials.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TrialRows {
+    /// The rows.
+    pub rows: Vec<TrialRow>,
+    /// The newest commit that changed one of them: with their number it tells them from what they were.
     pub newest: Cursor,
-}
-
-impl Version {
-    /// Of these rows and others.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            rows: self.rows + other.rows,
-            newest: self.newest.max(other.newest),
-        }
-    }
 }
 
 /// How much is read at once: whole commits, until one of these is reached.

@@ -7,7 +7,7 @@ use tenfold_core::record::{
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Block, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
 
-use super::StoreError;
+use super::{Cursor, StoreError};
 
 /// A row of a database, read by the places of its columns.
 pub(super) trait Columns {
@@ -20,8 +20,9 @@ pub(super) trait Columns {
     fn bytes_or_null(&self, column: usize) -> Result<Option<&[u8]>>;
 }
 
-/// The columns that [`trial`] reads, from the first on.
-pub(super) const TRIAL: &str = "stage, point, repetition, state, fence, worker, number, attempts, failures, error, pack_limit, accepted_at";
+/// The columns that [`trial`] and [`seq_of_trial`] read, from the first on.
+pub(super) const TRIAL: &str = "stage, point, repetition, state, fence, worker, number, attempts, failures, error, \
+                                pack_limit, accepted_at, seq";
 /// The columns that [`epochs`] reads, from the first on.
 pub(super) const EPOCHS: &str = "stage, point, repetition, fence, attempt, first, epochs, columns, seconds";
 /// The columns that [`attempt`] reads, from the first on.
@@ -101,6 +102,11 @@ pub(super) fn state(state: &TrialState) -> (i64, Option<i64>, Option<WorkerId>, 
         TrialState::Failed => (6, None, None, None),
         TrialState::Cancelled => (7, None, None, None),
     }
+}
+
+/// The commit that last changed a trial.
+pub(super) fn seq_of_trial(row: &impl Columns) -> Result<Cursor> {
+    number(row, 12)
 }
 
 pub(super) fn trial(sweep: SweepId, row: &impl Columns) -> Result<TrialRow> {

@@ -63,8 +63,8 @@ macro_rules! store_suite {
             suite::single_epochs(&mut $place);
         }
         #[test]
-        fn another_row_is_another_version() {
-            suite::versions(&mut $place);
+        fn rows_of_a_point_say_when_they_changed() {
+            suite::rows_of_a_point(&mut $place);
         }
         #[test]
         fn attempts_come_newest_first() {
@@ -479,7 +479,19 @@ pub(super) fn single_epochs(place: &mut impl Place) {
     let mut store = place.open();
     let mut reader = store.reader().unwrap();
     let id = SweepId([1; 16]);
-    assert_eq!(reader.standing(id, 0, 0).unwrap(), [], "an unknown sweep");
+    assert_eq!(
+        reader
+            .length(
+                TrialId {
+                    sweep: id,
+                    key: trial(1, 0, 0, TrialState::Failed).id.key
+                },
+                Fence(5)
+            )
+            .unwrap(),
+        0,
+        "an unknown sweep"
+    );
     let (fence, worker) = (Fence(5), WorkerId([7; 8]));
     let running = trial(1, 0, 0, TrialState::Running { fence, worker });
     let failed = trial(1, 0, 1, TrialState::Failed);
@@ -497,8 +509,15 @@ pub(super) fn single_epochs(place: &mut impl Place) {
         Record::Epochs(epochs(&elsewhere, 5, 1)),
     ];
     store.commit(&records).unwrap();
-    let standing = reader.standing(id, 0, 0).unwrap();
-    assert_eq!(standing, [(running.clone(), 4), (failed, 0), (leased.clone(), 0)]);
+    assert_eq!(
+        reader.trials(id, 0, 0).unwrap().rows,
+        [running.clone(), failed, leased.clone()]
+    );
+    let mut length = |trial: &TrialRow, fence| reader.length(trial.id, Fence(fence)).unwrap();
+    assert_eq!(
+        (length(&running, 5), length(&running, 4), length(&leased, 5)),
+        (4, 0, 0)
+    );
     for block in blocks {
         for epoch in [block.block.first, block.block.last()] {
             let values = reader.values(running.id, fence, epoch).unwrap();
@@ -513,39 +532,39 @@ pub(super) fn single_epochs(place: &mut impl Place) {
     assert_eq!(values(&leased, 5, 1), None);
 }
 
-pub(super) fn versions(place: &mut impl Place) {
+pub(super) fn rows_of_a_point(place: &mut impl Place) {
     let mut store = place.open();
     let mut reader = store.reader().unwrap();
     let id = SweepId([1; 16]);
-    let mut version = |index| reader.version(id, 0, index).unwrap();
-    assert_eq!(version(0), Version::default(), "an unknown sweep");
+    let mut newest = |index| {
+        let trials = reader.trials(id, 0, index).unwrap();
+        (trials.rows.len(), trials.newest)
+    };
+    assert_eq!(newest(0), (0, 0), "an unknown sweep");
     store.commit(&[Record::Sweep(sweep(1))]).unwrap();
-    assert_eq!(version(0), Version::default(), "no trial is touched");
+    assert_eq!(newest(0), (0, 0), "no trial is touched");
     let running = TrialState::Running {
         fence: Fence(1),
         worker: WorkerId([7; 8]),
     };
     let mut first = trial(1, 0, 0, running);
     let first_at = store.commit(&[Record::Trial(first.clone())]).unwrap();
-    let other_at = store
-        .commit(&[
-            Record::Trial(trial(1, 1, 0, TrialState::Failed)),
-            Record::Trial(trial(1, 1, 3, TrialState::Cancelled)),
-        ])
-        .unwrap();
-    let of = |rows, newest| Version { rows, newest };
-    assert_eq!((version(0), version(1)), (of(1, first_at), of(2, other_at)));
-    assert_eq!(version(0).and(version(1)), of(3, other_at));
+    let others = [
+        Record::Trial(trial(1, 1, 0, TrialState::Failed)),
+        Record::Trial(trial(1, 1, 3, TrialState::Cancelled)),
+    ];
+    let others_at = store.commit(&others).unwrap();
+    assert_eq!((newest(0), newest(1)), ((1, first_at), (2, others_at)));
     store.commit(&[Record::Epochs(epochs(&first, 1, 1))]).unwrap();
-    assert_eq!(version(0), of(1, first_at), "epochs are no rows of trials");
+    assert_eq!(newest(0), (1, first_at), "epochs are no rows of trials");
     first.state = TrialState::Succeeded {
         fence: Fence(1),
         epochs: 2,
     };
     let over_at = store.commit(&[Record::Trial(first)]).unwrap();
-    assert_eq!((version(0), version(1)), (of(1, over_at), of(2, other_at)));
+    assert_eq!((newest(0), newest(1)), ((1, over_at), (2, others_at)));
     store.commit(&[Record::SweepGone(id)]).unwrap();
-    assert_eq!(version(0), Version::default());
+    assert_eq!(newest(0), (0, 0));
 }
 
 pub(super) fn points(place: &mut impl Place) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use postgres::{Config, GenericClient, IsolationLevel, Transaction};
-use tenfold_core::record::{AttemptRow, SweepRow, TrialRow};
+use tenfold_core::record::{AttemptRow, SweepRow};
 use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 
 use super::connection::Connection;
@@ -11,10 +11,18 @@ use super::number_of;
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::rows::{self, Columns};
 use crate::store::{
-    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, Version, attempts,
+    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, TrialRows, attempts,
 };
 
 const OF_TRIAL: &str = "sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4";
+
+/// The trials of a point.
+fn of_point() -> String {
+    format!(
+        "SELECT {} FROM trial WHERE sweep = $1 AND stage = $2 AND point = $3 ORDER BY repetition",
+        rows::TRIAL
+    )
+}
 
 /// The epochs of one attempt, in order.
 pub(super) fn epochs_of_attempt() -> String {
@@ -218,10 +226,7 @@ impl Reader for PostgresReader {
                 return Ok(Vec::new());
             };
             let (stage, index) = (i64::from(stage), index as i64);
-            let sql = format!(
-                "SELECT {} FROM trial WHERE sweep = $1 AND stage = $2 AND point = $3 ORDER BY repetition",
-                rows::TRIAL
-            );
+            let sql = of_point();
             let mut stored: Vec<StoredTrial> = Vec::new();
             let mut current: Vec<Option<Fence>> = Vec::new();
             for row in transaction.query(&sql, &[&number, &stage, &index])? {
@@ -251,38 +256,33 @@ impl Reader for PostgresReader {
         })
     }
 
-    fn standing(
-        &mut self,
-        sweep: SweepId,
-        stage: u32,
-        index: u64,
-    ) -> Result<Vec<(TrialRow, u32)>, StoreError> {
+    fn trials(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<TrialRows, StoreError> {
         self.read(|transaction| {
+            let mut found = TrialRows::default();
             let Some(number) = number_of(transaction, sweep)? else {
-                return Ok(Vec::new());
+                return Ok(found);
+            };
+            for row in transaction.query(&of_point(), &[&number, &i64::from(stage), &(index as i64)])? {
+                found.rows.push(rows::trial(sweep, &row)?);
+                found.newest = found.newest.max(rows::seq_of_trial(&row)?);
+            }
+            Ok(found)
+        })
+    }
+
+    fn length(&mut self, trial: TrialId, fence: Fence) -> Result<u32, StoreError> {
+        self.read(|transaction| {
+            let Some(number) = number_of(transaction, trial.sweep)? else {
+                return Ok(0);
             };
             let sql = format!(
-                "SELECT {} FROM trial WHERE sweep = $1 AND stage = $2 AND point = $3 ORDER BY repetition",
-                rows::TRIAL
-            );
-            let trials = transaction.query(&sql, &[&number, &i64::from(stage), &(index as i64)])?;
-            let last = transaction.prepare(&format!(
                 "SELECT first + epochs - 1 FROM epochs WHERE {OF_TRIAL} AND fence = $5 ORDER BY first DESC LIMIT 1"
-            ))?;
-            let mut standing = Vec::new();
-            for row in &trials {
-                let row = rows::trial(sweep, row)?;
-                let mut epochs = 0;
-                if let Some(fence) = row.state.current() {
-                    let [number, stage, point, repetition] = parameters(number, row.id.key);
-                    let of: [&(dyn postgres::types::ToSql + Sync); 5] =
-                        [&number, &stage, &point, &repetition, &(fence.0 as i64)];
-                    let found = transaction.query_opt(&last, &of)?;
-                    epochs = found.map_or(0, |row| row.get::<_, i64>(0) as u32);
-                }
-                standing.push((row, epochs));
-            }
-            Ok(standing)
+            );
+            let [number, stage, point, repetition] = parameters(number, trial.key);
+            let of: [&(dyn postgres::types::ToSql + Sync); 5] =
+                [&number, &stage, &point, &repetition, &(fence.0 as i64)];
+            let found = transaction.query_opt(&sql, &of)?;
+            Ok(found.map_or(0, |row| row.get::<_, i64>(0) as u32))
         })
     }
 
@@ -307,22 +307,6 @@ impl Reader for PostgresReader {
             let row = transaction.query_opt(&sql, &of)?;
             let row = row.map(|row| rows::epochs(trial.sweep, &row)).transpose()?;
             Ok(row.and_then(|row| row.block.values(epoch)))
-        })
-    }
-
-    fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError> {
-        self.read(|transaction| {
-            let Some(number) = number_of(transaction, sweep)? else {
-                return Ok(Version::default());
-            };
-            let sql =
-                "SELECT count(*), coalesce(max(seq), 0) FROM trial WHERE sweep = $1 AND stage = $2 AND point = $3";
-            let row = transaction.query_one(sql, &[&number, &i64::from(stage), &(index as i64)])?;
-            let (rows, newest): (i64, i64) = (row.get(0), row.get(1));
-            Ok(Version {
-                rows: rows as u64,
-                newest: newest as Cursor,
-            })
         })
     }
 

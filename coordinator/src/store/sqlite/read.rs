@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use tenfold_core::record::{AttemptRow, SweepRow, TrialRow};
+use tenfold_core::record::{AttemptRow, SweepRow};
 use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 
 use super::{cursor, number_of};
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::{
-    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, Version, attempts,
+    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, TrialRows, attempts,
     rows::{self, Columns},
 };
 
@@ -169,37 +169,35 @@ impl Reader for SqliteReader {
         Ok(stored)
     }
 
-    fn standing(
-        &mut self,
-        sweep: SweepId,
-        stage: u32,
-        index: u64,
-    ) -> Result<Vec<(TrialRow, u32)>, StoreError> {
+    fn trials(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<TrialRows, StoreError> {
         let transaction = self.connection.transaction()?;
         let Some(number) = number_of(&transaction, sweep)? else {
-            return Ok(Vec::new());
+            return Ok(TrialRows::default());
         };
         let mut statement = transaction.prepare_cached(&of_point())?;
-        let mut last = transaction.prepare_cached(
+        let trials = statement.query_and_then(params![number, stage, index as i64], |row| {
+            Ok::<_, StoreError>((rows::trial(sweep, row)?, rows::seq_of_trial(row)?))
+        })?;
+        let mut found = TrialRows::default();
+        for row in trials {
+            let (row, seq) = row?;
+            found.rows.push(row);
+            found.newest = found.newest.max(seq);
+        }
+        Ok(found)
+    }
+
+    fn length(&mut self, trial: TrialId, fence: Fence) -> Result<u32, StoreError> {
+        let Some(number) = number_of(&self.connection, trial.sweep)? else {
+            return Ok(0);
+        };
+        let mut last = self.connection.prepare_cached(
             "SELECT first + epochs - 1 FROM epochs \
              WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5 \
              ORDER BY first DESC LIMIT 1",
         )?;
-        let trials = statement.query_and_then(params![number, stage, index as i64], |row| {
-            rows::trial(sweep, row)
-        })?;
-        let mut standing = Vec::new();
-        for row in trials {
-            let row = row?;
-            let epochs = match row.state.current() {
-                Some(fence) => last
-                    .query_row(params_of(number, row.id.key, fence.0 as i64), |row| row.get(0))
-                    .optional()?,
-                None => None,
-            };
-            standing.push((row, epochs.unwrap_or(0)));
-        }
-        Ok(standing)
+        let of = params_of(number, trial.key, fence.0 as i64);
+        Ok(last.query_row(of, |row| row.get(0)).optional()?.unwrap_or(0))
     }
 
     fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError> {
@@ -216,22 +214,6 @@ impl Reader for SqliteReader {
         let of = [number, stage, point, repetition, fence, epoch.into()];
         let row = first(&self.connection, &sql, of, |row| rows::epochs(trial.sweep, row))?;
         Ok(row.and_then(|row| row.block.values(epoch)))
-    }
-
-    fn version(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Version, StoreError> {
-        let Some(number) = number_of(&self.connection, sweep)? else {
-            return Ok(Version::default());
-        };
-        let sql = "SELECT count(*), coalesce(max(seq), 0) FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let (rows, newest): (i64, i64) = statement
-            .query_row(params![number, stage, index as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        Ok(Version {
-            rows: rows as u64,
-            newest: newest as Cursor,
-        })
     }
 
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {
