@@ -150,28 +150,25 @@ impl Groups {
         reader: &mut dyn Reader,
         standing: &Standing,
     ) -> Result<Option<GroupProgress>, StoreError> {
-        let mut begun = Vec::with_capacity(standing.trials.len());
-        for row in &standing.trials {
-            let epochs = match row.state {
-                TrialState::Succeeded { epochs, .. } => epochs,
-                TrialState::Leased { fence, .. } | TrialState::Running { fence, .. } => {
-                    reader.length(row.id, fence)?
-                }
-                _ => 0,
-            };
-            if let Some(fence) = row.state.current().filter(|_| epochs > 0) {
-                begun.push((row.id, fence, epochs));
-            }
-        }
-        let Some(epoch) = begun.iter().map(|(.., epochs)| *epochs).min() else {
+        let begun = standing.trials.iter().filter_map(|row| match row.state {
+            TrialState::Succeeded { fence, .. }
+            | TrialState::Leased { fence, .. }
+            | TrialState::Running { fence, .. } => Some((row.id.key, fence)),
+            _ => None,
+        });
+        let mut begun: Vec<_> = begun.collect();
+        let lengths = reader.lengths(self.id, &begun)?;
+        let mut reached = lengths.iter();
+        begun.retain(|_| reached.next().is_some_and(|epochs| *epochs > 0));
+        let Some(epoch) = lengths.into_iter().filter(|epochs| *epochs > 0).min() else {
             return Ok(None);
         };
         let mut curves = Vec::with_capacity(begun.len());
-        for (trial, fence, _) in begun {
-            let Some(values) = reader.values(trial, fence, epoch)? else {
+        for ((key, _), values) in begun.iter().zip(reader.values(self.id, &begun, epoch)?) {
+            let Some(values) = values else {
                 return Ok(None);
             };
-            curves.push((self.sweep.metrics(trial.key.index), values));
+            curves.push((self.sweep.metrics(key.index), values));
         }
         let (metrics, statistics) = aggregate::one_epoch(&curves);
         Ok(Some(GroupProgress {

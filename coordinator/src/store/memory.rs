@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tenfold_core::record::{
     AttemptRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
 };
-use tenfold_types::{Fence, SweepId, TrialId, WorkerId};
+use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey, WorkerId};
 
 use super::{
     Change, Changes, Cursor, Page, Reader, Store, StoreError, StoredTrial, Touched, TrialRows, What, attempts,
@@ -31,6 +31,15 @@ struct Rows {
     trials: BTreeMap<TrialId, (Cursor, TrialRow)>,
     attempts: BTreeMap<(TrialId, u32), AttemptRow>,
     epochs: BTreeMap<(TrialId, Fence, u32), (Cursor, EpochsRow)>,
+}
+
+impl Rows {
+    /// The epochs of an attempt, in order.
+    fn blocks(&self, sweep: SweepId, (key, fence): (TrialKey, Fence)) -> impl Iterator<Item = &Block> {
+        let trial = TrialId { sweep, key };
+        let all = self.epochs.range((trial, fence, 0)..=(trial, fence, u32::MAX));
+        all.map(|(_, (_, row))| &row.block)
+    }
 }
 
 impl MemoryStore {
@@ -215,22 +224,24 @@ impl Reader for MemoryStore {
         Ok(found)
     }
 
-    fn length(&mut self, trial: TrialId, fence: Fence) -> Result<u32, StoreError> {
+    fn lengths(&mut self, sweep: SweepId, attempts: &[(TrialKey, Fence)]) -> Result<Vec<u32>, StoreError> {
         let rows = self.rows();
-        let blocks = rows
-            .epochs
-            .values()
-            .filter(|(_, row)| row.trial == trial && row.fence == fence);
-        Ok(blocks.map(|(_, row)| row.block.last()).max().unwrap_or(0))
+        let length = |of: &(TrialKey, Fence)| {
+            let blocks = rows.blocks(sweep, *of);
+            blocks.map(Block::last).max().unwrap_or(0)
+        };
+        Ok(attempts.iter().map(length).collect())
     }
 
-    fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError> {
+    fn values(
+        &mut self,
+        sweep: SweepId,
+        attempts: &[(TrialKey, Fence)],
+        epoch: u32,
+    ) -> Result<Vec<Option<Vec<f32>>>, StoreError> {
         let rows = self.rows();
-        let mut blocks = rows
-            .epochs
-            .values()
-            .filter(|(_, row)| row.trial == trial && row.fence == fence);
-        Ok(blocks.find_map(|(_, row)| row.block.values(epoch)))
+        let values = |of: &(TrialKey, Fence)| rows.blocks(sweep, *of).find_map(|block| block.values(epoch));
+        Ok(attempts.iter().map(values).collect())
     }
 
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {

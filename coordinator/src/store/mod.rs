@@ -85,17 +85,22 @@ pub trait Reader: Send {
     /// See [`StoreError`].
     fn trials(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<TrialRows, StoreError>;
 
-    /// How many epochs of an attempt are there.
+    /// How many epochs of each of these attempts are there.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn length(&mut self, trial: TrialId, fence: Fence) -> Result<u32, StoreError>;
+    fn lengths(&mut self, sweep: SweepId, attempts: &[(TrialKey, Fence)]) -> Result<Vec<u32>, StoreError>;
 
-    /// The metrics of one epoch of an attempt; none when it is not there.
+    /// The metrics of one epoch of each of these attempts; none where it is not there.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError>;
+    fn values(
+        &mut self,
+        sweep: SweepId,
+        attempts: &[(TrialKey, Fence)],
+        epoch: u32,
+    ) -> Result<Vec<Option<Vec<f32>>>, StoreError>;
 
     /// All attempts at a trial, the newest first: those that ended without a result, and the one that runs or whose
     /// curve is the result.

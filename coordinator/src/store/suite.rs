@@ -479,24 +479,19 @@ pub(super) fn single_epochs(place: &mut impl Place) {
     let mut store = place.open();
     let mut reader = store.reader().unwrap();
     let id = SweepId([1; 16]);
-    assert_eq!(
-        reader
-            .length(
-                TrialId {
-                    sweep: id,
-                    key: trial(1, 0, 0, TrialState::Failed).id.key
-                },
-                Fence(5)
-            )
-            .unwrap(),
-        0,
-        "an unknown sweep"
-    );
     let (fence, worker) = (Fence(5), WorkerId([7; 8]));
     let running = trial(1, 0, 0, TrialState::Running { fence, worker });
     let failed = trial(1, 0, 1, TrialState::Failed);
     let leased = trial(1, 0, 2, TrialState::Leased { fence, worker });
     let elsewhere = trial(1, 1, 0, TrialState::Running { fence, worker });
+    let attempts = [
+        (elsewhere.id.key, fence),
+        (leased.id.key, fence),
+        (running.id.key, Fence(4)),
+        (running.id.key, fence),
+    ];
+    assert_eq!(reader.lengths(id, &attempts).unwrap(), [0; 4], "an unknown sweep");
+    assert_eq!(reader.values(id, &attempts, 1).unwrap(), vec![None; 4]);
     let blocks = [epochs(&running, 5, 1), epochs(&running, 5, 3)];
     let records = [
         Record::Sweep(sweep(1)),
@@ -511,25 +506,20 @@ pub(super) fn single_epochs(place: &mut impl Place) {
     store.commit(&records).unwrap();
     assert_eq!(
         reader.trials(id, 0, 0).unwrap().rows,
-        [running.clone(), failed, leased.clone()]
+        [running.clone(), failed, leased]
     );
-    let mut length = |trial: &TrialRow, fence| reader.length(trial.id, Fence(fence)).unwrap();
-    assert_eq!(
-        (length(&running, 5), length(&running, 4), length(&leased, 5)),
-        (4, 0, 0)
-    );
-    for block in blocks {
-        for epoch in [block.block.first, block.block.last()] {
-            let values = reader.values(running.id, fence, epoch).unwrap();
-            assert_eq!(values, block.block.values(epoch), "epoch {epoch}");
-            assert!(values.is_some());
-        }
+    assert_eq!(reader.lengths(id, &attempts).unwrap(), [2, 0, 0, 4]);
+    assert_eq!(reader.lengths(id, &[]).unwrap(), [0; 0]);
+    for epoch in 0..=5 {
+        let of = |blocks: &[EpochsRow]| blocks.iter().find_map(|row| row.block.values(epoch));
+        let expected = [of(&[epochs(&elsewhere, 5, 1)]), None, None, of(&blocks)];
+        assert_eq!(expected[3].is_some(), (1..=4).contains(&epoch));
+        assert_eq!(
+            reader.values(id, &attempts, epoch).unwrap(),
+            expected,
+            "epoch {epoch}"
+        );
     }
-    let mut values = |trial: &TrialRow, fence, epoch| reader.values(trial.id, Fence(fence), epoch).unwrap();
-    assert_eq!(values(&running, 5, 5), None, "not there yet");
-    assert_eq!(values(&running, 5, 0), None, "epochs count from 1");
-    assert_eq!(values(&running, 4, 1), None, "another attempt");
-    assert_eq!(values(&leased, 5, 1), None);
 }
 
 pub(super) fn rows_of_a_point(place: &mut impl Place) {

@@ -16,6 +16,24 @@ use crate::store::{
 
 const OF_TRIAL: &str = "sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4";
 
+/// Attempts as four arrays of parameters, numbered from 1 on.
+const ATTEMPTS: &str = "unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) \
+                        WITH ORDINALITY AS a(stage, point, repetition, fence, place)";
+/// The epochs of one of them.
+const OF_ATTEMPT: &str = "epochs.sweep = $1 AND epochs.stage = a.stage AND epochs.point = a.point \
+                          AND epochs.repetition = a.repetition AND epochs.fence = a.fence";
+/// The column of its number, behind those of [`rows::EPOCHS`].
+const PLACE: usize = 9;
+
+fn arrays(attempts: &[(TrialKey, Fence)]) -> [Vec<i64>; 4] {
+    [
+        attempts.iter().map(|(key, _)| key.stage.into()).collect(),
+        attempts.iter().map(|(key, _)| key.index as i64).collect(),
+        attempts.iter().map(|(key, _)| key.repetition.into()).collect(),
+        attempts.iter().map(|(_, fence)| fence.0 as i64).collect(),
+    ]
+}
+
 /// The trials of a point.
 fn of_point() -> String {
     format!(
@@ -270,43 +288,52 @@ impl Reader for PostgresReader {
         })
     }
 
-    fn length(&mut self, trial: TrialId, fence: Fence) -> Result<u32, StoreError> {
+    fn lengths(&mut self, sweep: SweepId, attempts: &[(TrialKey, Fence)]) -> Result<Vec<u32>, StoreError> {
+        let [stages, points, repetitions, fences] = arrays(attempts);
+        let sql = format!(
+            "SELECT coalesce(last.epoch, 0) FROM {ATTEMPTS} \
+             LEFT JOIN LATERAL (SELECT first + epochs - 1 AS epoch FROM epochs WHERE {OF_ATTEMPT} \
+                                ORDER BY first DESC LIMIT 1) last ON true \
+             ORDER BY a.place"
+        );
         self.read(|transaction| {
-            let Some(number) = number_of(transaction, trial.sweep)? else {
-                return Ok(0);
+            let Some(number) = number_of(transaction, sweep)? else {
+                return Ok(vec![0; attempts.len()]);
             };
-            let sql = format!(
-                "SELECT first + epochs - 1 FROM epochs WHERE {OF_TRIAL} AND fence = $5 ORDER BY first DESC LIMIT 1"
-            );
-            let [number, stage, point, repetition] = parameters(number, trial.key);
-            let of: [&(dyn postgres::types::ToSql + Sync); 5] =
-                [&number, &stage, &point, &repetition, &(fence.0 as i64)];
-            let found = transaction.query_opt(&sql, &of)?;
-            Ok(found.map_or(0, |row| row.get::<_, i64>(0) as u32))
+            let rows = transaction.query(&sql, &[&number, &stages, &points, &repetitions, &fences])?;
+            Ok(rows.iter().map(|row| row.get::<_, i64>(0) as u32).collect())
         })
     }
 
-    fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError> {
+    fn values(
+        &mut self,
+        sweep: SweepId,
+        attempts: &[(TrialKey, Fence)],
+        epoch: u32,
+    ) -> Result<Vec<Option<Vec<f32>>>, StoreError> {
+        let [stages, points, repetitions, fences] = arrays(attempts);
+        let sql = format!(
+            "SELECT found.*, a.place FROM {ATTEMPTS} \
+             JOIN LATERAL (SELECT {} FROM epochs WHERE {OF_ATTEMPT} AND first <= $6 \
+                           ORDER BY first DESC LIMIT 1) found ON true",
+            rows::EPOCHS
+        );
         self.read(|transaction| {
-            let Some(number) = number_of(transaction, trial.sweep)? else {
-                return Ok(None);
+            let mut values = vec![None; attempts.len()];
+            let Some(number) = number_of(transaction, sweep)? else {
+                return Ok(values);
             };
-            let sql = format!(
-                "SELECT {} FROM epochs WHERE {OF_TRIAL} AND fence = $5 AND first <= $6 ORDER BY first DESC LIMIT 1",
-                rows::EPOCHS
-            );
-            let [number, stage, point, repetition] = parameters(number, trial.key);
-            let of: [&(dyn postgres::types::ToSql + Sync); 6] = [
-                &number,
-                &stage,
-                &point,
-                &repetition,
-                &(fence.0 as i64),
-                &i64::from(epoch),
-            ];
-            let row = transaction.query_opt(&sql, &of)?;
-            let row = row.map(|row| rows::epochs(trial.sweep, &row)).transpose()?;
-            Ok(row.and_then(|row| row.block.values(epoch)))
+            let epoch_number = i64::from(epoch);
+            let of: [&(dyn postgres::types::ToSql + Sync); 6] =
+                [&number, &stages, &points, &repetitions, &fences, &epoch_number];
+            for row in transaction.query(&sql, &of)? {
+                let place = row.get::<_, i64>(PLACE) as usize - 1;
+                let block = rows::epochs(sweep, &row)?.block;
+                if let Some(values) = values.get_mut(place) {
+                    *values = block.values(epoch);
+                }
+            }
+            Ok(values)
         })
     }
 

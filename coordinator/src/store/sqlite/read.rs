@@ -187,22 +187,32 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
-    fn length(&mut self, trial: TrialId, fence: Fence) -> Result<u32, StoreError> {
-        let Some(number) = number_of(&self.connection, trial.sweep)? else {
-            return Ok(0);
+    fn lengths(&mut self, sweep: SweepId, attempts: &[(TrialKey, Fence)]) -> Result<Vec<u32>, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let Some(number) = number_of(&transaction, sweep)? else {
+            return Ok(vec![0; attempts.len()]);
         };
-        let mut last = self.connection.prepare_cached(
+        let mut last = transaction.prepare_cached(
             "SELECT first + epochs - 1 FROM epochs \
              WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5 \
              ORDER BY first DESC LIMIT 1",
         )?;
-        let of = params_of(number, trial.key, fence.0 as i64);
-        Ok(last.query_row(of, |row| row.get(0)).optional()?.unwrap_or(0))
+        let mut length = |(key, fence): &(TrialKey, Fence)| {
+            let of = params_of(number, *key, fence.0 as i64);
+            Ok(last.query_row(of, |row| row.get(0)).optional()?.unwrap_or(0))
+        };
+        attempts.iter().map(&mut length).collect()
     }
 
-    fn values(&mut self, trial: TrialId, fence: Fence, epoch: u32) -> Result<Option<Vec<f32>>, StoreError> {
-        let Some(number) = number_of(&self.connection, trial.sweep)? else {
-            return Ok(None);
+    fn values(
+        &mut self,
+        sweep: SweepId,
+        attempts: &[(TrialKey, Fence)],
+        epoch: u32,
+    ) -> Result<Vec<Option<Vec<f32>>>, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let Some(number) = number_of(&transaction, sweep)? else {
+            return Ok(vec![None; attempts.len()]);
         };
         let sql = format!(
             "SELECT {} FROM epochs \
@@ -210,10 +220,13 @@ impl Reader for SqliteReader {
              ORDER BY first DESC LIMIT 1",
             rows::EPOCHS
         );
-        let [number, stage, point, repetition, fence] = params_of(number, trial.key, fence.0 as i64);
-        let of = [number, stage, point, repetition, fence, epoch.into()];
-        let row = first(&self.connection, &sql, of, |row| rows::epochs(trial.sweep, row))?;
-        Ok(row.and_then(|row| row.block.values(epoch)))
+        let values = |(key, fence): &(TrialKey, Fence)| {
+            let [number, stage, point, repetition, fence] = params_of(number, *key, fence.0 as i64);
+            let of = [number, stage, point, repetition, fence, epoch.into()];
+            let row = first(&transaction, &sql, of, |row| rows::epochs(sweep, row))?;
+            Ok(row.and_then(|row| row.block.values(epoch)))
+        };
+        attempts.iter().map(values).collect()
     }
 
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {
