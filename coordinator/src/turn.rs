@@ -22,6 +22,8 @@ const BATCH: usize = 1024;
 const COLLECT: Duration = Duration::from_millis(2);
 /// How long nothing must have come in before the store is tidied up, in milliseconds.
 const TIDY: Millis = 20;
+/// A coordinator that is never idle tidies up all the same, a little at a time, with this pause.
+const TIDY_BUSY: Duration = Duration::from_millis(500);
 /// How soon a store that has failed is tried again, in milliseconds.
 const MEND: Millis = 1_000;
 
@@ -332,6 +334,7 @@ pub fn start(store: Box<dyn Store>, settings: Settings) -> Result<Running, Store
                 commits,
                 work,
                 untidy: true,
+                tidied: Instant::now(),
             }
             .run();
             end.send_replace(Some(fatal.map_or_else(String::new, |error| error.to_string())));
@@ -374,6 +377,8 @@ struct Thread {
     work: watch::Sender<u64>,
     /// The store may have something to tidy up.
     untidy: bool,
+    /// When it last was.
+    tidied: Instant,
 }
 
 impl Thread {
@@ -382,7 +387,7 @@ impl Thread {
             let jobs = match self.wait() {
                 Ok(jobs) => jobs,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.untidy = self.untidy && self.turn.tidy();
+                    self.tidy(Duration::ZERO);
                     Vec::new()
                 }
                 Err(RecvTimeoutError::Disconnected) => return None,
@@ -420,6 +425,15 @@ impl Thread {
             if outcome.fatal.is_some() || stop {
                 return outcome.fatal;
             }
+            self.tidy(TIDY_BUSY);
+        }
+    }
+
+    /// Tidies up a little, unless that was done so short a while ago.
+    fn tidy(&mut self, pause: Duration) {
+        if self.untidy && self.tidied.elapsed() >= pause {
+            self.untidy = self.turn.tidy();
+            self.tidied = Instant::now();
         }
     }
 
