@@ -132,6 +132,7 @@ pub async fn watch(
         told_at: BTreeMap::new(),
         reported: None,
         told: false,
+        ahead: false,
         options,
         out,
     };
@@ -141,7 +142,8 @@ pub async fn watch(
         let Some(over) = watcher.pass().await? else {
             return Ok(());
         };
-        if over || !watcher.options.follow {
+        // Whoever does not follow is told as well what was left to the next pass.
+        if over || !(watcher.options.follow || watcher.ahead) {
             return Ok(());
         }
         let mut next = began + PASS;
@@ -202,6 +204,8 @@ struct Watcher {
     reported: Option<v1::SweepStatus>,
     /// Something was told in this pass.
     told: bool,
+    /// A group was complete before this pass had come to the commit that completed it.
+    ahead: bool,
     out: mpsc::Sender<Seen>,
 }
 
@@ -245,6 +249,7 @@ impl Watcher {
         for group in self.held_back.keys() {
             touched.entry(*group).or_insert(Touch::Epochs);
         }
+        self.ahead = false;
         let now = Instant::now();
         self.told_at.retain(|_, at| now < *at + PACE);
         let mut due = Vec::new();
@@ -370,7 +375,9 @@ impl Watcher {
         let of = self.groups(control);
         let read = move |reader: &mut dyn Reader| {
             let told = due.into_iter().map(|due| {
-                let event = match stands(&of, reader, due)? {
+                let stands = stands(&of, reader, due)?;
+                let ahead = matches!(stands, Stands::Ahead);
+                let event = match stands {
                     Stands::Complete(standing) => match of.result(reader, &standing)? {
                         Found::Whole(part) => Some(Event::Complete(part)),
                         // One of its trials has been tried again in between: that is news of its own.
@@ -378,13 +385,14 @@ impl Watcher {
                         Found::Curves(curves) => Some(Event::Complete(Arc::new(curves.part(1)))),
                     },
                     Stands::Open(progress) => progress.map(Event::Progress),
-                    Stands::Told => None,
+                    Stands::Ahead | Stands::Told => None,
                 };
-                Ok((due.group, event))
+                Ok((due.group, ahead, event))
             });
             told.collect::<Result<Vec<_>, StoreError>>()
         };
-        for (group, event) in self.readers.with(read).await? {
+        for (group, ahead, event) in self.readers.with(read).await? {
+            self.ahead |= ahead;
             match &event {
                 Some(Event::Complete(_)) => _ = self.complete.insert(group),
                 _ => _ = self.complete.remove(&group),
@@ -410,6 +418,10 @@ impl Watcher {
         let standing = match self.readers.with(read).await? {
             Stands::Complete(standing) => standing,
             Stands::Open(Some(progress)) => return Ok(self.tell(Event::Progress(progress)).await),
+            Stands::Ahead => {
+                self.ahead = true;
+                return Ok(true);
+            }
             Stands::Open(None) | Stands::Told => return Ok(true),
         };
         let mut in_hand: Option<GroupCurves> = None;
@@ -481,8 +493,10 @@ enum Stands {
     Complete(Standing),
     /// Its newest epoch, if there is one.
     Open(Option<GroupProgress>),
-    /// It has no news: its last row told it, or will in the next pass. A curve that is told before the commit that completes
-    /// it is passed would be told again behind it.
+    /// It is complete by a commit that this pass has not come to. Told now it would be told again behind that commit, which
+    /// the next pass comes to.
+    Ahead,
+    /// It has no news: its last row told it.
     Told,
 }
 
@@ -492,7 +506,7 @@ fn stands(of: &Groups, reader: &mut dyn Reader, due: Due) -> Result<Stands, Stor
         Stands::Told
     } else if standing.is_complete() {
         match standing.version.newest > due.reached {
-            true => Stands::Told,
+            true => Stands::Ahead,
             false => Stands::Complete(standing),
         }
     } else {
