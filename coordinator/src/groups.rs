@@ -13,10 +13,10 @@ use tenfold_types::{Curve, Metric, SweepId};
 
 use crate::store::{Cursor, Reader, StoreError};
 
-/// Metrics that a curve has, or a few less.
-const METRICS: usize = 6;
 /// Statistics that are told at once, of some hundred bytes each here and 70 on the wire: a longer group comes in parts.
 const PART: usize = 4096;
+/// Bytes of a group that is kept beside its statistics: its values, its key and what the cache needs, generously.
+const ENTRY: usize = 1 << 10;
 /// Bytes of aggregated curves that are kept.
 const KEPT: u64 = 32 << 20;
 
@@ -51,14 +51,14 @@ impl GroupPart {
     }
 }
 
-/// Whether groups of this sweep may be so long that they come in parts.
-pub(crate) fn are_long(sweep: &Sweep) -> bool {
-    statistics(sweep) > PART
+/// Whether a group of this sweep may be so long that it comes in parts.
+pub(crate) fn is_long(sweep: &Sweep, group: u64) -> bool {
+    statistics(sweep, group) > PART
 }
 
-/// Statistics of a group of this sweep, at most.
-pub(crate) fn statistics(sweep: &Sweep) -> usize {
-    sweep.epochs() as usize * METRICS
+/// Statistics of a group of this sweep, at most: its metrics are those that all its points have.
+pub(crate) fn statistics(sweep: &Sweep, group: u64) -> usize {
+    sweep.epochs() as usize * sweep.metrics(group).len()
 }
 
 /// Aggregated curves of complete groups. Clones share them.
@@ -94,7 +94,7 @@ impl Weighter<Key, Aggregated> for Bytes {
     fn weight(&self, _: &Key, aggregated: &Aggregated) -> u64 {
         let result = &aggregated.part.result;
         let statistics = result.epochs.len() * (result.metrics.len() * size_of::<Statistics>() + 24);
-        (size_of::<GroupPart>() + statistics) as u64
+        (ENTRY + statistics) as u64
     }
 }
 
@@ -184,7 +184,7 @@ impl Groups {
     pub(crate) fn result(&self, reader: &mut dyn Reader, standing: &Standing) -> Result<Found, StoreError> {
         let group = standing.group.index;
         // Of trials without rows only the sweep says whether they are still to come.
-        if are_long(&self.sweep) || !standing.is_complete() || standing.untouched > 0 {
+        if is_long(&self.sweep, group) || !standing.is_complete() || standing.untouched > 0 {
             return self.curves(reader, group).map(Found::Curves);
         }
         let key = Key {
@@ -198,10 +198,10 @@ impl Groups {
             return Ok(Found::Whole(kept.part));
         }
         let curves = self.curves(reader, group)?;
-        if curves.group != standing.group {
+        let part = Arc::new(curves.part(1));
+        if curves.group != standing.group || part.more {
             return Ok(Found::Curves(curves));
         }
-        let part = Arc::new(curves.part(1));
         let aggregated = Aggregated {
             version: standing.version,
             part: Arc::clone(&part),

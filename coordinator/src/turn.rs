@@ -20,8 +20,10 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 1024;
 /// How long a turn collects further inputs once it has one.
 const COLLECT: Duration = Duration::from_millis(2);
-/// How long nothing must have come in before the store is tidied up, in milliseconds.
-const TIDY: Millis = 20;
+/// How long nothing must have come in before the store is tidied up.
+const TIDY: Duration = Duration::from_millis(20);
+/// How soon that is tried again when it could not be done.
+const TIDY_AGAIN: Duration = Duration::from_secs(5);
 /// A coordinator that is never idle tidies up all the same, a little at a time, with this pause.
 const TIDY_BUSY: Duration = Duration::from_millis(500);
 /// How soon a store that has failed is tried again, in milliseconds.
@@ -140,10 +142,12 @@ impl Turn {
         deadline.map(|at| at.max(self.mending))
     }
 
-    /// Removes some more of what deleted sweeps have left behind; whether there is more. Trouble with it waits for the
-    /// next commit, which is told of.
-    pub fn tidy(&mut self) -> bool {
-        self.broken.is_none() && self.store.tidy().unwrap_or(false)
+    /// Removes some more of what deleted sweeps have left behind; whether there is more. None when that cannot be done now.
+    pub fn tidy(&mut self) -> Option<bool> {
+        if self.broken.is_some() {
+            return None;
+        }
+        self.store.tidy().ok()
     }
 
     /// One turn. The first thing decided is what time alone has brought about.
@@ -335,6 +339,7 @@ pub fn start(store: Box<dyn Store>, settings: Settings) -> Result<Running, Store
                 work,
                 untidy: true,
                 tidied: Instant::now(),
+                pause: TIDY,
             }
             .run();
             end.send_replace(Some(fatal.map_or_else(String::new, |error| error.to_string())));
@@ -377,8 +382,10 @@ struct Thread {
     work: watch::Sender<u64>,
     /// The store may have something to tidy up.
     untidy: bool,
-    /// When it last was.
+    /// When it last was, or could not be.
     tidied: Instant,
+    /// How long to wait after that, when nothing else is to be done.
+    pause: Duration,
 }
 
 impl Thread {
@@ -387,7 +394,7 @@ impl Thread {
             let jobs = match self.wait() {
                 Ok(jobs) => jobs,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.tidy(Duration::ZERO);
+                    self.tidy(self.pause);
                     Vec::new()
                 }
                 Err(RecvTimeoutError::Disconnected) => return None,
@@ -425,14 +432,17 @@ impl Thread {
             if outcome.fatal.is_some() || stop {
                 return outcome.fatal;
             }
-            self.tidy(TIDY_BUSY);
+            self.tidy(self.pause.max(TIDY_BUSY));
         }
     }
 
     /// Tidies up a little, unless that was done so short a while ago.
     fn tidy(&mut self, pause: Duration) {
         if self.untidy && self.tidied.elapsed() >= pause {
-            self.untidy = self.turn.tidy();
+            match self.turn.tidy() {
+                Some(more) => (self.untidy, self.pause) = (more, TIDY),
+                None => self.pause = TIDY_AGAIN,
+            }
             self.tidied = Instant::now();
         }
     }
@@ -440,7 +450,11 @@ impl Thread {
     /// Waits for a job or the next deadline, then collects what else is there.
     fn wait(&self) -> Result<Vec<Job>, RecvTimeoutError> {
         let deadline = self.turn.next_deadline();
-        let longest = if self.untidy { TIDY } else { 3_600_000 };
+        let longest = if self.untidy {
+            self.pause.as_millis() as Millis
+        } else {
+            3_600_000
+        };
         let patience = deadline.map_or(longest, |at| {
             at.saturating_sub(self.clock.now()).clamp(1, longest)
         });

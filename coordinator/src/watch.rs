@@ -6,6 +6,7 @@
 //! it was about to tell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -237,8 +238,14 @@ impl Watcher {
                 Some(false) => {}
             }
         }
+        // It may have come to its end meanwhile, by a commit that the cursor passes now: what goes with the end is told now.
+        let (status, control) = match self.finished && status.finished_at_ms.is_none() {
+            true => self.status().await?,
+            false => (status, control),
+        };
         let over = status.finished_at_ms.is_some();
-        if over && self.finished && !self.options.raw {
+        let last = over && self.finished;
+        if last && !self.options.raw {
             // What was cancelled before any worker touched it has no rows; its groups are not left out either.
             for group in self.options.grouping.groups() {
                 if !self.complete.contains(&group) {
@@ -268,21 +275,32 @@ impl Watcher {
                 group,
                 has_rows: touch != Touch::Nothing,
                 reached: since,
+                last: last || !self.options.follow,
             });
         }
-        if groups::are_long(&self.sweep) {
-            for due in due {
+        let (mut together, mut bytes) = (Vec::new(), 0);
+        for due in due {
+            let of_group = groups::statistics(&self.sweep, due.group) * size_of::<Statistics>();
+            let long = groups::is_long(&self.sweep, due.group);
+            if (long || bytes + of_group > IN_HAND || together.len() == GROUPS)
+                && !self.tell_groups(take(&mut together), control).await?
+            {
+                return Ok(None);
+            }
+            if together.is_empty() {
+                bytes = 0;
+            }
+            if long {
                 if !self.tell_long(due, control).await? {
                     return Ok(None);
                 }
+                continue;
             }
-        } else {
-            let of_group = groups::statistics(&self.sweep) * size_of::<Statistics>();
-            for due in due.chunks((IN_HAND / of_group.max(1)).clamp(1, GROUPS)) {
-                if !self.tell_groups(due.to_vec(), control).await? {
-                    return Ok(None);
-                }
-            }
+            bytes += of_group;
+            together.push(due);
+        }
+        if !self.tell_groups(together, control).await? {
+            return Ok(None);
         }
         // The last word of a pass, and the only one that moves the cursor: whoever is cut off before it sees the whole
         // pass again, and whoever has it misses nothing. What is held back is not told yet.
@@ -368,6 +386,9 @@ impl Watcher {
 
     /// Tells of some groups. One without new rows is told only when it has trials without any: else its last row told it.
     async fn tell_groups(&mut self, due: Vec<Due>, control: Control) -> Result<bool, WatchError> {
+        if due.is_empty() {
+            return Ok(true);
+        }
         // A reader that lags is waited for before curves are read and computed, not with them in hand.
         if self.out.reserve().await.is_err() {
             return Ok(false);
@@ -381,7 +402,7 @@ impl Watcher {
                     Stands::Complete(standing) => match of.result(reader, &standing)? {
                         Found::Whole(part) => Some(Event::Complete(part)),
                         // One of its trials has been tried again in between: that is news of its own.
-                        Found::Curves(curves) if curves.group.counts.open() > 0 => None,
+                        Found::Curves(curves) if curves.group != standing.group => None,
                         Found::Curves(curves) => Some(Event::Complete(Arc::new(curves.part(1)))),
                     },
                     Stands::Open(progress) => progress.map(Event::Progress),
@@ -442,7 +463,12 @@ impl Watcher {
                 }
             };
             if standing.group != curves.group {
-                return Err(WatchError::Changed(group));
+                // News of its own, if nothing of it is told yet.
+                return if first == 1 {
+                    Ok(true)
+                } else {
+                    Err(WatchError::Changed(group))
+                };
             }
             let part = curves.part(first);
             next = part.next();
@@ -485,6 +511,8 @@ struct Due {
     has_rows: bool,
     /// The commit that this pass has come to.
     reached: Cursor,
+    /// The sweep is over, and this pass tells what goes with that.
+    last: bool,
 }
 
 /// Where a group stands, for a watcher.
@@ -502,7 +530,9 @@ enum Stands {
 
 fn stands(of: &Groups, reader: &mut dyn Reader, due: Due) -> Result<Stands, StoreError> {
     let standing = of.standing(reader, due.group)?;
-    Ok(if !due.has_rows && standing.untouched == 0 {
+    // What was cancelled before any worker touched it goes with the end of the sweep, and with nothing before.
+    let early = standing.untouched > 0 && standing.is_complete() && !due.last;
+    Ok(if early || !due.has_rows && standing.untouched == 0 {
         Stands::Told
     } else if standing.is_complete() {
         match standing.version.newest > due.reached {

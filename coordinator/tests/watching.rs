@@ -253,23 +253,45 @@ fn a_reader_of_a_tail_that_goes_away_is_no_error() {
 
 #[test]
 fn long_groups_are_told_in_parts_and_come_out_whole() {
-    const EPOCHS: u64 = 3_000;
+    let sweep = SWEEP.replace("epochs = 3", "epochs = 3000");
+    told_whole(&sweep, 4, 3_000, 4);
+}
+
+/// With more metrics than usual, parts have fewer epochs.
+#[test]
+fn groups_with_many_metrics_come_out_whole() {
+    let sweep = r#"
+name = "wide"
+epochs = 450
+repetitions = 2
+[settings]
+architecture = "three"
+auxiliary_loss = true
+[axes]
+learning_rate = [1e-3, 1e-2]
+[[architecture]]
+name = "three"
+sub_networks = 6
+layers = ["flatten", { linear = { units = 5 } }, "relu", { linear = { units = 10 } }]
+"#;
+    told_whole(sweep, 2, 450, 10);
+}
+
+fn told_whole(sweep: &str, points: u64, epochs: u64, metrics: u64) {
     let cluster = Cluster::patient();
-    let sweep = SWEEP.replace("epochs = 3", &format!("epochs = {EPOCHS}"));
-    cluster.command(&["submit", &cluster.write("long.toml", &sweep)]);
-    let mut worker = FakeWorker::register(&cluster, "abacus");
-    worker.train(8, |_| Fate::Succeeds);
+    cluster.command(&["submit", &cluster.write("long.toml", sweep)]);
+    FakeWorker::register(&cluster, "abacus").train(2 * points as usize, |_| Fate::Succeeds);
     cluster.until_over();
-    let of = |lines: &str, kind: &str| -> Vec<(u64, Option<u64>)> {
-        let lines = json(lines).into_iter().filter(|line| line["kind"] == kind);
+    let of = |lines: &str| -> Vec<(u64, Option<u64>)> {
+        let lines = json(lines).into_iter().filter(|line| line["kind"] == "epoch");
         lines
             .map(|line| (line["point"].as_u64().unwrap(), line["epoch"].as_u64()))
             .collect()
     };
-    let point = |point: u64| (1..=EPOCHS).map(move |epoch| (point, Some(epoch)));
-    let all: Vec<_> = (0..4).flat_map(point).collect();
+    let point = |point: u64| (1..=epochs).map(move |epoch| (point, Some(epoch)));
+    let all: Vec<_> = (0..points).flat_map(point).collect();
 
-    let mut tailed = of(&cluster.command(&["tail", "last", "--json"]), "epoch");
+    let mut tailed = of(&cluster.command(&["tail", "last", "--json"]));
     tailed.sort_unstable();
     assert!(tailed == all, "{} lines", tailed.len());
     let mut logged = Vec::new();
@@ -280,15 +302,19 @@ fn long_groups_are_told_in_parts_and_come_out_whole() {
         let mut logs = folder.map(|entry| entry.path().join("aggregate.jsonl"));
         let log = fs::read_to_string(logs.find(|log| log.exists())?).unwrap();
         log.lines().last()?.contains("\"kind\":\"sweep\"").then_some(())?;
-        logged = of(&log, "epoch");
+        logged = of(&log);
         (logged.len() == all.len()).then_some(())
     });
     logged.sort_unstable();
     assert!(logged == all);
-    let results = cluster.command(&["results", "last", "--format", "jsonl"]);
-    assert_eq!(
-        results.lines().count() as u64,
-        4 * EPOCHS * 4,
-        "a line a group, epoch and metric"
-    );
+    // Twice: the second time from what is kept, where it is.
+    for _ in 0..2 {
+        let results = cluster.command(&["results", "last", "--format", "jsonl"]);
+        let lines = points * epochs * metrics;
+        assert_eq!(
+            results.lines().count() as u64,
+            lines,
+            "a line a group, epoch and metric"
+        );
+    }
 }

@@ -256,27 +256,41 @@ impl Control for Service {
         let (sender, stream) = mpsc::channel(STREAM);
         tokio::spawn(async move {
             for group in grouping.groups() {
-                let of = Arc::clone(&of);
-                let read = move |reader: &mut dyn Reader| {
-                    let standing = of.standing(reader, group)?;
-                    of.result(reader, &standing)
-                };
-                let found = match readers.with(read).await {
-                    Ok(found) => found,
-                    Err(error) => {
-                        _ = sender.send(Err(status::of_store(error))).await;
-                        return;
-                    }
-                };
-                let mut next = Some(1);
+                let (mut next, mut in_hand, mut begun) = (Some(1), None, None);
                 while let Some(first) = next {
-                    let Ok(room) = sender.reserve().await else { return };
+                    // Curves are in hand only while the reader keeps up; else they are read again for the next part.
+                    let room = match sender.try_reserve() {
+                        Ok(room) => room,
+                        Err(_) => {
+                            in_hand = None;
+                            let Ok(room) = sender.reserve().await else { return };
+                            room
+                        }
+                    };
+                    let of = Arc::clone(&of);
+                    let read = move |reader: &mut dyn Reader| {
+                        let standing = of.standing(reader, group)?;
+                        of.result(reader, &standing)
+                    };
+                    let found = match in_hand.take() {
+                        Some(found) => found,
+                        None => match readers.with(read).await {
+                            Ok(found) => found,
+                            Err(error) => return room.send(Err(status::of_store(error))),
+                        },
+                    };
                     let part = match &found {
                         Found::Whole(part) => Arc::clone(part),
                         Found::Curves(curves) => Arc::new(curves.part(first)),
                     };
-                    next = part.next();
+                    let group = &part.result.group;
+                    if begun.is_some_and(|begun| begun != *group) {
+                        let why = "the results changed while they were read; ask again";
+                        return room.send(Err(Status::unavailable(why)));
+                    }
+                    (next, begun) = (part.next(), Some(group.clone()));
                     room.send(Ok(messages::group_part(&part)));
+                    in_hand = Some(found);
                 }
             }
         });
