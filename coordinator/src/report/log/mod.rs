@@ -32,7 +32,7 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
     }
 }
 
-/// What [`write`] writes, line by line.
+/// What [`write()`] writes, line by line.
 pub fn lines(event: &Event) -> Vec<String> {
     let mut out = Vec::new();
     write(event, &mut out);
