@@ -14,7 +14,7 @@ use tenfold_types::{Curve, Metric, SweepId};
 use crate::store::{Cursor, Reader, StoreError};
 
 /// Statistics that are told at once, of some hundred bytes each here and 70 on the wire: a longer group comes in parts.
-const PART: usize = 4096;
+pub(crate) const PART: usize = 4096;
 /// Bytes of a group that is kept beside its statistics: its values, its key and what the cache needs, generously.
 const ENTRY: usize = 1 << 10;
 /// Bytes of aggregated curves that are kept.
@@ -49,11 +49,6 @@ impl GroupPart {
     pub fn next(&self) -> Option<u32> {
         self.more.then(|| self.first + self.result.epochs.len() as u32)
     }
-}
-
-/// Whether a group of this sweep may be so long that it comes in parts.
-pub(crate) fn is_long(sweep: &Sweep, group: u64) -> bool {
-    statistics(sweep, group) > PART
 }
 
 /// Statistics of a group of this sweep, at most: its metrics are those that all its points have.
@@ -115,7 +110,6 @@ pub(crate) enum Found {
 /// Where groups are read from.
 pub(crate) struct Groups {
     pub(crate) sweep: Sweep,
-    pub(crate) id: SweepId,
     pub(crate) control: Control,
     pub(crate) grouping: Arc<Grouping>,
     pub(crate) kept: Kept,
@@ -126,7 +120,7 @@ impl Groups {
     pub(crate) fn standing(&self, reader: &mut dyn Reader, group: u64) -> Result<Standing, StoreError> {
         let (mut trials, mut newest) = (Vec::new(), 0);
         for index in self.grouping.members(group) {
-            let of_point = reader.trials(self.id, 0, index)?;
+            let of_point = reader.trials(self.sweep.id(), 0, index)?;
             trials.extend(of_point.rows);
             newest = newest.max(of_point.newest);
         }
@@ -157,14 +151,14 @@ impl Groups {
             _ => None,
         });
         let mut begun: Vec<_> = begun.collect();
-        let lengths = reader.lengths(self.id, &begun)?;
+        let lengths = reader.lengths(self.sweep.id(), &begun)?;
         let mut reached = lengths.iter();
         begun.retain(|_| reached.next().is_some_and(|epochs| *epochs > 0));
         let Some(epoch) = lengths.into_iter().filter(|epochs| *epochs > 0).min() else {
             return Ok(None);
         };
         let mut curves = Vec::with_capacity(begun.len());
-        for ((key, _), values) in begun.iter().zip(reader.values(self.id, &begun, epoch)?) {
+        for ((key, _), values) in begun.iter().zip(reader.values(self.sweep.id(), &begun, epoch)?) {
             let Some(values) = values else {
                 return Ok(None);
             };
@@ -184,11 +178,11 @@ impl Groups {
     pub(crate) fn result(&self, reader: &mut dyn Reader, standing: &Standing) -> Result<Found, StoreError> {
         let group = standing.group.index;
         // Of trials without rows only the sweep says whether they are still to come.
-        if is_long(&self.sweep, group) || !standing.is_complete() || standing.untouched > 0 {
+        if statistics(&self.sweep, group) > PART || !standing.is_complete() || standing.untouched > 0 {
             return self.curves(reader, group).map(Found::Curves);
         }
         let key = Key {
-            sweep: self.id,
+            sweep: self.sweep.id(),
             by: self.grouping.axes().to_vec(),
             group,
         };
@@ -215,7 +209,7 @@ impl Groups {
         let (mut rows, mut curves) = (Vec::new(), Vec::new());
         for index in self.grouping.members(group) {
             let metrics = self.sweep.metrics(index);
-            for trial in reader.point(self.id, 0, index)? {
+            for trial in reader.point(self.sweep.id(), 0, index)? {
                 if let TrialState::Succeeded { .. } = trial.row.state {
                     let mut curve = Curve::new(metrics.clone());
                     for block in &trial.blocks {
@@ -368,7 +362,6 @@ mod tests {
         let groups = Groups {
             grouping: Arc::new(sweep.grouping(&[]).unwrap()),
             sweep,
-            id,
             control: Control::Active,
             kept: Kept::default(),
         };

@@ -280,8 +280,8 @@ impl Watcher {
         }
         let (mut together, mut bytes) = (Vec::new(), 0);
         for due in due {
-            let of_group = groups::statistics(&self.sweep, due.group) * size_of::<Statistics>();
-            let long = groups::is_long(&self.sweep, due.group);
+            let statistics = groups::statistics(&self.sweep, due.group);
+            let (long, of_group) = (statistics > groups::PART, statistics * size_of::<Statistics>());
             if (long || bytes + of_group > IN_HAND || together.len() == GROUPS)
                 && !self.tell_groups(take(&mut together), control).await?
             {
@@ -484,7 +484,6 @@ impl Watcher {
     fn groups(&self, control: Control) -> Groups {
         Groups {
             sweep: self.sweep.clone(),
-            id: self.options.sweep,
             control,
             grouping: Arc::clone(&self.options.grouping),
             kept: self.kept.clone(),

@@ -4,32 +4,17 @@ mod common;
 
 use std::fs;
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::Command;
 
 use common::fleet::{FakeWorker, Fate};
-use common::{Cluster, Running, SWEEP, json, signal, tenfold, text};
-
-/// Unmounts when it goes.
-struct Mount<'a>(&'a Path);
-
-impl Drop for Mount<'_> {
-    fn drop(&mut self) {
-        _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
+use common::{Cluster, Running, SWEEP, SmallDisk, json, signal, tenfold, text};
 
 #[test]
 fn a_full_disk_refuses_what_it_cannot_keep_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let mount = ["-t", "tmpfs", "-o", "size=2m", "tmpfs"];
-    let mounted = Command::new("mount").args(mount).arg(folder.path()).output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: only root may mount a small file system");
+    let Some(disk) = SmallDisk::mount(folder.path(), 2 << 10) else {
         return;
-    }
-    let mount = folder.path().to_owned();
-    let _mount = Mount(&mount);
+    };
     let mut cluster = Cluster::patient_in(folder);
     let submit = |cluster: &Cluster, seed: u32| {
         let sweep = SWEEP.replace("epochs = 3", &format!("epochs = 3\nseed = {seed}"));
@@ -42,7 +27,7 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_goes_on_when_there_is_room() {
     let lease = worker.lease().unwrap();
     assert_eq!(worker.append(&lease, 1..=2), 2);
 
-    let ballast = mount.join("ballast");
+    let ballast = disk.0.join("ballast");
     let full = Command::new("dd")
         .arg("if=/dev/zero")
         .arg(format!("of={}", ballast.display()))

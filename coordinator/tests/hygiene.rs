@@ -13,6 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::fleet::{FakeWorker, Fate};
+use common::tails::unread_tails;
 use common::{Cluster, PATIENCE, SWEEP, signal};
 use tenfold_proto::v1::control_client::ControlClient;
 use tenfold_proto::v1::fleet_client::FleetClient;
@@ -21,7 +22,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -260,32 +261,6 @@ fn a_flood_of_calls_is_shed_with_a_pause_and_a_worker_gets_through_in_the_end() 
     flood.abort_all();
     assert_eq!(cluster.until_over()["state"], "complete");
     drop(worker);
-}
-
-/// Tails that begin and are never read from, each on a connection of its own with the smallest window.
-fn unread_tails(
-    runtime: &Runtime,
-    cluster: &Cluster,
-    tails: usize,
-    raw: bool,
-) -> Vec<Streaming<v1::WatchResponse>> {
-    let request = v1::WatchRequest {
-        selector: "last".to_owned(),
-        raw,
-        follow: true,
-        ..v1::WatchRequest::default()
-    };
-    let tail = |_| {
-        let endpoint = Endpoint::from_shared(cluster.address()).unwrap();
-        let endpoint = endpoint
-            .initial_stream_window_size(65_535)
-            .initial_connection_window_size(65_535);
-        runtime.block_on(async {
-            let mut control = ControlClient::new(endpoint.connect_lazy());
-            control.watch(request.clone()).await.unwrap().into_inner()
-        })
-    };
-    (0..tails).map(tail).collect()
 }
 
 #[test]

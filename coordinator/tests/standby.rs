@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::postgres::Postgres;
-use common::{Cluster, PATIENCE, Process, free_port, tenfold, text, worker_program};
+use common::{Cluster, PATIENCE, Process, fake_worker_in, free_port, tenfold, text};
 
 const SWEEP: &str = r#"
 name = "standby"
@@ -24,6 +24,7 @@ learning_rate = [1e-3, 1e-2, 1e-1, 1.0]
 weight_sharing = [false, true]
 "#;
 const TRIALS: u64 = 40;
+const EPOCH_MS: u32 = 20;
 
 /// One of the coordinators, in a folder of its own.
 struct Coordinator {
@@ -111,29 +112,6 @@ fn until(what: &str, logs: &[&Coordinator], mut happened: impl FnMut() -> bool) 
     }
 }
 
-/// A worker whose trainer makes its curves up, an epoch in 20 ms.
-fn worker(coordinator: &str) -> Process {
-    let child = Command::new(worker_program())
-        .args([
-            "--device",
-            "cpu",
-            "--slots",
-            "2",
-            "--name",
-            "fake",
-            "--coordinator",
-            coordinator,
-            "--trainer",
-        ])
-        .arg(worker_program().with_file_name("examples/fake-trainer"))
-        .env("FAKE_EPOCH_MS", "20")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    Process(child)
-}
-
 fn submit(folder: &tempfile::TempDir, coordinator: &str) {
     let file = folder.path().join("sweep.toml");
     fs::write(&file, SWEEP).unwrap();
@@ -160,7 +138,7 @@ fn export(coordinator: &str) -> String {
 fn undisturbed() -> String {
     let cluster = Cluster::start();
     submit(&cluster.folder, &cluster.address());
-    let _worker = worker(&cluster.address());
+    let _worker = cluster.fake_worker("fake", &cluster.address(), 2, EPOCH_MS);
     cluster.until("the undisturbed sweep is over", || {
         (succeeded(&cluster.address()) == TRIALS).then_some(())
     });
@@ -180,7 +158,7 @@ fn the_one_that_stands_by_takes_over_and_everybody_follows() {
     assert!(second.says("process"), "it says who has the store");
     assert!(!second.serves());
     submit(&first.folder, &both);
-    let _worker = worker(&both);
+    let _worker = fake_worker_in(first.folder.path(), "fake", &both, 2, EPOCH_MS);
     let tail = tenfold()
         .args(["--coordinator", &both, "tail", "last", "--follow"])
         .stdout(Stdio::piped())
@@ -252,7 +230,13 @@ fn a_database_that_is_killed_and_comes_back_loses_nothing() {
     coordinator.start(&store);
     until("it serves", &[&coordinator], || coordinator.serves());
     submit(&coordinator.folder, &coordinator.address());
-    let _worker = worker(&coordinator.address());
+    let _worker = fake_worker_in(
+        coordinator.folder.path(),
+        "fake",
+        &coordinator.address(),
+        2,
+        EPOCH_MS,
+    );
     let address = coordinator.address();
     for times in 1..=3 {
         until("trials go on", &[&coordinator], || {

@@ -241,14 +241,12 @@ impl Control for Service {
         request: Request<v1::ResultsRequest>,
     ) -> Result<Response<Self::ResultsStream>, Status> {
         let message = request.into_inner();
-        let look =
-            |_: &State, sweep: &SweepState| (sweep.row().id, sweep.row().control, sweep.sweep().clone());
-        let (id, control, sweep) = self.with_sweep(message.selector, look).await?;
+        let look = |_: &State, sweep: &SweepState| (sweep.row().control, sweep.sweep().clone());
+        let (control, sweep) = self.with_sweep(message.selector, look).await?;
         let grouping = grouping(&sweep, &message.by)?;
         let readers = self.readers.clone();
         let of = Arc::new(Groups {
             sweep,
-            id,
             control,
             grouping: Arc::clone(&grouping),
             kept: self.kept.clone(),

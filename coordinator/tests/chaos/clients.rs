@@ -3,11 +3,9 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use tenfold_proto::v1;
-use tenfold_proto::v1::control_client::ControlClient;
 use tokio::runtime::Runtime;
-use tonic::transport::Endpoint;
 
+use crate::common::tails::unread_tails;
 use crate::common::{Start, signal};
 use crate::form::{form, random, seen};
 use crate::world::{Shape, World};
@@ -18,35 +16,13 @@ const SILENT: usize = 10;
 #[test]
 fn tails_never_read_and_silent_sockets() {
     let _ = random("tails_never_read_and_silent_sockets");
-    let shape = form(
-        Shape {
-            trials: 60,
-            epochs: 20,
-        },
-        Shape {
-            trials: 500,
-            epochs: 200,
-        },
-    );
+    let shape = Shape {
+        trials: form(60, 500),
+        epochs: form(20, 200),
+    };
     let mut world = World::new(shape, Start::default());
     let runtime = Runtime::new().unwrap();
-    let tail = |number: usize| {
-        let endpoint = Endpoint::from_shared(world.address()).unwrap();
-        let endpoint = endpoint
-            .initial_stream_window_size(65_535)
-            .initial_connection_window_size(65_535);
-        let request = v1::WatchRequest {
-            selector: "last".to_owned(),
-            raw: number.is_multiple_of(2),
-            follow: true,
-            ..v1::WatchRequest::default()
-        };
-        runtime.block_on(async {
-            let mut control = ControlClient::new(endpoint.connect_lazy());
-            control.watch(request).await.unwrap().into_inner()
-        })
-    };
-    let tails: Vec<_> = (0..TAILS).map(tail).collect();
+    let tails = [true, false].map(|raw| unread_tails(&runtime, &world, TAILS / 2, raw));
     let workers = ["one", "two"].map(|name| world.worker(name, 2, 0));
     world.until_over();
     drop(workers);

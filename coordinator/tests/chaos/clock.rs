@@ -31,16 +31,7 @@ fn set_back_an_hour() {
         ],
         ..Start::default()
     };
-    let shape = form(
-        Shape {
-            trials: 60,
-            epochs: 20,
-        },
-        Shape {
-            trials: 300,
-            epochs: 20,
-        },
-    );
+    let shape = Shape::of(form(60, 300));
     let mut world = World::new(shape, start);
     let _worker = world.worker("worker", 2, 20);
     let times = form(2, 10);

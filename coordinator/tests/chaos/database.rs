@@ -14,16 +14,7 @@ fn postgresql_at_random() {
         store: Some(server.database("sweeps")),
         ..Start::default()
     };
-    let shape = form(
-        Shape {
-            trials: 60,
-            epochs: 20,
-        },
-        Shape {
-            trials: 400,
-            epochs: 20,
-        },
-    );
+    let shape = Shape::of(form(60, 400));
     let mut world = World::new(shape, start);
     let _workers = [0, 1].map(|number| world.worker(&format!("worker-{number}"), 2, form(40, 80)));
     for _ in 0..kills {

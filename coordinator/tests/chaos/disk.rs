@@ -2,25 +2,15 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::common::{Start, fake_worker_in, text};
+use crate::common::{SmallDisk, Start, fake_worker_in, text};
 use crate::form::{form, random, seen};
 use crate::world::{NAME, Shape, World, pause};
 
 /// In KiB.
 const SIZE: u32 = 24 << 10;
-
-/// Unmounts when it goes.
-struct Mount(PathBuf);
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 /// Writes to a file until there is no room left.
 fn fill(ballast: &Path) {
@@ -34,27 +24,11 @@ fn fill(ballast: &Path) {
 fn full_at_random() {
     let mut random = random("full_at_random");
     let folder = tempfile::tempdir().unwrap();
-    let size = format!("size={SIZE}k");
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-        .arg(folder.path())
-        .output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: only root may mount a small file system");
+    let Some(disk) = SmallDisk::mount(folder.path(), SIZE) else {
         return;
-    }
-    let mount = Mount(folder.path().to_owned());
+    };
     let times = form(5, 50);
-    let shape = form(
-        Shape {
-            trials: 60,
-            epochs: 20,
-        },
-        Shape {
-            trials: 600,
-            epochs: 20,
-        },
-    );
+    let shape = Shape::of(form(60, 600));
     let mut world = World::stopped(shape, Start::default(), folder);
     world.serve();
     world.submit();
@@ -69,7 +43,7 @@ fn full_at_random() {
             form(40, 60),
         )
     });
-    let ballast = mount.0.join("ballast");
+    let ballast = disk.0.join("ballast");
     let (mut slowest, mut small) = (Duration::ZERO, 0);
     for _ in 0..times {
         world.until_progress();
@@ -109,7 +83,7 @@ fn full_at_random() {
         "it took {slowest:?} until it went on"
     );
     let world = world.assert_undisturbed();
-    drop((world, mount));
+    drop((world, disk));
     seen(
         "disk full at random",
         times,

@@ -14,16 +14,7 @@ use crate::world::{Shape, World, pause};
 fn coordinator_at_random() {
     let mut random = random("coordinator_at_random");
     let kills = form(12, 200);
-    let shape = form(
-        Shape {
-            trials: 50,
-            epochs: 20,
-        },
-        Shape {
-            trials: 500,
-            epochs: 20,
-        },
-    );
+    let shape = Shape::of(form(50, 500));
     let mut world = World::new(shape, Start::default());
     let _workers = [0, 1].map(|number| world.worker(&format!("worker-{number}"), 2, form(40, 80)));
     for _ in 0..kills {
@@ -46,16 +37,7 @@ fn coordinator_at_random() {
 fn workers_and_trainers() {
     let mut random = random("workers_and_trainers");
     let kills = form(30, 300);
-    let shape = form(
-        Shape {
-            trials: 60,
-            epochs: 20,
-        },
-        Shape {
-            trials: 500,
-            epochs: 20,
-        },
-    );
+    let shape = Shape::of(form(60, 500));
     let world = World::new(shape, Start::default());
     let start = |number: usize| world.worker(&format!("worker-{number}"), 2, form(30, 60));
     let mut workers: Vec<Process> = (0..3).map(start).collect();
@@ -92,16 +74,7 @@ fn worker_stopped_for_long() {
         grace: form(1, 15),
         ..Start::default()
     };
-    let shape = form(
-        Shape {
-            trials: 60,
-            epochs: 20,
-        },
-        Shape {
-            trials: 500,
-            epochs: 20,
-        },
-    );
+    let shape = Shape::of(form(60, 500));
     let world = World::new(shape, start);
     let epoch_ms = form(50, 100);
     let (stopped, other) = (

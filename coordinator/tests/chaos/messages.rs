@@ -112,16 +112,7 @@ impl Fleet for GoBetween {
 #[test]
 fn twice_lost_and_late() {
     let random = random("twice_lost_and_late");
-    let shape = form(
-        Shape {
-            trials: 60,
-            epochs: 20,
-        },
-        Shape {
-            trials: 500,
-            epochs: 20,
-        },
-    );
+    let shape = Shape::of(form(60, 500));
     let world = World::new(shape, Start::default());
     let counts = Arc::new(Counts::default());
     let runtime = Runtime::new().unwrap();

@@ -25,6 +25,11 @@ pub(crate) struct Shape {
 impl Shape {
     const REPETITIONS: u32 = 5;
 
+    /// So many trials of the usual length.
+    pub(crate) fn of(trials: u32) -> Self {
+        Self { trials, epochs: 20 }
+    }
+
     fn text(self) -> String {
         let points = self.trials / Self::REPETITIONS;
         assert_eq!(points * Self::REPETITIONS, self.trials);

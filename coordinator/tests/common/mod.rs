@@ -10,6 +10,7 @@
 
 pub mod fleet;
 pub mod postgres;
+pub mod tails;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -82,6 +83,31 @@ impl Process {
     pub fn kill(&mut self) {
         _ = self.0.kill();
         _ = self.0.wait();
+    }
+}
+
+/// A file system in memory, unmounted when it goes.
+pub struct SmallDisk(pub PathBuf);
+
+impl SmallDisk {
+    /// Of so many KiB, at this folder. None, and a word about it, where that is not allowed.
+    pub fn mount(folder: &Path, kilobytes: u32) -> Option<Self> {
+        let size = format!("size={kilobytes}k");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(folder)
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(folder.to_owned()));
+        }
+        eprintln!("skipped: only root may mount a small file system");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

@@ -336,13 +336,13 @@ struct TrialLine<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tenfold_types::{Setting, Value};
 
     use super::*;
-    use crate::report::samples::{curve, group, result};
-    use std::sync::Arc;
-
     use crate::groups::GroupPart;
+    use crate::report::samples::{curve, group, result};
 
     fn values() -> Vec<(Setting, Value)> {
         vec![
