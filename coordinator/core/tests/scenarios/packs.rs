@@ -279,7 +279,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_pack_keeps_its_promises(grid in grid(), steps in prop::collection::vec(step(), 1..60)) {
+    fn every_pack_keeps_its_promises(
+        grid in grid(),
+        steps in prop::collection::vec(step(), 1..60),
+        outcomes in 1..7_u8,
+    ) {
         let mut world = World::new();
         let (sweep, _) = world.try_submit(&grid);
         world.woken();
@@ -294,7 +298,12 @@ proptest! {
                     let Some(first) = state.next_trial() else { continue };
                     let of_first = shape(&world, sweep, first);
                     let sizes = BTreeMap::from([(of_first, size)]);
-                    let new = pack(&mut world, workers[usize::from(worker)], request, most, &sizes);
+                    let worker = workers[usize::from(worker)];
+                    if world.state.worker(worker).unwrap().is_quarantined(world.now) {
+                        prop_assert!(world.is_idle(worker, request), "it gets none for a while");
+                        continue;
+                    }
+                    let new = pack(&mut world, worker, request, most, &sizes);
                     let keys: BTreeSet<TrialKey> = new.singly().iter().map(Held::key).collect();
                     prop_assert_eq!(keys.len(), new.grant.trials.len(), "a trial twice in a pack");
                     prop_assert_eq!(new.key(), first, "the first in line is passed over");
@@ -315,7 +324,7 @@ proptest! {
                 }
                 Step::End { held: place, outcome } if !held.is_empty() => {
                     let one = held.swap_remove(place % held.len());
-                    match outcome {
+                    match outcome % outcomes {
                         0 => world.fail(&one),
                         1 => prop_assert!(world.finish(&one, 0, Outcome::Released).is_ok()),
                         _ => world.complete(&one),
@@ -331,10 +340,12 @@ proptest! {
         }
         world.pass(1_000);
         world.woken();
+        let healthy = |worker: &WorkerId| !world.state.worker(*worker).unwrap().is_quarantined(world.now);
+        let worker = workers.into_iter().find(healthy).expect("the last one is never put into quarantine");
         for request in 100_u8.. {
-            match world.ask(acquire(workers[0], request, 7, &BTreeMap::new())) {
+            match world.ask(acquire(worker, request, 7, &BTreeMap::new())) {
                 Ok(Answer::Leased(grant)) => {
-                    for one in (Held { worker: workers[0], grant }).singly() {
+                    for one in (Held { worker, grant }).singly() {
                         world.complete(&one);
                     }
                 }
