@@ -6,6 +6,7 @@
 pub mod export;
 pub mod figure;
 pub mod log;
+pub mod number;
 pub mod raw;
 pub mod table;
 pub mod words;

@@ -188,7 +188,11 @@ fn provenance(row: &impl Columns, from: usize) -> Result<Provenance> {
 }
 
 pub(super) fn floats(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    let mut bytes = Vec::with_capacity(size_of_val(values));
+    for value in values {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    bytes
 }
 
 fn unfloats(row: &impl Columns, column: usize) -> Result<Vec<f32>> {

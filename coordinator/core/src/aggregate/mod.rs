@@ -1,6 +1,7 @@
 //! Aggregation over the repetitions of a group: pure, in repetition order.
 
 mod curves;
+mod significant;
 mod statistics;
 
 use serde::Serialize;
@@ -8,7 +9,8 @@ use tenfold_types::{Metric, Setting, Value};
 
 pub use crate::trial::Counts;
 pub use curves::{Part, aggregate, one_epoch, part};
-pub use statistics::{significant, t975};
+pub use significant::{seven_digits, significant};
+pub use statistics::t975;
 
 /// Statistics of one metric at one epoch over the trials of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

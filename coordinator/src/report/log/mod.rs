@@ -6,14 +6,14 @@
 
 mod text;
 
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics, significant};
+use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
 use tenfold_proto::v1;
 use tenfold_types::{Block, Metric, SweepId, TrialKey};
 
 use super::JSON_VERSION;
 use super::export::Axes;
+use super::number::write_number;
 use crate::watch::Event;
 
 pub use text::{complete_text, progress_text, sweep_text};
@@ -22,10 +22,13 @@ pub use text::{complete_text, progress_text, sweep_text};
 /// group. Events about single trials have none.
 pub fn write(event: &Event, out: &mut Vec<u8>) {
     match event {
-        Event::Progress(seen) => line(
-            &GroupLine::progress(&seen.group, seen.epoch, &seen.metrics, &seen.statistics),
-            out,
-        ),
+        Event::Progress(seen) => {
+            GroupLines::new("progress", &seen.group, &seen.metrics).write(
+                Some(seen.epoch),
+                &seen.statistics,
+                out,
+            );
+        }
         Event::Complete(part) => complete(&part.result, part.first, out),
         Event::Sweep(status) => line(&SweepLine::of(status), out),
         Event::Epochs(_) | Event::Trial(_) => {}
@@ -42,12 +45,12 @@ pub fn lines(event: &Event) -> Vec<String> {
 /// A complete group as JSON, a line for each epoch, of which this is the first. A group without a succeeded trial has one
 /// line without epoch.
 fn complete(result: &GroupResult, first: u32, out: &mut Vec<u8>) {
-    let of = |epoch, statistics| GroupLine::new("epoch", &result.group, epoch, &result.metrics, statistics);
+    let lines = GroupLines::new("epoch", &result.group, &result.metrics);
     if result.epochs.is_empty() {
-        line(&of(None, &[]), out);
+        lines.write(None, &[], out);
     }
     for (epoch, statistics) in (first..).zip(&result.epochs) {
-        line(&of(Some(epoch), statistics), out);
+        lines.write(Some(epoch), statistics, out);
     }
 }
 
@@ -122,45 +125,104 @@ fn json(line: &impl Serialize) -> String {
     serde_json::to_string(line).unwrap_or_default()
 }
 
-#[derive(Serialize)]
-struct GroupLine<'a> {
-    v: u32,
-    kind: &'static str,
-    stage: u32,
-    point: u64,
-    axes: Axes<'a>,
-    epoch: Option<u32>,
-    n: u32,
-    repetitions: u64,
-    missing: Missing<'a>,
-    metrics: ByMetric<'a>,
+/// Lines about a group, put together by hand: they are most of the results log, and differ in their numbers only.
+struct GroupLines {
+    /// Up to the epoch.
+    head: Vec<u8>,
+    /// From the number of repetitions up to the metrics.
+    middle: Vec<u8>,
+    /// Up to the mean of each metric.
+    metrics: Vec<Vec<u8>>,
 }
 
-impl<'a> GroupLine<'a> {
-    fn progress(group: &'a Group, epoch: u32, metrics: &'a [Metric], statistics: &'a [Statistics]) -> Self {
-        Self::new("progress", group, Some(epoch), metrics, statistics)
-    }
-
-    fn new(
-        kind: &'static str,
-        group: &'a Group,
-        epoch: Option<u32>,
-        metrics: &'a [Metric],
-        statistics: &'a [Statistics],
-    ) -> Self {
-        Self {
+impl GroupLines {
+    fn new(kind: &'static str, group: &Group, metrics: &[Metric]) -> Self {
+        let head = GroupHead {
             v: JSON_VERSION,
             kind,
             stage: group.stage,
             point: group.index,
             axes: Axes(&group.values),
-            epoch,
-            n: statistics.first().map_or(0, |statistics| statistics.n),
+        };
+        let middle = GroupMiddle {
             repetitions: group.counts.total(),
             missing: Missing(&group.counts),
-            metrics: ByMetric(metrics, statistics),
+        };
+        // Objects that go on: without their last brace, and without their first.
+        let (mut head, mut middle) = (json(&head).into_bytes(), json(&middle).into_bytes());
+        head.pop();
+        head.extend_from_slice(br#","epoch":"#);
+        middle.pop();
+        middle.extend_from_slice(br#","metrics":{"#);
+        let metrics = metrics.iter().enumerate().map(|(at, metric)| {
+            let comma = if at == 0 { "" } else { "," };
+            format!("{comma}{}:{{\"mean\":", json(&metric.name())).into_bytes()
+        });
+        Self {
+            head,
+            middle: middle.split_off(1),
+            metrics: metrics.collect(),
         }
     }
+
+    /// Appends the line of an epoch, or of the group when it has none.
+    fn write(&self, epoch: Option<u32>, statistics: &[Statistics], out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        match epoch {
+            Some(epoch) => out.extend_from_slice(epoch.to_string().as_bytes()),
+            None => out.extend_from_slice(b"null"),
+        }
+        let n = statistics.first().map_or(0, |statistics| statistics.n);
+        out.extend_from_slice(format!(",\"n\":{n},").as_bytes());
+        out.extend_from_slice(&self.middle);
+        for (metric, statistics) in self.metrics.iter().zip(statistics) {
+            out.extend_from_slice(metric);
+            write_statistics(statistics, out);
+        }
+        out.extend_from_slice(b"}}\n");
+    }
+}
+
+/// Statistics behind the name of the first of them.
+fn write_statistics(statistics: &Statistics, out: &mut Vec<u8>) {
+    let mut number = |name: &[u8], x: f64| {
+        out.extend_from_slice(name);
+        write_number(x, out);
+    };
+    number(b"", statistics.mean);
+    if let Some(deviation) = statistics.standard_deviation {
+        number(br#","standard_deviation":"#, deviation);
+    }
+    if let Some(error) = statistics.standard_error {
+        number(br#","standard_error":"#, error);
+    }
+    let min: &[u8] = match statistics.ci95 {
+        Some((low, high)) => {
+            number(br#","ci95":["#, low);
+            number(b",", high);
+            br#"],"min":"#
+        }
+        None => br#","min":"#,
+    };
+    number(min, statistics.min);
+    number(br#","median":"#, statistics.median);
+    number(br#","max":"#, statistics.max);
+    out.push(b'}');
+}
+
+#[derive(Serialize)]
+struct GroupHead<'a> {
+    v: u32,
+    kind: &'static str,
+    stage: u32,
+    point: u64,
+    axes: Axes<'a>,
+}
+
+#[derive(Serialize)]
+struct GroupMiddle<'a> {
+    repetitions: u64,
+    missing: Missing<'a>,
 }
 
 /// How many trials are in which state; those that succeeded, and states without trials, are left out.
@@ -179,46 +241,6 @@ impl Serialize for Missing<'_> {
             ("cancelled", self.0.cancelled),
         ];
         serializer.collect_map(states.iter().filter(|(_, count)| *count > 0).copied())
-    }
-}
-
-struct ByMetric<'a>(&'a [Metric], &'a [Statistics]);
-
-impl Serialize for ByMetric<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (metric, statistics) in self.0.iter().zip(self.1) {
-            map.serialize_entry(&metric.name(), &StatisticsLine::of(statistics))?;
-        }
-        map.end()
-    }
-}
-
-#[derive(Serialize)]
-struct StatisticsLine {
-    mean: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    standard_deviation: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    standard_error: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ci95: Option<[f64; 2]>,
-    min: f64,
-    median: f64,
-    max: f64,
-}
-
-impl StatisticsLine {
-    fn of(statistics: &Statistics) -> Self {
-        Self {
-            mean: significant(statistics.mean),
-            standard_deviation: statistics.standard_deviation.map(significant),
-            standard_error: statistics.standard_error.map(significant),
-            ci95: statistics.ci95.map(|(low, high)| [low, high].map(significant)),
-            min: significant(statistics.min),
-            median: significant(statistics.median),
-            max: significant(statistics.max),
-        }
     }
 }
 
@@ -341,7 +363,7 @@ mod tests {
     use tenfold_types::{Setting, Value};
 
     use super::*;
-    use crate::groups::GroupPart;
+    use crate::groups::{GroupPart, GroupProgress};
     use crate::report::samples::{curve, group, result};
 
     fn values() -> Vec<(Setting, Value)> {
@@ -411,8 +433,13 @@ mod tests {
         let mut sample = sample();
         sample.group.counts.running = 1;
         sample.group.counts.pending = 6;
-        let of = GroupLine::progress(&sample.group, 1, &sample.metrics, &sample.epochs[0]);
-        let line = json(&of);
+        let line = lines(&Event::Progress(GroupProgress {
+            group: sample.group,
+            epoch: 1,
+            metrics: sample.metrics,
+            statistics: sample.epochs[0].clone(),
+        }))
+        .concat();
         assert!(
             line.starts_with(r#"{"v":1,"kind":"progress","stage":0,"point":2,"axes":{"#),
             "{line}"

@@ -15,6 +15,7 @@ use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use tenfold_core::record::{Counters, Record};
 use tenfold_types::{SweepId, TrialId};
@@ -57,7 +58,7 @@ impl SqliteStore {
             _ => beside(path, std::io::Error::other(error)),
         };
         let mut connection = Connection::open(path).map_err(foreign)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        prepare(&connection).map_err(foreign)?;
         let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let (application, version) = (
             pragma("application_id").map_err(foreign)?,
@@ -108,6 +109,14 @@ impl SqliteStore {
             _lock: lock,
         })
     }
+}
+
+/// Statements are planned once: without the planner's guarantee of stability SQLite plans one anew whenever a value is bound
+/// that it might have statistics about, which of our tables there are none.
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn cursor(connection: &Connection) -> Result<Cursor, StoreError> {
@@ -230,7 +239,7 @@ impl Store for SqliteStore {
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        prepare(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok(Box::new(SqliteReader { connection }))
     }
