@@ -13,7 +13,7 @@ use tenfold_core::sweep::Sweep;
 use tenfold_proto::v1;
 use tenfold_types::SweepId;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufWriter};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -127,7 +127,7 @@ async fn write(service: &Service, id: SweepId, sweep: &Sweep, path: &Path) -> io
     if let Some(folder) = path.parent() {
         tokio::fs::create_dir_all(folder).await?;
     }
-    let mut file = BufWriter::with_capacity(BUFFER, File::create(path).await?);
+    let mut file = File::create(path).await?;
     let grouping = Arc::new(sweep.grouping(&[]).map_err(io::Error::other)?);
     let options = Watch {
         sweep: id,
@@ -148,14 +148,13 @@ async fn write(service: &Service, id: SweepId, sweep: &Sweep, path: &Path) -> io
     let watching = tokio::spawn(watching);
     let mut lines = Vec::new();
     while let Some(Seen { event, .. }) = seen.recv().await {
-        lines.clear();
         log::write(&event, &mut lines);
-        file.write_all(&lines).await?;
-        if seen.is_empty() {
+        if lines.len() >= BUFFER || seen.is_empty() {
+            file.write_all(&lines).await?;
             file.flush().await?;
+            lines.clear();
         }
     }
-    file.flush().await?;
     match watching.await {
         Ok(Ok(()) | Err(watch::WatchError::Stopped | watch::WatchError::Gone(_))) => Ok(()),
         Ok(Err(error)) => Err(io::Error::other(error)),

@@ -4,13 +4,18 @@ use tenfold_core::aggregate::{seven_digits, significant};
 
 /// Writes a finite number to seven significant digits, as `serde_json` writes what [`significant`] gives. The results log
 /// is made of hardly anything else, so digits that are found anyhow are not computed twice.
+#[inline]
 pub fn write_number(x: f64, out: &mut Vec<u8>) {
     match seven_digits(x) {
         Some((digits, exponent @ -5..=6)) => {
+            let (text, length) = plain(digits, exponent);
             if x < 0.0 {
                 out.push(b'-');
             }
-            plainly(digits, exponent, out);
+            // All 16, whose number is known when this is compiled, and back: no loop over bytes.
+            let end = out.len() + length;
+            out.extend_from_slice(&text);
+            out.truncate(end);
         }
         _ => {
             // Into memory, which takes it.
@@ -19,30 +24,41 @@ pub fn write_number(x: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes d · 10^(e − 6) without an exponent, and with a digit at least on both sides of the point.
-fn plainly(mut digits: u32, exponent: i32, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 7];
-    for digit in text.iter_mut().rev() {
-        *digit += (digits % 10) as u8;
-        digits /= 10;
-    }
-    let last = text.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
-    match usize::try_from(exponent) {
+/// The text of d · 10^(e − 6) without an exponent, with a digit at least on both sides of the point, and its length.
+///
+/// A byte is a digit, the first the lowest of the number that they make up together.
+fn plain(digits: u32, exponent: i32) -> ([u8; 16], usize) {
+    const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+    let digits = bytes_of(digits);
+    // The first of the digits is not 0.
+    let last = (63 - digits.leading_zeros()) / 8;
+    let digits = u128::from(digits | ZEROS);
+    let (text, length) = match u32::try_from(exponent) {
         Ok(first_behind) => {
-            let (before, behind) = text.split_at(first_behind + 1);
-            out.extend_from_slice(before);
-            out.push(b'.');
-            match last.checked_sub(before.len()) {
-                Some(last) => out.extend_from_slice(&behind[..=last]),
-                None => out.push(b'0'),
-            }
+            let before = first_behind + 1;
+            let low = digits & ((1 << (8 * before)) - 1);
+            let point = u128::from(b'.') << (8 * before);
+            (low | point | ((digits ^ low) << 8), last.max(before) + 2)
         }
         Err(_) => {
-            let zeros = exponent.unsigned_abs() as usize - 1;
-            out.extend_from_slice(&b"0.0000"[..2 + zeros]);
-            out.extend_from_slice(&text[..=last]);
+            let before = 1 + exponent.unsigned_abs();
+            let zeros = u128::from(ZEROS & ((1 << (8 * before)) - 1));
+            let point = u128::from(b'0' ^ b'.') << 8;
+            ((zeros ^ point) | (digits << (8 * before)), before + last + 1)
         }
-    }
+    };
+    (text.to_le_bytes(), length as usize)
+}
+
+/// Seven digits and a 0 as bytes: all of them at once, in halves of halves.
+fn bytes_of(digits: u32) -> u64 {
+    let digits = u64::from(digits) * 10;
+    let fours = digits / 10_000 | (digits % 10_000) << 32;
+    // Divisions by 100 and 10 as products, exact for numbers this small.
+    let hundreds = (fours * 10_486) >> 20 & 0x0000_007f_0000_007f;
+    let twos = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = (twos * 103) >> 10 & 0x000f_000f_000f_000f;
+    tens | (twos - 10 * tens) << 8
 }
 
 #[cfg(test)]
@@ -77,6 +93,18 @@ mod tests {
                     prop_assert_eq!(written(x), by_serde(x), "{:e}", x);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn all_digits_are_found() {
+        for number in 0..10_000_u32 {
+            let digits = number * 1_000 + number % 1_000;
+            let text: Vec<u8> = format!("{digits:07}0")
+                .bytes()
+                .map(|digit| digit - b'0')
+                .collect();
+            assert_eq!(bytes_of(digits).to_le_bytes(), text[..], "{digits}");
         }
     }
 

@@ -35,20 +35,14 @@ pub fn seven_digits(x: f64) -> Option<(u32, i32)> {
     if !(1e-9..1e15).contains(&size) {
         return None;
     }
-    // The binary exponent times the logarithm of 2 (1233 / 4096): the decimal one, or the one below or above.
+    // The binary exponent times the logarithm of 2 (1233 / 4096): the decimal one, or the one below.
     let binary = (size.to_bits() >> 52) as i32 - 1023;
-    let mut exponent = (binary * 1233) >> 12;
-    let scaled = |exponent: i32| match DIGITS - exponent {
+    let low = (binary * 1233) >> 12;
+    let exponent = low + i32::from(size >= TENS[(low + 11) as usize]);
+    let value = match DIGITS - exponent {
         up @ 0.. => size * POWERS[up as usize],
         down => size / POWERS[-down as usize],
     };
-    let mut value = scaled(exponent);
-    match value {
-        value if value >= 1e7 => exponent += 1,
-        value if value < 1e6 => exponent -= 1,
-        _ => {}
-    }
-    value = scaled(exponent);
     let whole = value as u32;
     let rest = value - f64::from(whole);
     let near_half = (rest - 0.5).abs() < 1e-6;
@@ -63,6 +57,12 @@ pub fn seven_digits(x: f64) -> Option<(u32, i32)> {
 const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
     1e19, 1e20, 1e21, 1e22,
+];
+
+/// Powers of ten from 10^-10 to 10^16, as near as a float64 comes to them.
+const TENS: [f64; 27] = [
+    1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8,
+    1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
 ];
 
 fn slowly(x: f64) -> f64 {

@@ -53,16 +53,14 @@ impl Statistics {
     }
 }
 
-/// Neumaier's compensated sum (ZAMM 54, 1974): the rounding error does not grow with the number of terms.
+/// A compensated sum (Neumaier, ZAMM 54, 1974): the rounding error does not grow with the number of terms. The error of each
+/// step is found without asking which number is the greater (Knuth, The Art of Computer Programming 2, 4.2.2).
 fn sum(terms: impl Iterator<Item = f64>) -> f64 {
     let (mut sum, mut lost) = (0.0f64, 0.0f64);
     for term in terms {
         let next = sum + term;
-        lost += if sum.abs() >= term.abs() {
-            (sum - next) + term
-        } else {
-            (term - next) + sum
-        };
+        let added = next - sum;
+        lost += (sum - (next - added)) + (term - added);
         sum = next;
     }
     sum + lost

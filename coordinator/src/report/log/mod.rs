@@ -185,29 +185,28 @@ impl GroupLines {
 
 /// Statistics behind the name of the first of them.
 fn write_statistics(statistics: &Statistics, out: &mut Vec<u8>) {
-    let mut number = |name: &[u8], x: f64| {
-        out.extend_from_slice(name);
-        write_number(x, out);
-    };
-    number(b"", statistics.mean);
+    write_number(statistics.mean, out);
     if let Some(deviation) = statistics.standard_deviation {
-        number(br#","standard_deviation":"#, deviation);
+        member(br#","standard_deviation":"#, deviation, out);
     }
     if let Some(error) = statistics.standard_error {
-        number(br#","standard_error":"#, error);
+        member(br#","standard_error":"#, error, out);
     }
-    let min: &[u8] = match statistics.ci95 {
-        Some((low, high)) => {
-            number(br#","ci95":["#, low);
-            number(b",", high);
-            br#"],"min":"#
-        }
-        None => br#","min":"#,
-    };
-    number(min, statistics.min);
-    number(br#","median":"#, statistics.median);
-    number(br#","max":"#, statistics.max);
+    if let Some((low, high)) = statistics.ci95 {
+        member(br#","ci95":["#, low, out);
+        member(b",", high, out);
+        out.push(b']');
+    }
+    member(br#","min":"#, statistics.min, out);
+    member(br#","median":"#, statistics.median, out);
+    member(br#","max":"#, statistics.max, out);
     out.push(b'}');
+}
+
+/// A number behind its name, whose length is known when this is compiled.
+fn member<const N: usize>(name: &[u8; N], x: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    write_number(x, out);
 }
 
 #[derive(Serialize)]
