@@ -20,6 +20,8 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 1024;
 /// How long a turn collects further inputs once it has one.
 const COLLECT: Duration = Duration::from_millis(2);
+/// So many inputs decided at once make the next turn wait for others as long.
+const MANY: usize = 8;
 /// How long nothing must have come in before the store is tidied up.
 const TIDY: Duration = Duration::from_millis(20);
 /// How soon that is tried again when it could not be done.
@@ -337,6 +339,7 @@ pub fn start(store: Box<dyn Store>, settings: Settings) -> Result<Running, Store
                 jobs,
                 commits,
                 work,
+                together: 0,
                 untidy: true,
                 tidied: Instant::now(),
                 pause: TIDY,
@@ -380,6 +383,8 @@ struct Thread {
     jobs: Receiver<Job>,
     commits: watch::Sender<Cursor>,
     work: watch::Sender<u64>,
+    /// What the last turn decided at once.
+    together: usize,
     /// The store may have something to tidy up.
     untidy: bool,
     /// When it last was, or could not be.
@@ -411,6 +416,7 @@ impl Thread {
                 }
             }
             let now = self.clock.now();
+            self.together = inputs.len();
             let outcome = self.turn.step(inputs, now);
             self.untidy |= outcome
                 .answers
@@ -459,6 +465,10 @@ impl Thread {
             at.saturating_sub(self.clock.now()).clamp(1, longest)
         });
         let mut jobs = vec![self.jobs.recv_timeout(Duration::from_millis(patience))?];
+        // Where many write at once more will follow: a transaction costs the same for few as for many.
+        if self.together >= MANY {
+            std::thread::sleep(COLLECT);
+        }
         let began = Instant::now();
         while jobs.len() < BATCH {
             let Ok(job) = self.jobs.try_recv() else { break };

@@ -53,12 +53,12 @@ fn plain(digits: u32, exponent: i32) -> ([u8; 16], usize) {
 /// Seven digits and a 0 as bytes: all of them at once, in halves of halves.
 fn bytes_of(digits: u32) -> u64 {
     let digits = u64::from(digits) * 10;
-    let fours = digits / 10_000 | (digits % 10_000) << 32;
+    let fours = (digits / 10_000) | ((digits % 10_000) << 32);
     // Divisions by 100 and 10 as products, exact for numbers this small.
-    let hundreds = (fours * 10_486) >> 20 & 0x0000_007f_0000_007f;
-    let twos = hundreds | (fours - 100 * hundreds) << 16;
-    let tens = (twos * 103) >> 10 & 0x000f_000f_000f_000f;
-    tens | (twos - 10 * tens) << 8
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - 10 * tens) << 8)
 }
 
 #[cfg(test)]
