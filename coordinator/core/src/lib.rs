@@ -9,6 +9,7 @@ pub mod input;
 mod lease;
 mod order;
 pub mod record;
+pub mod rounding;
 mod schedule;
 mod state;
 pub mod sweep;

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use tenfold_core::aggregate::{Counts, GroupResult, Statistics, significant};
+use tenfold_core::aggregate::{Counts, GroupResult, Statistics};
+use tenfold_core::rounding::significant;
 use tenfold_types::{Metric, Setting, Value};
 
 use super::JSON_VERSION;

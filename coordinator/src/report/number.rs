@@ -1,12 +1,12 @@
 //! Numbers in JSON.
 
-use tenfold_core::aggregate::{seven_digits, significant};
+use tenfold_core::rounding::{digits, significant};
 
 /// Writes a finite number to seven significant digits, as `serde_json` writes what [`significant`] gives. The results log
 /// is made of hardly anything else, so digits that are found anyhow are not computed twice.
 #[inline]
 pub fn write_number(x: f64, out: &mut Vec<u8>) {
-    match seven_digits(x) {
+    match digits::<7>(x) {
         Some((digits, exponent @ -5..=6)) => {
             let (text, length) = plain(digits, exponent);
             if x < 0.0 {
@@ -27,7 +27,7 @@ pub fn write_number(x: f64, out: &mut Vec<u8>) {
 /// The text of d · 10^(e − 6) without an exponent, with a digit at least on both sides of the point, and its length.
 ///
 /// A byte is a digit, the first the lowest of the number that they make up together.
-fn plain(digits: u32, exponent: i32) -> ([u8; 16], usize) {
+fn plain(digits: u64, exponent: i32) -> ([u8; 16], usize) {
     const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
     let digits = bytes_of(digits);
     // The first of the digits is not 0.
@@ -51,8 +51,8 @@ fn plain(digits: u32, exponent: i32) -> ([u8; 16], usize) {
 }
 
 /// Seven digits and a 0 as bytes: all of them at once, in halves of halves.
-fn bytes_of(digits: u32) -> u64 {
-    let digits = u64::from(digits) * 10;
+fn bytes_of(digits: u64) -> u64 {
+    let digits = digits * 10;
     let fours = (digits / 10_000) | ((digits % 10_000) << 32);
     // Divisions by 100 and 10 as products, exact for numbers this small.
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn all_digits_are_found() {
-        for number in 0..10_000_u32 {
+        for number in 0..10_000_u64 {
             let digits = number * 1_000 + number % 1_000;
             let text: Vec<u8> = format!("{digits:07}0")
                 .bytes()

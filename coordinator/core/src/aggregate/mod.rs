@@ -1,7 +1,6 @@
 //! Aggregation over the repetitions of a group: pure, in repetition order.
 
 mod curves;
-mod significant;
 mod statistics;
 
 use serde::Serialize;
@@ -9,7 +8,6 @@ use tenfold_types::{Metric, Setting, Value};
 
 pub use crate::trial::Counts;
 pub use curves::{Part, aggregate, one_epoch, part};
-pub use significant::{seven_digits, significant};
 pub use statistics::t975;
 
 /// Statistics of one metric at one epoch over the trials of a group.

@@ -9,6 +9,7 @@ use tenfold_types::{Setting, Value};
 
 use super::document::{Node, Tree, unknown_key};
 use super::error::{Problem, quoted, suggestion};
+use crate::rounding::rounded;
 
 /// The most values that one axis may have.
 const MAX_VALUES: u64 = 100_000;
@@ -134,22 +135,21 @@ fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
 /// Evenly spaced numbers, on a log scale in their logarithms. The ends are exact; what lies between is rounded to 12
 /// significant digits, so that a decade is `1e-5` and not `9.999999999999999e-6`.
 pub(super) fn spaced(low: f64, high: f64, points: u64, log: bool) -> Vec<f64> {
+    // By logarithms: the quotient of the ends may be beyond what a number can be.
+    let (from, to) = if log {
+        (low.log10(), high.log10())
+    } else {
+        (low, high)
+    };
     let at = |share: f64| {
-        if log {
-            // By logarithms: the quotient of the ends may be beyond what a number can be.
-            10f64.powf(low.log10() + (high.log10() - low.log10()) * share)
-        } else {
-            low + (high - low) * share
-        }
+        let at = from + (to - from) * share;
+        if log { 10f64.powf(at) } else { at }
     };
     (0..points)
         .map(|point| match point {
             0 => low,
             last if last == points - 1 => high,
-            _ => {
-                let exact = at(point as f64 / (points - 1) as f64);
-                format!("{exact:.11e}").parse().unwrap_or(exact)
-            }
+            _ => rounded::<12>(at(point as f64 / (points - 1) as f64)),
         })
         .collect()
 }
