@@ -4,7 +4,8 @@
 //! starts; what it holds for a finished sweep is a pure function of the accepted curves.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tenfold_core::sweep::Sweep;
 use tenfold_proto::v1;
 use tenfold_types::SweepId;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -26,6 +27,10 @@ use crate::watch::{self, Seen, Watch};
 pub const LOG: &str = "aggregate.jsonl";
 /// Bytes that are written to a log at once: each write is a thread's work, and an epoch's line has about a thousand.
 const BUFFER: usize = 128 << 10;
+/// Each time so many bytes of a log are written, the system is told that it need not keep its latest windows in memory: a
+/// log of gigabytes would displace what others read, and new memory is dearer than memory used again.
+const WINDOW: u64 = 32 << 20;
+const WINDOWS: u64 = 3;
 /// How soon a log that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -124,10 +129,8 @@ async fn keep(service: Service, id: SweepId, sweep: Sweep, path: PathBuf) {
 
 /// From the start to the end of the sweep, into a fresh file.
 async fn write(service: &Service, id: SweepId, sweep: &Sweep, path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder).await?;
-    }
-    let mut file = File::create(path).await?;
+    let path = path.to_owned();
+    let mut file = blocking(move || LogFile::create(&path)).await?;
     let grouping = Arc::new(sweep.grouping(&[]).map_err(io::Error::other)?);
     let options = Watch {
         sweep: id,
@@ -146,18 +149,60 @@ async fn write(service: &Service, id: SweepId, sweep: &Sweep, path: &Path) -> io
         service.shutdown.clone(),
     );
     let watching = tokio::spawn(watching);
-    let mut lines = Vec::new();
     while let Some(Seen { event, .. }) = seen.recv().await {
-        log::write(&event, &mut lines);
-        if lines.len() >= BUFFER || seen.is_empty() {
-            file.write_all(&lines).await?;
-            file.flush().await?;
-            lines.clear();
+        log::write(&event, &mut file.lines);
+        if file.lines.len() >= BUFFER || seen.is_empty() {
+            file = blocking(move || file.flush()).await?;
         }
     }
     match watching.await {
         Ok(Ok(()) | Err(watch::WatchError::Stopped | watch::WatchError::Gone(_))) => Ok(()),
         Ok(Err(error)) => Err(io::Error::other(error)),
         Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// Work that may wait for a disk.
+async fn blocking<R: Send + 'static>(work: impl FnOnce() -> io::Result<R> + Send + 'static) -> io::Result<R> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// A log that is being written.
+struct LogFile {
+    file: std::fs::File,
+    /// What comes next.
+    lines: Vec<u8>,
+    written: u64,
+}
+
+impl LogFile {
+    /// A fresh one, and its folder if it is not there.
+    fn create(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        Ok(Self {
+            file: std::fs::File::create(path)?,
+            lines: Vec::new(),
+            written: 0,
+        })
+    }
+
+    /// Writes the lines that are waiting.
+    fn flush(mut self) -> io::Result<Self> {
+        self.file.write_all(&self.lines)?;
+        let windows = self.written / WINDOW;
+        self.written += self.lines.len() as u64;
+        self.lines.clear();
+        if self.written / WINDOW > windows {
+            // The first time this is said of a page it is on its way to the disk, the next time it is given up. Advice: where
+            // it is not taken nothing is lost.
+            let from = windows.saturating_sub(WINDOWS) * WINDOW;
+            let length = NonZeroU64::new(self.written - from);
+            _ = rustix::fs::fadvise(&self.file, from, length, rustix::fs::Advice::DontNeed);
+        }
+        Ok(self)
     }
 }

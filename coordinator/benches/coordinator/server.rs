@@ -170,7 +170,8 @@ impl Server {
     pub(crate) fn rested(&self) -> f64 {
         let mut used = self.cpu();
         let mut quiet = 0;
-        while quiet < 3 {
+        // A second: it may wait for a disk.
+        while quiet < 10 {
             std::thread::sleep(Duration::from_millis(100));
             let now = self.cpu();
             // A tick may be somebody's who only looks.
