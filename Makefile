@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check chaos faults bench bench-train bench-coordinator clean
+.PHONY: help setup build run test check chaos faults bench bench-train bench-coordinator bench-parts clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -36,13 +36,16 @@ chaos: setup ## Kill, stop, cut off and starve real processes for some 20 minute
 faults: setup ## Break promises on purpose, one at a time, and see that a test turns red
 	@coordinator/tests/deliberate-faults.sh $(ARGS)
 
-bench: bench-train bench-coordinator ## Run all benchmarks
+bench: bench-train bench-coordinator bench-parts ## Run all benchmarks
 
 bench-train: setup ## How fast networks train, beside PyTorch (ARGS=--help says what can be chosen)
 	$(CARGO) bench -p tenfold-trainer --bench train -- $(ARGS)
 
 bench-coordinator: setup ## What a coordinator bears, beside Optuna and Ray Tune (ARGS=--help says what can be chosen)
 	$(CARGO) bench -p tenfold --bench coordinator -- $(ARGS)
+
+bench-parts: setup ## What the turn and the results log cost by themselves
+	$(CARGO) bench -p tenfold --bench turn --bench log
 
 clean: ## Remove what was built; libtorch, MNIST and results stay
 	$(CARGO) clean

@@ -1,6 +1,5 @@
 //! What a trial costs the results log, without store and file: the statistics of its group's epochs, and their lines.
-//! Beside it what is written with `serde_json` and `core`'s own formatting cannot go below: copying the text. Prints a
-//! line a case.
+//! Beside it the limit: copying the text. Prints a line a case.
 //!
 //! `cargo bench -p tenfold --bench log`
 

@@ -20,7 +20,7 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 1024;
 /// How long a turn collects further inputs once it has one.
 const COLLECT: Duration = Duration::from_millis(2);
-/// So many inputs decided at once make the next turn wait for others as long.
+/// A turn that decided so many inputs makes the next one wait as long for as many, if it comes at once and has fewer.
 const MANY: usize = 8;
 /// How long nothing must have come in before the store is tidied up.
 const TIDY: Duration = Duration::from_millis(20);
@@ -340,6 +340,7 @@ pub fn start(store: Box<dyn Store>, settings: Settings) -> Result<Running, Store
                 commits,
                 work,
                 together: 0,
+                ended: Instant::now(),
                 untidy: true,
                 tidied: Instant::now(),
                 pause: TIDY,
@@ -383,8 +384,9 @@ struct Thread {
     jobs: Receiver<Job>,
     commits: watch::Sender<Cursor>,
     work: watch::Sender<u64>,
-    /// What the last turn decided at once.
+    /// How many inputs the last turn decided, and when it ended.
     together: usize,
+    ended: Instant,
     /// The store may have something to tidy up.
     untidy: bool,
     /// When it last was, or could not be.
@@ -439,6 +441,7 @@ impl Thread {
                 return outcome.fatal;
             }
             self.tidy(self.pause.max(TIDY_BUSY));
+            self.ended = Instant::now();
         }
     }
 
@@ -465,18 +468,25 @@ impl Thread {
             at.saturating_sub(self.clock.now()).clamp(1, longest)
         });
         let mut jobs = vec![self.jobs.recv_timeout(Duration::from_millis(patience))?];
-        // Where many write at once more will follow: a transaction costs the same for few as for many.
-        if self.together >= MANY {
+        let busy = self.together >= MANY && self.ended.elapsed() < COLLECT;
+        self.collect(&mut jobs);
+        // Where so many wrote just now and are not back yet, they will follow: a transaction costs the same for few as for
+        // many.
+        if busy && jobs.len() < self.together {
             std::thread::sleep(COLLECT);
-        }
-        let began = Instant::now();
-        while jobs.len() < BATCH {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            jobs.push(job);
-            if began.elapsed() > COLLECT {
-                break;
-            }
+            self.collect(&mut jobs);
         }
         Ok(jobs)
+    }
+
+    /// Adds what is there.
+    fn collect(&self, jobs: &mut Vec<Job>) {
+        let began = Instant::now();
+        while jobs.len() < BATCH
+            && began.elapsed() <= COLLECT
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            jobs.push(job);
+        }
     }
 }

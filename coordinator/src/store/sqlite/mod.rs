@@ -32,8 +32,8 @@ const STATEMENTS: usize = 64;
 
 /// Kibibytes of pages that the writer keeps: a thousand trials that run have a page each for their epochs.
 const CACHE: i64 = 16 << 10;
-/// Pages in the write-ahead log at which they are written to the file: those that change with every commit are written
-/// there once for many.
+/// Pages in the write-ahead log, 32 MiB, at which they are written to the file: those that change with every commit are
+/// written there once for many.
 const CHECKPOINT: i64 = 4_000;
 
 /// The store, and the lock that keeps other coordinators away while it lives.
@@ -119,8 +119,8 @@ impl SqliteStore {
     }
 }
 
-/// Statements are planned once: without the planner's guarantee of stability SQLite plans one anew whenever a value is bound
-/// that it might have statistics about, which of our tables there are none.
+/// Statements are planned once: without the planner's guarantee of stability SQLite plans one anew when a value that was 0 or 1
+/// is bound again, as it guesses from it how many rows have it; and every stage is 0.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
