@@ -32,9 +32,6 @@ const STATEMENTS: usize = 64;
 
 /// Kibibytes of pages that the writer keeps: a thousand trials that run have a page each for their epochs.
 const CACHE: i64 = 16 << 10;
-/// Pages in the write-ahead log, 32 MiB, at which they are written to the file: those that change with every commit are
-/// written there once for many.
-const CHECKPOINT: i64 = 4_000;
 
 /// The store, and the lock that keeps other coordinators away while it lives.
 pub struct SqliteStore {
@@ -106,7 +103,6 @@ impl SqliteStore {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "cache_size", -CACHE)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         let cursor = cursor(&connection)?;
         Ok(Self {
