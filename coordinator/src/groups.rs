@@ -174,12 +174,16 @@ impl Groups {
     }
 
     /// The aggregated curve of a group: what is kept of it if its trials are still what they were; else it is read, and
-    /// aggregated and kept if it is complete.
-    pub(crate) fn result(&self, reader: &mut dyn Reader, standing: &Standing) -> Result<Found, StoreError> {
+    /// aggregated and kept if it is complete. None if the sweep has been deleted since.
+    pub(crate) fn result(
+        &self,
+        reader: &mut dyn Reader,
+        standing: &Standing,
+    ) -> Result<Option<Found>, StoreError> {
         let group = standing.group.index;
         // Of trials without rows only the sweep says whether they are still to come.
         if statistics(&self.sweep, group) > PART || !standing.is_complete() || standing.untouched > 0 {
-            return self.curves(reader, group).map(Found::Curves);
+            return Ok(self.curves(reader, standing)?.map(Found::Curves));
         }
         let key = Key {
             sweep: self.sweep.id(),
@@ -189,44 +193,62 @@ impl Groups {
         if let Some(kept) = self.kept.0.get(&key)
             && kept.version == standing.version
         {
-            return Ok(Found::Whole(kept.part));
+            return Ok(Some(Found::Whole(kept.part)));
         }
-        let curves = self.curves(reader, group)?;
+        let Some(curves) = self.curves(reader, standing)? else {
+            return Ok(None);
+        };
         let part = Arc::new(curves.part(1));
-        if curves.group != standing.group || part.more {
-            return Ok(Found::Curves(curves));
+        if part.more {
+            return Ok(Some(Found::Curves(curves)));
         }
         let aggregated = Aggregated {
             version: standing.version,
             part: Arc::clone(&part),
         };
         self.kept.0.insert(key, aggregated);
-        Ok(Found::Whole(part))
+        Ok(Some(Found::Whole(part)))
     }
 
-    /// The curves of a group, read.
-    pub(crate) fn curves(&self, reader: &mut dyn Reader, group: u64) -> Result<GroupCurves, StoreError> {
-        let (mut rows, mut curves) = (Vec::new(), Vec::new());
-        for index in self.grouping.members(group) {
+    /// The curves of a group, read. What is accepted never changes, so they go with where its trials stood. None if the sweep
+    /// has been deleted since.
+    pub(crate) fn curves(
+        &self,
+        reader: &mut dyn Reader,
+        standing: &Standing,
+    ) -> Result<Option<GroupCurves>, StoreError> {
+        let mut curves = Vec::new();
+        for of_point in standing.trials.chunk_by(|a, b| a.id.key.index == b.id.key.index) {
+            let accepted = of_point.iter().filter_map(|row| match row.state {
+                TrialState::Succeeded { fence, epochs } => Some((row.id, fence, epochs)),
+                _ => None,
+            });
+            let accepted: Vec<_> = accepted.collect();
+            let attempts: Vec<_> = accepted
+                .iter()
+                .map(|(id, fence, _)| (id.key.repetition, *fence))
+                .collect();
+            let index = of_point[0].id.key.index;
+            let blocks = reader.blocks(self.sweep.id(), 0, index, &attempts)?;
+            if !attempts.is_empty() && blocks.iter().all(Vec::is_empty) {
+                return Ok(None);
+            }
             let metrics = self.sweep.metrics(index);
-            for trial in reader.point(self.sweep.id(), 0, index)? {
-                if let TrialState::Succeeded { .. } = trial.row.state {
-                    let mut curve = Curve::new(metrics.clone());
-                    for block in &trial.blocks {
-                        if !curve.push(block) {
-                            return Err(StoreError::Corrupt(format!(
-                                "the epochs of trial {} do not follow one another at epoch {}",
-                                trial.row.id, block.first
-                            )));
-                        }
-                    }
-                    curves.push(curve);
+            for ((id, _, epochs), blocks) in accepted.into_iter().zip(blocks) {
+                let mut curve = Curve::new(metrics.clone());
+                let whole = blocks.iter().all(|block| curve.push(block));
+                if !whole || curve.epochs() != epochs {
+                    return Err(StoreError::Corrupt(format!(
+                        "the epochs of trial {id} are not the {epochs} that were accepted"
+                    )));
                 }
-                rows.push(trial.row);
+                curves.push(curve);
             }
         }
-        let (group, _) = self.group(group, rows.iter());
-        Ok(GroupCurves { group, curves })
+        Ok(Some(GroupCurves {
+            group: standing.group.clone(),
+            curves,
+        }))
     }
 
     /// A group whose trials have these rows, and how many have none.
@@ -368,8 +390,8 @@ mod tests {
         let mut whole = |group| {
             let standing = groups.standing(reader.as_mut(), group).unwrap();
             match groups.result(reader.as_mut(), &standing).unwrap() {
-                Found::Whole(part) => Some(part),
-                Found::Curves(_) => None,
+                Some(Found::Whole(part)) => Some(part),
+                Some(Found::Curves(_)) | None => None,
             }
         };
         let first = whole(0).unwrap();

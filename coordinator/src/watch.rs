@@ -91,9 +91,6 @@ pub enum WatchError {
     /// The sweep is gone.
     #[error("sweep {0} is no longer there")]
     Gone(SweepId),
-    /// A group was told half when one of its trials was tried again.
-    #[error("group {0} changed while it was told; watch again")]
-    Changed(u64),
 }
 
 impl From<TurnError> for WatchError {
@@ -400,10 +397,9 @@ impl Watcher {
                 let ahead = matches!(stands, Stands::Ahead);
                 let event = match stands {
                     Stands::Complete(standing) => match of.result(reader, &standing)? {
-                        Found::Whole(part) => Some(Event::Complete(part)),
-                        // One of its trials has been tried again in between: that is news of its own.
-                        Found::Curves(curves) if curves.group != standing.group => None,
-                        Found::Curves(curves) => Some(Event::Complete(Arc::new(curves.part(1)))),
+                        Some(Found::Whole(part)) => Some(Event::Complete(part)),
+                        Some(Found::Curves(curves)) => Some(Event::Complete(Arc::new(curves.part(1)))),
+                        None => None,
                     },
                     Stands::Open(progress) => progress.map(Event::Progress),
                     Stands::Ahead | Stands::Told => None,
@@ -437,7 +433,7 @@ impl Watcher {
         let group = due.group;
         self.complete.remove(&group);
         let standing = match self.readers.with(read).await? {
-            Stands::Complete(standing) => standing,
+            Stands::Complete(standing) => Arc::new(standing),
             Stands::Open(Some(progress)) => return Ok(self.tell(Event::Progress(progress)).await),
             Stands::Ahead => {
                 self.ahead = true;
@@ -457,19 +453,12 @@ impl Watcher {
             let curves = match in_hand.take() {
                 Some(curves) => curves,
                 None => {
-                    let of = self.groups(control);
-                    let read = move |reader: &mut dyn Reader| of.curves(reader, group);
-                    self.readers.with(read).await?
+                    let (of, standing) = (self.groups(control), Arc::clone(&standing));
+                    let read = move |reader: &mut dyn Reader| of.curves(reader, &standing);
+                    let curves = self.readers.with(read).await?;
+                    curves.ok_or(WatchError::Gone(self.options.sweep))?
                 }
             };
-            if standing.group != curves.group {
-                // News of its own, if nothing of it is told yet.
-                return if first == 1 {
-                    Ok(true)
-                } else {
-                    Err(WatchError::Changed(group))
-                };
-            }
             let part = curves.part(first);
             next = part.next();
             if !self.tell(Event::Complete(Arc::new(part))).await {

@@ -5,7 +5,7 @@
 
 use tenfold_types::network::{Architecture, Layer};
 use tenfold_types::{
-    Block, Data, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialKey, TrialSpec, Value, WorkerId,
+    Block, Data, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialKey, TrialSpec, Value, WorkerId, floats,
 };
 
 use crate::v1;
@@ -138,22 +138,31 @@ impl From<&Block> for v1::Block {
         Self {
             first: block.first,
             epochs: block.epochs,
-            columns: block.columns.clone(),
-            seconds: block.seconds.clone(),
+            columns: floats::to_bytes(&block.columns),
+            seconds: floats::to_bytes(&block.seconds),
         }
     }
 }
 
 /// Takes the lists over as they are; [`Block::is_well_formed`] says whether they fit.
-impl From<v1::Block> for Block {
-    fn from(block: v1::Block) -> Self {
-        Self {
+impl TryFrom<v1::Block> for Block {
+    type Error = ConvertError;
+
+    fn try_from(block: v1::Block) -> Result<Self, ConvertError> {
+        Ok(Self {
             first: block.first,
             epochs: block.epochs,
-            columns: block.columns,
-            seconds: block.seconds,
-        }
+            columns: numbers("columns of a block", &block.columns)?,
+            seconds: numbers("seconds of a block", &block.seconds)?,
+        })
     }
+}
+
+fn numbers(what: &'static str, bytes: &[u8]) -> Result<Vec<f32>, ConvertError> {
+    floats::from_bytes(bytes).ok_or_else(|| ConvertError::Invalid {
+        what,
+        error: format!("{} bytes are no numbers of four bytes each", bytes.len()),
+    })
 }
 
 impl From<DeviceKind> for v1::DeviceKind {

@@ -115,11 +115,18 @@ proptest! {
         seconds in prop::collection::vec(any::<f32>(), 0..20),
     ) {
         let block = Block { first, epochs, columns, seconds };
-        let back = Block::from(sent(&v1::Block::from(&block)));
+        let back = Block::try_from(sent(&v1::Block::from(&block))).unwrap();
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!((back.first, back.epochs), (block.first, block.epochs));
         prop_assert_eq!(bits(&back.columns), bits(&block.columns));
         prop_assert_eq!(bits(&back.seconds), bits(&block.seconds));
+    }
+
+    #[test]
+    fn bytes_that_are_no_numbers_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        let whole = bytes.len() % 4 == 0;
+        let block = v1::Block { first: 1, epochs: 1, columns: bytes, seconds: Vec::new() };
+        prop_assert_eq!(Block::try_from(block).is_ok(), whole);
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn lines(
         })),
         Wire::Sweep(status) => Event::Sweep(Box::new(status)),
         Wire::Epochs(progress) if as_json => return json_epochs(progress, cursor),
-        Wire::Epochs(progress) => return Ok(epochs(&progress)),
+        Wire::Epochs(progress) => return epochs(progress),
         Wire::Trial(trial) if as_json => {
             return Ok(json::with_cursor(&json::trial(&trial).to_string(), cursor));
         }
@@ -226,14 +226,14 @@ fn json_epochs(progress: v1::TrialProgress, cursor: u64) -> Result<String, Failu
     let (Some(key), Some(block)) = (progress.trial, progress.block) else {
         return Ok(String::new());
     };
-    let lines = log::trial_epochs(key.into(), progress.attempt, &metrics, &block.into());
+    let lines = log::trial_epochs(key.into(), progress.attempt, &metrics, &wire::block(block)?);
     Ok(lines.iter().map(|line| json::with_cursor(line, cursor)).collect())
 }
 
 /// A line an epoch: `0.12.3  epoch 7  train_error 0.12  …`.
-fn epochs(progress: &v1::TrialProgress) -> String {
-    let Some(block) = &progress.block else {
-        return String::new();
+fn epochs(progress: v1::TrialProgress) -> Result<String, Failure> {
+    let Some(block) = progress.block.map(wire::block).transpose()? else {
+        return Ok(String::new());
     };
     let mut text = String::new();
     for epoch in 0..block.epochs {
@@ -249,5 +249,5 @@ fn epochs(progress: &v1::TrialProgress) -> String {
         }
         text.push('\n');
     }
-    text
+    Ok(text)
 }

@@ -3,7 +3,7 @@
 use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
 use tenfold_core::record::{AttemptRow, Provenance};
 use tenfold_proto::{convert, v1};
-use tenfold_types::{Fence, Metric, Setting, SweepId, TrialId, TrialKey, Value};
+use tenfold_types::{Block, Fence, Metric, Setting, SweepId, TrialId, TrialKey, Value};
 
 use super::exit::Failure;
 
@@ -19,6 +19,10 @@ pub(crate) fn assignments(assignments: Vec<v1::Assignment>) -> Result<Vec<(Setti
         Ok((name.parse().map_err(odd)?, value))
     };
     assignments.into_iter().map(assignment).collect()
+}
+
+pub(crate) fn block(block: v1::Block) -> Result<Block, Failure> {
+    block.try_into().map_err(odd)
 }
 
 pub(crate) fn metrics(names: &[String]) -> Result<Vec<Metric>, Failure> {

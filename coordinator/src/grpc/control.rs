@@ -273,7 +273,10 @@ impl Control for Service {
                     let found = match in_hand.take() {
                         Some(found) => found,
                         None => match readers.with(read).await {
-                            Ok(found) => found,
+                            Ok(Some(found)) => found,
+                            Ok(None) => {
+                                return room.send(Err(Status::not_found("the sweep has been deleted")));
+                            }
                             Err(error) => return room.send(Err(status::of_store(error))),
                         },
                     };

@@ -224,7 +224,11 @@ fn report(trial: v1::TrialReport) -> Result<TrialReport, ConvertError> {
     Ok(TrialReport {
         key: convert::trial_key(trial.trial)?,
         attempt: trial.attempt,
-        blocks: trial.blocks.into_iter().map(Into::into).collect(),
+        blocks: trial
+            .blocks
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect::<Result<_, _>>()?,
         end: trial.end.map(end).transpose()?,
     })
 }

@@ -58,9 +58,7 @@ impl Stream for Tail {
             Ok(Ok(())) => return Poll::Ready(None),
             Ok(Err(WatchError::Store(error))) => status::of_store(error),
             Ok(Err(WatchError::Turn(error))) => status::of_turn(error),
-            Ok(Err(error @ (WatchError::Stopped | WatchError::Changed(_)))) => {
-                Status::unavailable(error.to_string())
-            }
+            Ok(Err(error @ WatchError::Stopped)) => Status::unavailable(error.to_string()),
             Ok(Err(error @ WatchError::Gone(_))) => Status::not_found(error.to_string()),
             Err(error) => Status::internal(format!("the watcher ended: {error}")),
         };

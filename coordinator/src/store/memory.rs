@@ -9,9 +9,7 @@ use tenfold_core::record::{
 };
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey, WorkerId};
 
-use super::{
-    Change, Changes, Cursor, Page, Reader, Store, StoreError, StoredTrial, Touched, TrialRows, What, attempts,
-};
+use super::{Change, Changes, Cursor, Page, Reader, Store, StoreError, Touched, TrialRows, What, attempts};
 
 /// The rows, shared by the store and its readers. Clones share the rows, as connections share a file.
 #[derive(Debug, Clone, Default)]
@@ -190,26 +188,26 @@ impl Reader for MemoryStore {
         Ok(touched)
     }
 
-    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
+    fn blocks(
+        &mut self,
+        sweep: SweepId,
+        stage: u32,
+        index: u64,
+        attempts: &[(u32, Fence)],
+    ) -> Result<Vec<Vec<Block>>, StoreError> {
         let rows = self.rows();
-        let of_point = |id: &TrialId| id.sweep == sweep && id.key.stage == stage && id.key.index == index;
-        let trial = |row: &TrialRow| {
-            let fence = row.state.current();
-            let blocks = rows
-                .epochs
-                .values()
-                .filter(|(_, epochs)| epochs.trial == row.id && Some(epochs.fence) == fence);
-            StoredTrial {
-                row: row.clone(),
-                blocks: blocks.map(|(_, epochs)| epochs.block.clone()).collect(),
-            }
+        let of_attempt = |&(repetition, fence): &(u32, Fence)| {
+            let key = TrialKey {
+                stage,
+                repetition,
+                index,
+            };
+            let trial = TrialId { sweep, key };
+            let epochs = rows.epochs.values().map(|(_, epochs)| epochs);
+            let blocks = epochs.filter(|epochs| epochs.trial == trial && epochs.fence == fence);
+            blocks.map(|epochs| epochs.block.clone()).collect()
         };
-        Ok(rows
-            .trials
-            .values()
-            .filter(|(_, row)| of_point(&row.id))
-            .map(|(_, row)| trial(row))
-            .collect())
+        Ok(attempts.iter().map(of_attempt).collect())
     }
 
     fn trials(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<TrialRows, StoreError> {

@@ -73,11 +73,17 @@ pub trait Reader: Send {
     /// See [`StoreError`].
     fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError>;
 
-    /// The touched trials of one point with the epochs of their current or accepted attempt, in repetition order.
+    /// The epochs of some attempts at trials of one point, by their repetitions, which come in order.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError>;
+    fn blocks(
+        &mut self,
+        sweep: SweepId,
+        stage: u32,
+        index: u64,
+        attempts: &[(u32, Fence)],
+    ) -> Result<Vec<Vec<Block>>, StoreError>;
 
     /// The touched trials of one point, in repetition order, without their epochs.
     ///
@@ -101,6 +107,26 @@ pub trait Reader: Send {
         attempts: &[(TrialKey, Fence)],
         epoch: u32,
     ) -> Result<Vec<Option<Vec<f32>>>, StoreError>;
+
+    /// The touched trials of one point with the epochs of their current or accepted attempt, in repetition order. Trials are
+    /// looked at before epochs: of an attempt that is given up in between there may be none, of an accepted one there are all.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
+        let trials = self.trials(sweep, stage, index)?.rows;
+        let attempt = |row: &TrialRow| Some((row.id.key.repetition, row.state.current()?));
+        let attempts: Vec<_> = trials.iter().filter_map(attempt).collect();
+        let mut blocks = self.blocks(sweep, stage, index, &attempts)?.into_iter();
+        let stored = trials.into_iter().map(|row| {
+            let of = row.state.current().and_then(|_| blocks.next());
+            StoredTrial {
+                row,
+                blocks: of.unwrap_or_default(),
+            }
+        });
+        Ok(stored.collect())
+    }
 
     /// All attempts at a trial, the newest first: those that ended without a result, and the one that runs or whose
     /// curve is the result.

@@ -5,7 +5,7 @@ use tenfold_core::record::{
     AttemptRow, Control, EpochsRow, LeaseRow, Provenance, Slot, SweepRow, TrialRow, WorkerRow,
 };
 use tenfold_core::trial::TrialState;
-use tenfold_types::{Block, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
+use tenfold_types::{Block, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId, floats};
 
 use super::{Cursor, StoreError};
 
@@ -187,25 +187,10 @@ fn provenance(row: &impl Columns, from: usize) -> Result<Provenance> {
     })
 }
 
-pub(super) fn floats(values: &[f32]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(size_of_val(values));
-    for value in values {
-        bytes.extend_from_slice(&value.to_le_bytes());
-    }
-    bytes
-}
-
-fn unfloats(row: &impl Columns, column: usize) -> Result<Vec<f32>> {
+fn numbers(row: &impl Columns, column: usize) -> Result<Vec<f32>> {
     let bytes = row.bytes(column)?;
-    let (chunks, rest) = bytes.as_chunks::<4>();
-    if rest.is_empty() {
-        Ok(chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
-    } else {
-        Err(wrong(
-            column,
-            format!("{} bytes are no 32-bit numbers", bytes.len()),
-        ))
-    }
+    let none = || wrong(column, format!("{} bytes are no 32-bit numbers", bytes.len()));
+    floats::from_bytes(bytes).ok_or_else(none)
 }
 
 pub(super) fn epochs(sweep: SweepId, row: &impl Columns) -> Result<EpochsRow> {
@@ -216,18 +201,48 @@ pub(super) fn epochs(sweep: SweepId, row: &impl Columns) -> Result<EpochsRow> {
         },
         fence: Fence(number(row, 3)?),
         attempt: small(row, 4)?,
-        block: Block {
-            first: small(row, 5)?,
-            epochs: small(row, 6)?,
-            columns: unfloats(row, 7)?,
-            seconds: unfloats(row, 8)?,
-        },
+        block: block(row)?,
     })
 }
 
-/// Repetition and fence of a row that [`epochs`] reads.
-pub(super) fn attempt_of_epochs(row: &impl Columns) -> Result<(u32, Fence)> {
-    Ok((small(row, 2)?, Fence(number(row, 3)?)))
+fn block(row: &impl Columns) -> Result<Block> {
+    Ok(Block {
+        first: small(row, 5)?,
+        epochs: small(row, 6)?,
+        columns: numbers(row, 7)?,
+        seconds: numbers(row, 8)?,
+    })
+}
+
+/// The epochs of some attempts at trials of a point, found among those of all attempts.
+pub(super) struct Found<'a> {
+    attempts: &'a [(u32, Fence)],
+    pub(super) blocks: Vec<Vec<Block>>,
+    at: usize,
+}
+
+impl<'a> Found<'a> {
+    /// None yet of these repetitions' attempts, which come in order.
+    pub(super) fn of(attempts: &'a [(u32, Fence)]) -> Self {
+        Self {
+            attempts,
+            blocks: vec![Vec::new(); attempts.len()],
+            at: 0,
+        }
+    }
+
+    /// Takes a row that [`EPOCHS`] are the columns of, if it is of one of the attempts. Rows come in the order of
+    /// repetitions.
+    pub(super) fn take(&mut self, row: &impl Columns) -> Result<()> {
+        let (repetition, fence) = (small(row, 2)?, Fence(number(row, 3)?));
+        while self.attempts.get(self.at).is_some_and(|(of, _)| *of < repetition) {
+            self.at += 1;
+        }
+        if self.attempts.get(self.at) == Some(&(repetition, fence)) {
+            self.blocks[self.at].push(block(row)?);
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn attempt(sweep: SweepId, row: &impl Columns) -> Result<AttemptRow> {

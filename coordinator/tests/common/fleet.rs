@@ -4,6 +4,7 @@
 use tenfold_proto::PROTOCOL;
 use tenfold_proto::v1::fleet_client::FleetClient;
 use tenfold_proto::v1::{self, end::Outcome};
+use tenfold_types::floats;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 
@@ -96,8 +97,8 @@ impl FakeWorker {
         let block = v1::Block {
             first: *epochs.start(),
             epochs: epochs.clone().count() as u32,
-            columns: columns.collect(),
-            seconds: epochs.map(|_| 0.25).collect(),
+            columns: floats::to_bytes(&columns.collect::<Vec<_>>()),
+            seconds: floats::to_bytes(&epochs.map(|_| 0.25).collect::<Vec<_>>()),
         };
         let request = v1::AppendRequest {
             worker: self.id.clone(),

@@ -3,6 +3,7 @@
 //! Plain data and pure functions: no clock, no files, no network, no tonic, no libtorch.
 
 pub mod curve;
+pub mod floats;
 pub mod frame;
 pub mod hyperparameter;
 pub mod id;

@@ -181,7 +181,7 @@ impl Fleet for Shared {
             for trial in message.trials {
                 for block in trial.blocks {
                     let have = book.epochs.entry(fence).or_default();
-                    let block = Block::from(block);
+                    let block = Block::try_from(block).unwrap();
                     if block.first > *have + 1 {
                         return Err(Status::failed_precondition("a gap"));
                     }

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use prost::Message;
 use prost::bytes::{BufMut, Bytes};
 use tenfold_proto::v1;
+use tenfold_types::floats;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
@@ -97,13 +98,12 @@ pub(crate) fn epochs(first: u32, epochs: u32, ends: bool) -> Vec<u8> {
         outcome: Some(v1::end::Outcome::Succeeded(v1::Succeeded {})),
     };
     let value = |metric: u32, epoch: u32| 0.5 / (1 + metric + epoch) as f32;
+    let columns = (0..4).flat_map(|metric| (first..=last).map(move |epoch| value(metric, epoch)));
     let block = v1::Block {
         first,
         epochs,
-        columns: (0..4)
-            .flat_map(|metric| (first..=last).map(move |epoch| value(metric, epoch)))
-            .collect(),
-        seconds: vec![0.125; epochs as usize],
+        columns: floats::to_bytes(&columns.collect::<Vec<_>>()),
+        seconds: floats::to_bytes(&vec![0.125; epochs as usize]),
     };
     let report = v1::TrialReport {
         blocks: vec![block],

@@ -1,8 +1,11 @@
 //! Aggregated curves: statistics at each epoch over the curves of a group.
 
+use std::ops::Range;
+
 use tenfold_types::{Curve, Metric};
 
 use super::Statistics;
+use super::statistics::{LANES, side_by_side};
 
 /// The metrics that all curves have, and for each epoch, 1 first, the statistics of each of them.
 ///
@@ -33,12 +36,10 @@ pub fn part(curves: &[&Curve], first: u32, most: usize) -> Part {
         .unwrap_or(u32::MAX)
         .max(1);
     let last = all.min(first.saturating_add(most - 1));
-    let mut values = Vec::with_capacity(curves.len());
+    let (first, last) = (first as usize, last as usize);
     Part {
-        epochs: (first..=last)
-            .map(|epoch| at(&columns, epoch, &mut values))
-            .collect(),
-        more: last < all,
+        epochs: epochs(&columns, first - 1..last.max(first - 1)),
+        more: last < all as usize,
         metrics,
     }
 }
@@ -77,18 +78,27 @@ fn columns<'a>(curves: &[&'a Curve], metrics: &[Metric]) -> Vec<Vec<&'a [f32]>> 
     metrics.iter().map(of).collect()
 }
 
-/// For each metric the statistics over the columns that reach the epoch, which at least one does. `values` is room to work in.
-fn at(columns: &[Vec<&[f32]>], epoch: u32, values: &mut Vec<f64>) -> Vec<Statistics> {
-    let at = epoch as usize - 1;
-    let mut all = Vec::with_capacity(columns.len());
+/// For each of some epochs, 0 first, the statistics of each metric over its columns, all of which reach them.
+fn epochs(columns: &[Vec<&[f32]>], epochs: Range<usize>) -> Vec<Vec<Statistics>> {
+    let none = || Vec::with_capacity(columns.len());
+    let mut all: Vec<Vec<Statistics>> = epochs.clone().map(|_| none()).collect();
+    let mut samples = Vec::new();
     for columns in columns {
-        values.clear();
-        values.extend(
-            columns
-                .iter()
-                .filter_map(|column| column.get(at).map(|&value| f64::from(value))),
-        );
-        all.extend(Statistics::of(values));
+        // Some epochs at a time, side by side; what is beyond the last of them counts nowhere.
+        for (begin, all) in epochs.clone().step_by(LANES).zip(all.chunks_mut(LANES)) {
+            samples.clear();
+            samples.extend(columns.iter().map(|column| {
+                let mut values = [0.0; LANES];
+                for (value, &of) in values.iter_mut().zip(&column[begin..begin + all.len()]) {
+                    *value = f64::from(of);
+                }
+                values
+            }));
+            let statistics = side_by_side(&mut samples);
+            for (all, statistics) in all.iter_mut().zip(statistics.into_iter().flatten()) {
+                all.push(statistics);
+            }
+        }
     }
     all
 }

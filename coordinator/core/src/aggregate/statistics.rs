@@ -10,6 +10,9 @@ use super::Statistics;
 /// Quantiles are looked up, and kept, for samples smaller than this; for larger ones a series is exact enough.
 const KEPT: usize = 1024;
 
+/// Samples that are computed side by side: what compilers and processors do with four or eight numbers at once.
+pub(super) const LANES: usize = 8;
+
 impl Statistics {
     /// The statistics of some finite values; none of no values.
     ///
@@ -17,34 +20,8 @@ impl Statistics {
     /// give a deviation of exactly 0. With s² = Σ(x − x̄)² / (n − 1), the standard error is s/√n and the interval
     /// x̄ ± t · s/√n with [`t975`].
     pub fn of(values: &[f64]) -> Option<Self> {
-        let n = u32::try_from(values.len()).ok()?;
-        // As many as are repeated: no allocation for each epoch and metric.
-        let (mut few, mut many) = ([0.0; 32], Vec::new());
-        let sorted = match few.get_mut(..values.len()) {
-            Some(few) => few,
-            None => {
-                many.resize(values.len(), 0.0);
-                &mut many[..]
-            }
-        };
-        sorted.copy_from_slice(values);
-        sorted.sort_unstable_by(f64::total_cmp);
-        let (&min, &max) = (sorted.first()?, sorted.last()?);
-        // Sums of distances from the least value: no digits are lost to a mean that is large beside the spread.
-        let mean = (min + sum(values.iter().map(|x| x - min)) / f64::from(n)).clamp(min, max);
-        let deviation = (n >= 2).then(|| deviation(values, mean));
-        let error = deviation.map(|deviation| deviation / f64::from(n).sqrt());
-        let half = error.map(|error| if error > 0.0 { t975(n) * error } else { 0.0 });
-        Some(Self {
-            n,
-            mean,
-            standard_deviation: deviation,
-            standard_error: error,
-            ci95: half.map(|half| (mean - half, mean + half)),
-            min,
-            median: median(sorted),
-            max,
-        })
+        let mut sample: Vec<[f64; 1]> = values.iter().map(|&value| [value]).collect();
+        side_by_side(&mut sample).map(|[statistics]| statistics)
     }
 
     /// Half the width of the 95 % t interval: what stands behind ±. None for n < 2.
@@ -53,36 +30,101 @@ impl Statistics {
     }
 }
 
-/// A compensated sum (Neumaier, ZAMM 54, 1974): the rounding error does not grow with the number of terms. The error of each
-/// step is found without asking which number is the greater (Knuth, The Art of Computer Programming 2, 4.2.2).
-fn sum(terms: impl Iterator<Item = f64>) -> f64 {
-    let (mut sum, mut lost) = (0.0f64, 0.0f64);
-    for term in terms {
-        let next = sum + term;
-        let added = next - sum;
-        lost += (sum - (next - added)) + (term - added);
-        sum = next;
-    }
-    sum + lost
+/// The statistics of `L` samples of the same size: of their first values, then of their second ones, and so on; each as
+/// [`Statistics::of`] has it. None of no values. Sorts the samples.
+pub(super) fn side_by_side<const L: usize>(samples: &mut [[f64; L]]) -> Option<[Statistics; L]> {
+    let n = u32::try_from(samples.len()).ok()?;
+    let least = fold(samples, |a, b| if b < a { b } else { a })?;
+    let most = fold(samples, |a, b| if b > a { b } else { a })?;
+    // Sums of distances from the least value: no digits are lost to a mean that is large beside the spread.
+    let distances = sum(samples, |lane, x| x - least[lane]);
+    let mean: [f64; L] =
+        array::from_fn(|lane| (least[lane] + distances[lane] / f64::from(n)).clamp(least[lane], most[lane]));
+    // In units of the greatest distance from the mean, so that no square under- or overflows.
+    let unit: [f64; L] = array::from_fn(|lane| f64::max(most[lane] - mean[lane], mean[lane] - least[lane]));
+    let squares = sum(samples, |lane, x| ((x - mean[lane]) / unit[lane]).powi(2));
+    let deviation: [f64; L] = array::from_fn(|lane| match unit[lane] {
+        0.0 => 0.0,
+        unit => unit * (squares[lane] / (f64::from(n) - 1.0)).sqrt(),
+    });
+    sort(samples);
+    let middle = samples.len() / 2;
+    let median: [f64; L] = match samples.len() % 2 {
+        1 => samples[middle],
+        _ => array::from_fn(|lane| f64::midpoint(samples[middle - 1][lane], samples[middle][lane])),
+    };
+    let (root, t) = (f64::from(n).sqrt(), if n >= 2 { t975(n) } else { f64::NAN });
+    Some(array::from_fn(|lane| {
+        let (mean, deviation) = (mean[lane], deviation[lane]);
+        let error = deviation / root;
+        let half = if error > 0.0 { t * error } else { 0.0 };
+        Statistics {
+            n,
+            mean,
+            standard_deviation: (n >= 2).then_some(deviation),
+            standard_error: (n >= 2).then_some(error),
+            ci95: (n >= 2).then_some((mean - half, mean + half)),
+            min: least[lane],
+            median: median[lane],
+            max: most[lane],
+        }
+    }))
 }
 
-/// The sample standard deviation, n ≥ 2, in units of the greatest distance so that no square under- or overflows.
-fn deviation(values: &[f64], mean: f64) -> f64 {
-    let unit = values.iter().map(|x| (x - mean).abs()).fold(0.0, f64::max);
-    if unit == 0.0 {
-        return 0.0;
+/// Each sample's values combined in order; none of no values.
+fn fold<const L: usize>(samples: &[[f64; L]], combine: impl Fn(f64, f64) -> f64) -> Option<[f64; L]> {
+    let (first, others) = samples.split_first()?;
+    let mut all = *first;
+    for values in others {
+        all = array::from_fn(|lane| combine(all[lane], values[lane]));
     }
-    let squares = sum(values.iter().map(|x| ((x - mean) / unit).powi(2)));
-    unit * (squares / (values.len() - 1) as f64).sqrt()
+    Some(all)
 }
 
-fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
+/// Compensated sums of a term of each value (Neumaier, ZAMM 54, 1974): the rounding error does not grow with the number of
+/// terms. The error of each step is found without asking which number is the greater (Knuth, The Art of Computer Programming
+/// 2, 4.2.2).
+fn sum<const L: usize>(samples: &[[f64; L]], term: impl Fn(usize, f64) -> f64) -> [f64; L] {
+    let (mut sum, mut lost) = ([0.0f64; L], [0.0f64; L]);
+    for values in samples {
+        for lane in 0..L {
+            let term = term(lane, values[lane]);
+            let next = sum[lane] + term;
+            let added = next - sum[lane];
+            lost[lane] += (sum[lane] - (next - added)) + (term - added);
+            sum[lane] = next;
+        }
     }
+    array::from_fn(|lane| sum[lane] + lost[lane])
+}
+
+/// Sorts each sample, by comparisons that are the same whatever the values: so the samples are sorted side by side (Batcher's
+/// merge exchange; Knuth, The Art of Computer Programming 3, 5.2.2, algorithm M).
+fn sort<const L: usize>(samples: &mut [[f64; L]]) {
+    let n = samples.len();
+    let largest = n.next_power_of_two() / 2;
+    let mut p = largest;
+    while p > 0 {
+        let (mut q, mut r, mut d) = (largest, 0, p);
+        loop {
+            for low in (0..n.saturating_sub(d)).filter(|low| low & p == r) {
+                exchange(samples, low, low + d);
+            }
+            if q == p {
+                break;
+            }
+            (d, q, r) = (q - p, q / 2, p);
+        }
+        p /= 2;
+    }
+}
+
+/// Puts the lesser of two values of each sample first.
+#[inline]
+fn exchange<const L: usize>(samples: &mut [[f64; L]], low: usize, high: usize) {
+    let (a, b) = (samples[low], samples[high]);
+    samples[low] = array::from_fn(|lane| if b[lane] < a[lane] { b[lane] } else { a[lane] });
+    samples[high] = array::from_fn(|lane| if b[lane] < a[lane] { a[lane] } else { b[lane] });
 }
 
 /// The 97.5 % quantile of Student's t distribution with n − 1 degrees of freedom, n ≥ 2: the half-width of a 95 %
@@ -140,6 +182,24 @@ mod tests {
             assert_eq!((same.mean, same.standard_deviation), (0.1, Some(0.0)));
             assert_eq!(same.ci95, Some((0.1, 0.1)));
         }
+    }
+
+    #[test]
+    fn samples_side_by_side_have_the_bits_that_each_has_alone() {
+        let value = |i: usize, lane: usize| ((i * 7_919 + lane * 104_729) % 1_009) as f64 / 997.0 - 0.5;
+        for n in 1..200 {
+            let mut samples: Vec<[f64; LANES]> =
+                (0..n).map(|i| array::from_fn(|lane| value(i, lane))).collect();
+            let together = side_by_side(&mut samples).unwrap();
+            for (lane, statistics) in together.iter().enumerate() {
+                let mut alone: Vec<f64> = (0..n).map(|i| value(i, lane)).collect();
+                assert_eq!(Some(*statistics), Statistics::of(&alone), "{lane} of {n}");
+                alone.sort_unstable_by(f64::total_cmp);
+                let sorted: Vec<f64> = samples.iter().map(|values| values[lane]).collect();
+                assert_eq!(sorted, alone, "{lane} of {n}");
+            }
+        }
+        assert_eq!(side_by_side::<LANES>(&mut []), None);
     }
 
     #[test]

@@ -4,15 +4,13 @@ use std::path::Path;
 
 use postgres::{Config, GenericClient, IsolationLevel, Transaction};
 use tenfold_core::record::{AttemptRow, SweepRow};
-use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
+use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
 use super::connection::Connection;
 use super::number_of;
 use crate::store::changes::{self, Commit, Commits};
-use crate::store::rows::{self, Columns};
-use crate::store::{
-    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, TrialRows, attempts,
-};
+use crate::store::rows::{self, Columns, Found};
+use crate::store::{Change, Changes, Cursor, Page, Reader, StoreError, Touched, TrialRows, attempts};
 
 const OF_TRIAL: &str = "sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4";
 
@@ -238,39 +236,27 @@ impl Reader for PostgresReader {
         })
     }
 
-    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
+    fn blocks(
+        &mut self,
+        sweep: SweepId,
+        stage: u32,
+        index: u64,
+        attempts: &[(u32, Fence)],
+    ) -> Result<Vec<Vec<Block>>, StoreError> {
         self.read(|transaction| {
+            let mut found = Found::of(attempts);
             let Some(number) = number_of(transaction, sweep)? else {
-                return Ok(Vec::new());
+                return Ok(found.blocks);
             };
-            let (stage, index) = (i64::from(stage), index as i64);
-            let sql = of_point();
-            let mut stored: Vec<StoredTrial> = Vec::new();
-            let mut current: Vec<Option<Fence>> = Vec::new();
-            for row in transaction.query(&sql, &[&number, &stage, &index])? {
-                let row = rows::trial(sweep, &row)?;
-                current.push(row.state.current());
-                stored.push(StoredTrial { row, blocks: Vec::new() });
-            }
             // All repetitions at once: they lie side by side, in this order.
             let sql = format!(
                 "SELECT {} FROM epochs WHERE sweep = $1 AND stage = $2 AND point = $3 ORDER BY repetition, fence, first",
                 rows::EPOCHS
             );
-            let mut at = 0;
-            for row in transaction.query(&sql, &[&number, &stage, &index])? {
-                let (repetition, fence) = rows::attempt_of_epochs(&row)?;
-                while stored.get(at).is_some_and(|trial| trial.row.id.key.repetition < repetition) {
-                    at += 1;
-                }
-                if let Some(trial) = stored.get_mut(at)
-                    && trial.row.id.key.repetition == repetition
-                    && current[at] == Some(fence)
-                {
-                    trial.blocks.push(rows::epochs(sweep, &row)?.block);
-                }
+            for row in transaction.query(&sql, &[&number, &i64::from(stage), &(index as i64)])? {
+                found.take(&row)?;
             }
-            Ok(stored)
+            Ok(found.blocks)
         })
     }
 

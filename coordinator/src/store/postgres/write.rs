@@ -7,7 +7,7 @@ use postgres::Transaction;
 use tenfold_core::record::{
     AttemptRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
 };
-use tenfold_types::{Fence, SweepId, TrialKey, WorkerId};
+use tenfold_types::{Fence, SweepId, TrialKey, WorkerId, floats};
 
 use super::Numbers;
 use crate::store::changes::Changed;
@@ -350,10 +350,10 @@ fn write_epochs(
     let [sweeps, stages, points, repetitions] = keys(epochs.keys().map(|(sweep, key, ..)| (*sweep, *key)));
     let integers =
         |read: &dyn Fn(&EpochsRow) -> i64| epochs.values().map(|row| read(row)).collect::<Vec<_>>();
-    let floats = |read: &dyn for<'r> Fn(&'r EpochsRow) -> &'r [f32]| {
+    let numbers = |read: &dyn for<'r> Fn(&'r EpochsRow) -> &'r [f32]| {
         epochs
             .values()
-            .map(|row| rows::floats(read(row)))
+            .map(|row| floats::to_bytes(read(row)))
             .collect::<Vec<_>>()
     };
     let sql = "INSERT INTO epochs (sweep, stage, point, repetition, seq, fence, first, attempt, epochs, columns, \
@@ -375,8 +375,8 @@ fn write_epochs(
             &integers(&|row| row.block.first.into()),
             &integers(&|row| row.attempt.into()),
             &integers(&|row| row.block.epochs.into()),
-            &floats(&|row| &row.block.columns),
-            &floats(&|row| &row.block.seconds),
+            &numbers(&|row| &row.block.columns),
+            &numbers(&|row| &row.block.seconds),
         ],
     )?;
     Ok(())

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tenfold_core::record::{AttemptRow, SweepRow};
-use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
+use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
 use super::{cursor, number_of};
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::{
-    Change, Changes, Cursor, Page, Reader, StoreError, StoredTrial, Touched, TrialRows, attempts,
-    rows::{self, Columns},
+    Change, Changes, Cursor, Page, Reader, StoreError, Touched, TrialRows, attempts,
+    rows::{self, Columns, Found},
 };
 
 /// The epochs of one attempt, in order.
@@ -127,46 +127,29 @@ impl Reader for SqliteReader {
         Ok(touched)
     }
 
-    fn point(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<Vec<StoredTrial>, StoreError> {
+    fn blocks(
+        &mut self,
+        sweep: SweepId,
+        stage: u32,
+        index: u64,
+        attempts: &[(u32, Fence)],
+    ) -> Result<Vec<Vec<Block>>, StoreError> {
         let transaction = self.connection.transaction()?;
+        let mut found = Found::of(attempts);
         let Some(number) = number_of(&transaction, sweep)? else {
-            return Ok(Vec::new());
+            return Ok(found.blocks);
         };
-        let mut statement = transaction.prepare_cached(&of_point())?;
-        let of = params![number, stage, index as i64];
-        let trials = statement.query_and_then(of, |row| rows::trial(sweep, row))?;
-        let mut stored = Vec::new();
-        let mut current: Vec<Option<Fence>> = Vec::new();
-        for row in trials {
-            let row = row?;
-            current.push(row.state.current());
-            let blocks = Vec::new();
-            stored.push(StoredTrial { row, blocks });
-        }
         // All repetitions at once: they lie side by side, in this order.
         let sql = format!(
             "SELECT {} FROM epochs WHERE sweep = ?1 AND stage = ?2 AND point = ?3 ORDER BY repetition, fence, first",
             rows::EPOCHS
         );
         let mut statement = transaction.prepare_cached(&sql)?;
-        let mut epochs = statement.query(of)?;
-        let mut at = 0;
+        let mut epochs = statement.query(params![number, stage, index as i64])?;
         while let Some(row) = epochs.next()? {
-            let (repetition, fence) = rows::attempt_of_epochs(row)?;
-            while stored
-                .get(at)
-                .is_some_and(|trial| trial.row.id.key.repetition < repetition)
-            {
-                at += 1;
-            }
-            if let Some(trial) = stored.get_mut(at)
-                && trial.row.id.key.repetition == repetition
-                && current[at] == Some(fence)
-            {
-                trial.blocks.push(rows::epochs(sweep, row)?.block);
-            }
+            found.take(row)?;
         }
-        Ok(stored)
+        Ok(found.blocks)
     }
 
     fn trials(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<TrialRows, StoreError> {

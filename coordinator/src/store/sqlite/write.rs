@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Transaction, params};
 use tenfold_core::record::{AttemptRow, Record};
-use tenfold_types::{SweepId, TrialKey};
+use tenfold_types::{SweepId, TrialKey, floats};
 
 use crate::store::changes::Changed;
 use crate::store::{StoreError, rows};
@@ -116,8 +116,8 @@ pub(super) fn write_record(
                     at,
                     row.attempt,
                     row.block.epochs,
-                    rows::floats(&row.block.columns),
-                    rows::floats(&row.block.seconds)
+                    floats::to_bytes(&row.block.columns),
+                    floats::to_bytes(&row.block.seconds)
                 ],
             )
         }
