@@ -58,6 +58,7 @@ fn main() {
     let (metrics, epochs) = aggregate(&curves);
     let group = Group {
         stage: 0,
+        stage_name: String::new(),
         index: 7,
         values: vec![
             (Setting::Architecture, Value::Text("perceptron-100".to_owned())),

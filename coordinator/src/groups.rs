@@ -7,9 +7,9 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Statistics};
 use tenfold_core::record::{Control, TrialRow};
-use tenfold_core::sweep::{Grouping, Sweep};
+use tenfold_core::sweep::{GroupId, Grouping, Stage, Sweep};
 use tenfold_core::trial::TrialState;
-use tenfold_types::{Curve, Metric, SweepId};
+use tenfold_types::{Curve, Metric, Setting, SweepId, TrialKey};
 
 use crate::store::{Cursor, Reader, StoreError};
 
@@ -52,8 +52,17 @@ impl GroupPart {
 }
 
 /// Statistics of a group of this sweep, at most: its metrics are those that all its points have.
-pub(crate) fn statistics(sweep: &Sweep, group: u64) -> usize {
-    sweep.epochs() as usize * sweep.metrics(group).len()
+pub(crate) fn statistics(sweep: &Sweep, group: GroupId) -> usize {
+    sweep.epochs(group.stage) as usize * sweep.metrics(first_trial(group)).len()
+}
+
+/// The first repetition of a group's first point.
+fn first_trial(group: GroupId) -> TrialKey {
+    TrialKey {
+        stage: group.stage,
+        repetition: 0,
+        index: group.index,
+    }
 }
 
 /// Aggregated curves of complete groups. Clones share them.
@@ -71,8 +80,8 @@ pub(crate) struct Version {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     sweep: SweepId,
-    by: Vec<usize>,
-    group: u64,
+    by: Vec<Setting>,
+    group: GroupId,
 }
 
 /// What a group came to, when it had these rows.
@@ -117,10 +126,10 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// Where the trials of a group stand, without reading their curves.
-    pub(crate) fn standing(&self, reader: &mut dyn Reader, group: u64) -> Result<Standing, StoreError> {
+    pub(crate) fn standing(&self, reader: &mut dyn Reader, group: GroupId) -> Result<Standing, StoreError> {
         let (mut trials, mut newest) = (Vec::new(), 0);
         for index in self.grouping.members(group) {
-            let of_point = reader.trials(self.sweep.id(), 0, index)?;
+            let of_point = reader.trials(self.sweep.id(), group.stage, index)?;
             trials.extend(of_point.rows);
             newest = newest.max(of_point.newest);
         }
@@ -162,7 +171,7 @@ impl Groups {
             let Some(values) = values else {
                 return Ok(None);
             };
-            curves.push((self.sweep.metrics(key.index), values));
+            curves.push((self.sweep.metrics(*key), values));
         }
         let (metrics, statistics) = aggregate::one_epoch(&curves);
         Ok(Some(GroupProgress {
@@ -180,7 +189,7 @@ impl Groups {
         reader: &mut dyn Reader,
         standing: &Standing,
     ) -> Result<Option<Found>, StoreError> {
-        let group = standing.group.index;
+        let group = standing.id();
         // Of trials without rows only the sweep says whether they are still to come.
         if statistics(&self.sweep, group) > PART || !standing.is_complete() || standing.untouched > 0 {
             return Ok(self.curves(reader, standing)?.map(Found::Curves));
@@ -228,12 +237,12 @@ impl Groups {
                 .iter()
                 .map(|(id, fence, _)| (id.key.repetition, *fence))
                 .collect();
-            let index = of_point[0].id.key.index;
-            let blocks = reader.blocks(self.sweep.id(), 0, index, &attempts)?;
+            let key = of_point[0].id.key;
+            let blocks = reader.blocks(self.sweep.id(), key.stage, key.index, &attempts)?;
             if !attempts.is_empty() && blocks.iter().all(Vec::is_empty) {
                 return Ok(None);
             }
-            let metrics = self.sweep.metrics(index);
+            let metrics = self.sweep.metrics(key);
             for ((id, _, epochs), blocks) in accepted.into_iter().zip(blocks) {
                 let mut curve = Curve::new(metrics.clone());
                 let whole = blocks.iter().all(|block| curve.push(block));
@@ -252,20 +261,23 @@ impl Groups {
     }
 
     /// A group whose trials have these rows, and how many have none.
-    fn group<'a>(&self, group: u64, rows: impl Iterator<Item = &'a TrialRow>) -> (Group, u64) {
+    fn group<'a>(&self, group: GroupId, rows: impl Iterator<Item = &'a TrialRow>) -> (Group, u64) {
         let mut counts = Counts::default();
         for row in rows {
             *row.state.counter(&mut counts) += 1;
         }
         let points = self.grouping.members(group).len() as u64;
-        let untouched = (points * u64::from(self.sweep.repetitions())).saturating_sub(counts.total());
+        let stage = self.sweep.stage(group.stage);
+        let repetitions = stage.map_or(0, Stage::repetitions);
+        let untouched = (points * u64::from(repetitions)).saturating_sub(counts.total());
         match self.control {
             Control::Stopped => counts.cancelled += untouched,
             Control::Active | Control::Paused => counts.pending += untouched,
         }
         let group = Group {
-            stage: 0,
-            index: group,
+            stage: group.stage,
+            stage_name: stage.map_or_else(String::new, |stage| stage.name().to_owned()),
+            index: group.index,
             values: self.grouping.values(group),
             counts,
         };
@@ -291,6 +303,13 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    fn id(&self) -> GroupId {
+        GroupId {
+            stage: self.group.stage,
+            index: self.group.index,
+        }
+    }
+
     /// All its trials are over.
     pub(crate) fn is_complete(&self) -> bool {
         self.group.counts.open() == 0
@@ -387,7 +406,8 @@ mod tests {
             control: Control::Active,
             kept: Kept::default(),
         };
-        let mut whole = |group| {
+        let mut whole = |index| {
+            let group = GroupId { stage: 0, index };
             let standing = groups.standing(reader.as_mut(), group).unwrap();
             match groups.result(reader.as_mut(), &standing).unwrap() {
                 Some(Found::Whole(part)) => Some(part),
@@ -413,7 +433,7 @@ mod tests {
         let kept = Kept::default();
         let sweep = Sweep::parse(SWEEP, "sweep.toml", &[], None).unwrap();
         let curve = Curve {
-            metrics: sweep.metrics(0),
+            metrics: sweep.metrics(TrialKey::FIRST),
             columns: vec![vec![0.5; 1000]; 4],
         };
         let (metrics, epochs) = aggregate::aggregate(&[&curve]);
@@ -422,6 +442,7 @@ mod tests {
                 result: GroupResult {
                     group: Group {
                         stage: 0,
+                        stage_name: String::new(),
                         index: group,
                         values: Vec::new(),
                         counts: Counts::default(),
@@ -435,7 +456,10 @@ mod tests {
             let key = Key {
                 sweep: sweep.id(),
                 by: Vec::new(),
-                group,
+                group: GroupId {
+                    stage: 0,
+                    index: group,
+                },
             };
             let aggregated = Aggregated {
                 version: Version::default(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tenfold_core::State;
 use tenfold_core::aggregate::Statistics;
 use tenfold_core::record::{Control, EpochsRow, TrialRow};
-use tenfold_core::sweep::{Grouping, Sweep};
+use tenfold_core::sweep::{GroupId, Grouping, Sweep};
 use tenfold_proto::v1;
 use tenfold_types::SweepId;
 use tokio::sync::mpsc;
@@ -191,14 +191,14 @@ struct Watcher {
     cursor: Cursor,
     /// What has been looked at.
     seen: Cursor,
-    /// Groups, by the index of their first point, that were seen complete.
-    complete: BTreeSet<u64>,
+    /// Groups that were seen complete.
+    complete: BTreeSet<GroupId>,
     /// The sweep came to its end behind the cursor that the watch began at.
     finished: bool,
     /// Groups with new epochs that were told of less than a moment ago, with the commit before those epochs.
-    held_back: BTreeMap<u64, Cursor>,
+    held_back: BTreeMap<GroupId, Cursor>,
     /// When groups were last told of, as long as it matters.
-    told_at: BTreeMap<u64, Instant>,
+    told_at: BTreeMap<GroupId, Instant>,
     reported: Option<v1::SweepStatus>,
     /// Something was told in this pass.
     told: bool,
@@ -222,7 +222,7 @@ impl Watcher {
         // Taken before the rows: when it says that the sweep is over, all its rows are there.
         let (status, control) = self.status().await?;
         let mut since = self.seen;
-        let mut touched: BTreeMap<u64, Touch> = BTreeMap::new();
+        let mut touched: BTreeMap<GroupId, Touch> = BTreeMap::new();
         let before = since;
         loop {
             let end = match self.options.raw {
@@ -347,7 +347,7 @@ impl Watcher {
     async fn find_groups(
         &mut self,
         since: &mut Cursor,
-        touched: &mut BTreeMap<u64, Touch>,
+        touched: &mut BTreeMap<GroupId, Touch>,
     ) -> Result<bool, WatchError> {
         let (id, from) = (self.options.sweep, *since);
         let read = move |reader: &mut dyn Reader| reader.touched(id, from, PAGE);
@@ -360,7 +360,7 @@ impl Watcher {
                 What { .. } => Touch::Held,
             };
             let of_group = touched
-                .entry(self.options.grouping.group_of(key.index))
+                .entry(self.options.grouping.group_of(key))
                 .or_insert(touch);
             *of_group = touch.max(*of_group);
         }
@@ -372,7 +372,7 @@ impl Watcher {
 
     /// When the first group that is held back may be told of.
     fn next_due(&self) -> Option<Instant> {
-        let due = |group: &u64| self.told_at.get(group).map_or_else(Instant::now, |at| *at + PACE);
+        let due = |group: &GroupId| self.told_at.get(group).map_or_else(Instant::now, |at| *at + PACE);
         self.held_back.keys().map(due).min()
     }
 
@@ -494,7 +494,7 @@ impl Watcher {
 /// A group that may have news.
 #[derive(Debug, Clone, Copy)]
 struct Due {
-    group: u64,
+    group: GroupId,
     /// Some of its trials' rows or epochs are new.
     has_rows: bool,
     /// The commit that this pass has come to.

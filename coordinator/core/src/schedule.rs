@@ -81,7 +81,7 @@ pub(crate) fn acquire(
     let mut granted = Vec::with_capacity(keys.len());
     let mut rows = Vec::with_capacity(keys.len());
     for key in keys {
-        let Some(spec) = sweep.sweep().spec(key.index, key.repetition) else {
+        let Some(spec) = sweep.sweep().spec(key) else {
             continue;
         };
         let mut row = sweep.row_of(key);
@@ -145,7 +145,7 @@ fn pack(state: &State, sweep: &SweepState, kind: DeviceKind, wanted: &Wanted, no
     let Some(first) = sweep.next_trial() else {
         return Vec::new();
     };
-    let spec = sweep.sweep().spec(first.index, first.repetition);
+    let spec = sweep.sweep().spec(first);
     let Some(spec) = spec.filter(|_| !has_failed(sweep, first)) else {
         return vec![first];
     };
@@ -191,18 +191,21 @@ fn fair_size(state: &State, sweep: &SweepState, kind: DeviceKind, wanted: &Wante
 
 /// At most so many trials of this shape that wait, from `first` on; the work is bounded whatever the grid.
 fn alike(sweep: &SweepState, first: TrialKey, shape: ShapeKey, size: usize) -> Vec<TrialKey> {
-    let mut known: BTreeMap<Vec<&Value>, ShapeKey> = BTreeMap::new();
+    let mut known: BTreeMap<(u32, Vec<&Value>), ShapeKey> = BTreeMap::new();
     let mut is_alike = |key: TrialKey| {
-        let Some(values) = sweep.sweep().shaping(key.index) else {
+        let Some(values) = sweep
+            .sweep()
+            .stage(key.stage)
+            .and_then(|stage| stage.shaping(key.index))
+        else {
             return false;
         };
-        let of_point =
-            known
-                .entry(values)
-                .or_insert_with(|| match sweep.sweep().spec(key.index, key.repetition) {
-                    Some(spec) => spec.shape(),
-                    None => ShapeKey(!shape.0),
-                });
+        let of_point = known
+            .entry((key.stage, values))
+            .or_insert_with(|| match sweep.sweep().spec(key) {
+                Some(spec) => spec.shape(),
+                None => ShapeKey(!shape.0),
+            });
         *of_point == shape
     };
     let limited = pack_limit(sweep, first) > 0;
@@ -224,7 +227,11 @@ fn alike(sweep: &SweepState, first: TrialKey, shape: ShapeKey, size: usize) -> V
         if taken.contains(&key) || has_failed(sweep, key) || !is_alike(key) {
             continue;
         }
-        for repetition in key.repetition..sweep.sweep().repetitions() {
+        let repetitions = sweep
+            .sweep()
+            .stage(key.stage)
+            .map_or(0, |stage| stage.repetitions());
+        for repetition in key.repetition..repetitions {
             if keys.len() >= size || looks == 0 {
                 break;
             }
@@ -251,7 +258,7 @@ fn regrant(state: &State, lease: &Lease) -> Answer {
             .held_by(lease.row.fence, &lease.row)
             .filter_map(|key| {
                 let attempt = lease.row.trials.iter().find(|(held, _)| *held == key)?.1;
-                Some((key, attempt, sweep.sweep().spec(key.index, key.repetition)?))
+                Some((key, attempt, sweep.sweep().spec(key)?))
             })
             .collect()
     });

@@ -36,9 +36,11 @@ fn every_config_parses_and_survives_the_store() {
             Ok(sweep.clone())
         );
         assert!(sweep.describe().contains(&name));
-        for index in sweep.indexes() {
+        for index in sweep.stages()[0].indexes() {
             assert!(
-                sweep.spec(index, sweep.repetitions() - 1).is_some(),
+                sweep.stages()[0]
+                    .spec(index, sweep.stages()[0].repetitions() - 1)
+                    .is_some(),
                 "{name} {index}"
             );
         }
@@ -50,8 +52,8 @@ fn the_figures_are_those_of_the_report() {
     let configs = configs();
     let of = |name: &str| {
         let sweep = &configs[name];
-        let spec = sweep.spec(0, 0).unwrap();
-        let axes: Vec<Setting> = sweep.axes().iter().map(|axis| axis.setting).collect();
+        let spec = sweep.stages()[0].spec(0, 0).unwrap();
+        let axes: Vec<Setting> = sweep.stages()[0].axes().iter().map(|axis| axis.setting).collect();
         (spec.architecture.name, axes, sweep.points(), sweep.trials())
     };
     let rates = vec![Setting::LearningRate];
@@ -61,9 +63,14 @@ fn the_figures_are_those_of_the_report() {
     assert_eq!(of("figure3"), ("perceptron-600".to_owned(), modes.clone(), 4, 40));
     assert_eq!(of("figure4"), ("conv-20".to_owned(), modes.clone(), 4, 40));
     assert_eq!(of("quickstart"), ("perceptron-100".to_owned(), modes, 4, 12));
-    let rates: Vec<f64> = configs["figure1"]
+    let rates: Vec<f64> = configs["figure1"].stages()[0]
         .indexes()
-        .map(|index| configs["figure1"].spec(index, 0).unwrap().learning_rate)
+        .map(|index| {
+            configs["figure1"].stages()[0]
+                .spec(index, 0)
+                .unwrap()
+                .learning_rate
+        })
         .collect();
     assert_eq!(rates, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]);
 }

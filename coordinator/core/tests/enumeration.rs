@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use proptest::prelude::*;
-use tenfold_core::sweep::Sweep;
-use tenfold_types::{Setting, Value};
+use tenfold_core::sweep::{GroupId, Sweep};
+use tenfold_types::{Setting, TrialKey, Value};
 
 /// Axes that may occur, each with its values as TOML writes them; the last two of each stand in no grid, for includes.
 const POOL: &[(&str, &[&str])] = &[
@@ -234,27 +234,27 @@ proptest! {
                 return Err(TestCaseError::fail(format!("{parsed:?}\n{expected:?}\n{text}")));
             }
         };
-        prop_assert_eq!(sweep.raw_points(), expected.len() as u64);
+        prop_assert_eq!(sweep.stages()[0].raw_points(), expected.len() as u64);
         for (index, plain) in (0u64..).zip(&expected) {
-            match (sweep.point(index), plain) {
-                (None, None) => prop_assert!(sweep.spec(index, 0).is_none()),
+            match (sweep.stages()[0].point(index), plain) {
+                (None, None) => prop_assert!(sweep.stages()[0].spec(index, 0).is_none()),
                 (Some(point), Some(plain)) => {
                     prop_assert_eq!(point.index, index);
                     prop_assert!(case.same(&point.values, plain), "{point:?} {plain:?}\n{text}");
-                    prop_assert!(sweep.spec(index, 0).is_some());
+                    prop_assert!(sweep.stages()[0].spec(index, 0).is_some());
                 }
                 (point, plain) => {
                     return Err(TestCaseError::fail(format!("{index} {point:?} {plain:?}\n{text}")));
                 }
             }
         }
-        prop_assert!(sweep.point(sweep.raw_points()).is_none());
+        prop_assert!(sweep.stages()[0].point(sweep.stages()[0].raw_points()).is_none());
         let there: Vec<u64> = (0u64..).zip(&expected).filter(|(_, plain)| plain.is_some()).map(|(i, _)| i).collect();
         prop_assert_eq!(sweep.points(), there.len() as u64);
         prop_assert_eq!(sweep.trials(), sweep.points() * u64::from(case.repetitions));
-        prop_assert_eq!(sweep.indexes().collect::<Vec<_>>(), there.clone());
-        for from in 0..=sweep.raw_points() {
-            prop_assert_eq!(sweep.first_point(from), there.iter().copied().find(|&index| index >= from));
+        prop_assert_eq!(sweep.stages()[0].indexes().collect::<Vec<_>>(), there.clone());
+        for from in 0..=sweep.stages()[0].raw_points() {
+            prop_assert_eq!(sweep.stages()[0].first_point(from), there.iter().copied().find(|&index| index >= from));
         }
     }
 
@@ -265,8 +265,8 @@ proptest! {
         prop_assert_eq!(again.as_ref(), Ok(&sweep));
         let again = again.unwrap();
         prop_assert_eq!(again.id(), sweep.id());
-        for index in 0..sweep.raw_points() {
-            prop_assert_eq!(again.spec(index, 1), sweep.spec(index, 1));
+        for index in 0..sweep.stages()[0].raw_points() {
+            prop_assert_eq!(again.stages()[0].spec(index, 1), sweep.stages()[0].spec(index, 1));
         }
     }
 
@@ -279,11 +279,11 @@ proptest! {
         let whole = Sweep::parse(&whole.text(), "case.toml", &[], None).unwrap();
         let bare = Case { exclude: Vec::new(), include: Vec::new(), ..case.clone() };
         let bare = Sweep::parse(&bare.text(), "case.toml", &[], None).unwrap();
-        for index in sweep.indexes() {
-            prop_assert_eq!(extended.point(index), sweep.point(index));
-            prop_assert_eq!(whole.point(index), sweep.point(index));
-            if index < bare.raw_points() {
-                prop_assert_eq!(bare.point(index), sweep.point(index));
+        for index in sweep.stages()[0].indexes() {
+            prop_assert_eq!(extended.stages()[0].point(index), sweep.stages()[0].point(index));
+            prop_assert_eq!(whole.stages()[0].point(index), sweep.stages()[0].point(index));
+            if index < bare.stages()[0].raw_points() {
+                prop_assert_eq!(bare.stages()[0].point(index), sweep.stages()[0].point(index));
             }
         }
     }
@@ -294,15 +294,16 @@ proptest! {
         let by: Vec<usize> = by.into_iter().filter(|axis| *axis < case.axes.len()).collect();
         let names: Vec<String> = by.iter().map(|&axis| POOL[case.axes[axis].0].0.to_owned()).collect();
         let grouping = sweep.grouping(&names).unwrap();
-        let groups: Vec<u64> = grouping.groups().collect();
+        let groups: Vec<GroupId> = grouping.groups().collect();
         prop_assert!(groups.is_sorted());
         let mut points = Vec::new();
         for group in groups {
             let members = grouping.members(group);
-            prop_assert_eq!(members.first(), Some(&group));
+            prop_assert_eq!(members.first(), Some(&group.index));
             for index in &members {
-                prop_assert_eq!(grouping.group_of(*index), group);
-                let point = sweep.point(*index).unwrap();
+                let key = TrialKey { index: *index, ..TrialKey::FIRST };
+                prop_assert_eq!(grouping.group_of(key), group);
+                let point = sweep.stages()[0].point(*index).unwrap();
                 for (setting, value) in grouping.values(group) {
                     prop_assert!(point.values.contains(&(setting, value)));
                 }
@@ -310,7 +311,7 @@ proptest! {
             points.extend(members);
         }
         points.sort_unstable();
-        prop_assert_eq!(points, sweep.indexes().collect::<Vec<_>>());
+        prop_assert_eq!(points, sweep.stages()[0].indexes().collect::<Vec<_>>());
     }
 
     /// Whatever arrives, the answer is a sweep or an error that fits in a header, never a panic.

@@ -40,15 +40,22 @@ pub(crate) fn count(count: u64, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// `4 points × 3 repetitions = 12 trials`.
+/// `4 points × 3 repetitions = 12 trials`; of stages one after the other: `rates 6 × 2, modes 4 × 10 = 52 trials`.
 pub(crate) fn size(sweep: &v1::SweepStatus) -> String {
     let repetitions = u64::from(sweep.repetitions);
-    format!(
-        "{} × {} = {}",
-        count(sweep.points, "point"),
-        count(repetitions, "repetition"),
-        count(sweep.points * repetitions, "trial")
-    )
+    if sweep.stages.is_empty() {
+        return format!(
+            "{} × {} = {}",
+            count(sweep.points, "point"),
+            count(repetitions, "repetition"),
+            count(sweep.points * repetitions, "trial")
+        );
+    }
+    let stage = |stage: &v1::Stage| format!("{} {} × {}", stage.name, stage.points, stage.repetitions);
+    let stages: Vec<String> = sweep.stages.iter().map(stage).collect();
+    let trials = |stage: &v1::Stage| stage.points * u64::from(stage.repetitions);
+    let trials = sweep.stages.iter().map(trials).sum();
+    format!("{} = {}", stages.join(", "), count(trials, "trial"))
 }
 
 /// `3 d 4 h`, `2 h 5 min`, `3 min 20 s`, `12.3 s`.
@@ -184,6 +191,21 @@ mod tests {
             ..v1::SweepStatus::default()
         };
         assert_eq!(size(&sweep), "1 point × 2 repetitions = 2 trials");
+    }
+
+    #[test]
+    fn stages_are_counted_one_by_one() {
+        let stage = |name: &str, points, repetitions| v1::Stage {
+            name: name.to_owned(),
+            points,
+            repetitions,
+            epochs: 5,
+        };
+        let sweep = v1::SweepStatus {
+            stages: vec![stage("rates", 6, 2), stage("modes", 4, 10)],
+            ..v1::SweepStatus::default()
+        };
+        assert_eq!(size(&sweep), "rates 6 × 2, modes 4 × 10 = 52 trials");
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub(crate) struct Plot {
     /// A line for each value of these axes [default: for each point]
     #[arg(long, value_delimiter = ',', value_name = "AXIS,…")]
     by: Vec<String>,
+    /// The stage to draw, where the sweep has several
+    #[arg(long, value_name = "NAME")]
+    stage: Option<String>,
     /// The figure's title [default: the sweep's name]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
@@ -47,6 +50,13 @@ impl Plot {
             .await?;
         let status = shown.status.unwrap_or_default();
         let groups = results::groups(&client, &format::hex(&status.sweep), self.by).await?;
+        let groups = results::of_stage(groups, self.stage.as_deref())?;
+        if let stages @ [_, _, ..] = results::stages(&groups).as_slice() {
+            return Err(Failure::Usage(format!(
+                "a figure is of one stage; say which with --stage: {}",
+                stages.join(", ")
+            )));
+        }
         let title = self.title.unwrap_or(status.name);
         let options = CurvesOptions {
             title,

@@ -25,6 +25,9 @@ pub(crate) struct Results {
     /// Group by these axes [default: each point by itself]
     #[arg(long, value_delimiter = ',', value_name = "AXIS,…", conflicts_with = "raw")]
     by: Vec<String>,
+    /// Of this stage only [default: of all]
+    #[arg(long, value_name = "NAME", conflicts_with = "raw")]
+    stage: Option<String>,
     /// The curves of single trials instead of groups (csv or jsonl)
     #[arg(long)]
     raw: bool,
@@ -64,6 +67,7 @@ impl Results {
             }
         } else {
             let groups = groups(&client, &self.selector, self.by).await?;
+            let groups = of_stage(groups, self.stage.as_deref())?;
             match wanted {
                 Format::Table => text.write_all(table::final_table(&groups).as_bytes()),
                 Format::Csv => export::csv(&groups, &mut text),
@@ -94,6 +98,35 @@ pub(crate) async fn groups(
         })
         .await?;
     wire::groups(groups).into_iter().map(wire::group_result).collect()
+}
+
+/// The groups of one stage, if one is named.
+pub(crate) fn of_stage(groups: Vec<GroupResult>, stage: Option<&str>) -> Result<Vec<GroupResult>, Failure> {
+    let Some(stage) = stage else { return Ok(groups) };
+    let (wanted, others): (Vec<_>, Vec<_>) = groups
+        .into_iter()
+        .partition(|result| result.group.stage_name == stage);
+    if wanted.is_empty() {
+        return Err(Failure::Usage(match stages(&others) {
+            none if none.is_empty() => format!("the sweep has no stages, and so none called {stage:?}"),
+            names => format!(
+                "no stage is called {stage:?}; the sweep's are {}",
+                names.join(", ")
+            ),
+        }));
+    }
+    Ok(wanted)
+}
+
+/// The names of the stages that groups are of.
+pub(crate) fn stages(groups: &[GroupResult]) -> Vec<&str> {
+    let mut names: Vec<&str> = groups
+        .iter()
+        .map(|result| result.group.stage_name.as_str())
+        .collect();
+    names.dedup();
+    names.retain(|name| !name.is_empty());
+    names
 }
 
 /// The accepted curves of a sweep's trials.

@@ -12,6 +12,7 @@ use tenfold::report::{export, raw, table};
 use tenfold::results::{LOG, sweep_folder};
 use tenfold::server::{self, Server, ServerConfig};
 use tenfold_core::Settings;
+use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
 use tenfold_types::DeviceKind;
 use tokio::process::{Child, Command};
@@ -222,20 +223,12 @@ impl Run {
         write_file(&folder.join("results.csv"), &aggregated)?;
         write_file(&folder.join("curves.csv"), &single)?;
         write_file(&folder.join("table.txt"), table::final_table(&groups).as_bytes())?;
-        if !self.no_plot && groups.iter().any(|group| !group.epochs.is_empty()) {
-            let options = CurvesOptions {
-                title: status.name.clone(),
-                metrics: Vec::new(),
-            };
-            // What was trained is not to be hidden by a figure that cannot be drawn.
-            for (kind, name) in [(Kind::Svg, "figure.svg"), (Kind::Png, "figure.png")] {
-                match kind.draw(&groups, &options) {
-                    Ok(bytes) => write_file(&folder.join(name), &bytes)?,
-                    Err(failure) => {
-                        note!("tenfold: there is no figure: {failure}");
-                        break;
-                    }
-                }
+        if self.no_plot {
+            return Ok(());
+        }
+        for groups in groups.chunk_by(|a, b| a.group.stage == b.group.stage) {
+            if groups.iter().any(|group| !group.epochs.is_empty()) {
+                draw(groups, &status.name, folder)?;
             }
         }
         Ok(())
@@ -268,11 +261,13 @@ impl Run {
         if let Some(training) = training {
             text.push_str(&training.said(began.elapsed()));
         }
-        let files = ["figure.png", "figure.svg", "results.csv", "curves.csv", LOG];
-        let there: Vec<&str> = files
-            .into_iter()
-            .filter(|file| folder.join(file).exists())
+        let of_stage = |stage: &v1::Stage| ["png", "svg"].map(|kind| format!("figure-{}.{kind}", stage.name));
+        let files = ["figure.png", "figure.svg"].map(str::to_owned).into_iter();
+        let files = files.chain(status.stages.iter().flat_map(of_stage));
+        let mut there: Vec<String> = files
+            .chain(["results.csv", "curves.csv", LOG].map(str::to_owned))
             .collect();
+        there.retain(|file| folder.join(file).exists());
         text.push_str(&format!("{}/: {}\n", folder.display(), there.join(", ")));
         if status.state() == v1::SweepState::Failed {
             text.push_str(&format!(
@@ -469,4 +464,30 @@ fn start(program: &Path, arguments: &[String], log: &Path) -> Result<Child, Fail
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| Failure::Refused(format!("cannot start {}: {error}", program.display())))
+}
+
+/// Draws the curves of a stage: `figure.svg` and `figure.png`, or `figure-NAME.svg` where stages have names.
+fn draw(groups: &[GroupResult], sweep: &str, folder: &Path) -> Result<(), Failure> {
+    let stage = groups
+        .first()
+        .map_or("", |result| result.group.stage_name.as_str());
+    let (title, stem) = match stage {
+        "" => (sweep.to_owned(), "figure".to_owned()),
+        stage => (format!("{sweep}: {stage}"), format!("figure-{stage}")),
+    };
+    let options = CurvesOptions {
+        title,
+        metrics: Vec::new(),
+    };
+    // What was trained is not to be hidden by a figure that cannot be drawn.
+    for (kind, extension) in [(Kind::Svg, "svg"), (Kind::Png, "png")] {
+        match kind.draw(groups, &options) {
+            Ok(bytes) => write_file(&folder.join(format!("{stem}.{extension}")), &bytes)?,
+            Err(failure) => {
+                note!("tenfold: there is no figure: {failure}");
+                break;
+            }
+        }
+    }
+    Ok(())
 }

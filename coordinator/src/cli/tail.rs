@@ -204,8 +204,7 @@ fn lines(
     }
     let line = match &event {
         Event::Progress(progress) => {
-            let trials = status.points * u64::from(status.repetitions);
-            let epochs = u32::try_from(status.total_epochs / trials.max(1)).unwrap_or(u32::MAX);
+            let epochs = epochs_of(status, progress.group.stage);
             log::progress_text(
                 &progress.group,
                 progress.epoch,
@@ -219,6 +218,17 @@ fn lines(
         Event::Epochs(_) | Event::Trial(_) => return Ok(String::new()),
     };
     Ok(format!("{line}\n"))
+}
+
+/// Epochs of each trial of a stage.
+fn epochs_of(status: &v1::SweepStatus, stage: u32) -> u32 {
+    match status.stages.get(stage as usize) {
+        Some(stage) => stage.epochs,
+        None => {
+            let trials = status.points * u64::from(status.repetitions);
+            u32::try_from(status.total_epochs / trials.max(1)).unwrap_or(u32::MAX)
+        }
+    }
 }
 
 fn json_epochs(progress: v1::TrialProgress, cursor: u64) -> Result<String, Failure> {

@@ -47,6 +47,7 @@ pub(crate) fn group(group: Option<v1::Group>) -> Result<Group, Failure> {
     let group = group.ok_or_else(|| odd("a group is missing"))?;
     Ok(Group {
         stage: group.stage,
+        stage_name: group.stage_name,
         index: group.index,
         values: assignments(group.values)?,
         counts: counts(group.trials.unwrap_or_default()),

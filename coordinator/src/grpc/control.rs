@@ -308,12 +308,12 @@ impl Control for Service {
         let (provenance, readers) = (message.provenance, self.readers.clone());
         let (sender, stream) = mpsc::channel(STREAM);
         tokio::spawn(async move {
-            let mut from = 0;
-            while let Some(index) = sweep.first_point(from) {
-                from = index + 1;
+            let points = (0..).zip(sweep.stages());
+            let points = points.flat_map(|(number, stage)| stage.indexes().map(move |index| (number, index)));
+            for (stage, index) in points {
                 let of = sweep.clone();
                 let curves = readers
-                    .with(move |reader| point_curves(reader, &of, id, index, provenance))
+                    .with(move |reader| point_curves(reader, &of, id, (stage, index), provenance))
                     .await;
                 let messages = match curves {
                     Ok(messages) => messages,
@@ -468,19 +468,16 @@ fn point_curves(
     reader: &mut dyn crate::store::Reader,
     sweep: &Sweep,
     id: SweepId,
-    index: u64,
+    (stage, index): (u32, u64),
     provenance: bool,
 ) -> Result<Vec<v1::TrialCurve>, crate::store::StoreError> {
-    let point = sweep
-        .point(index)
-        .map(|point| messages::assignments(&point.values))
-        .unwrap_or_default();
     let mut curves = Vec::new();
-    for trial in reader.point(id, 0, index)? {
+    for trial in reader.point(id, stage, index)? {
+        let key = trial.row.id.key;
         let Some(fence) = trial.row.state.accepted() else {
             continue;
         };
-        let mut curve = Curve::new(sweep.metrics(index));
+        let mut curve = Curve::new(sweep.metrics(key));
         let whole = trial.blocks.iter().all(|block| curve.push(block));
         if !whole || curve.epochs() != trial.row.state.accepted_epochs() {
             return Err(crate::store::StoreError::Corrupt(format!(
@@ -501,8 +498,8 @@ fn point_curves(
             .iter()
             .flat_map(|block| block.seconds.iter().copied());
         curves.push(v1::TrialCurve {
-            trial: Some(trial.row.id.key.into()),
-            point: point.clone(),
+            trial: Some(key.into()),
+            point: messages::assignments(&sweep.values(key)),
             state: messages::trial_state(&trial.row.state).into(),
             metrics: messages::metrics(&curve.metrics),
             epochs: curve.epochs(),

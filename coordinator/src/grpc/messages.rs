@@ -3,7 +3,7 @@
 use tenfold_core::SweepState;
 use tenfold_core::aggregate::{Counts, Group, Statistics};
 use tenfold_core::record::{AttemptRow, Control, TrialRow};
-use tenfold_core::sweep::Sweep;
+use tenfold_core::sweep::{Stage, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Metric, Setting, Value};
@@ -43,12 +43,32 @@ pub(crate) fn sweep_status(sweep: &SweepState) -> v1::SweepStatus {
         state: state.into(),
         trials: Some(counts(&trials)),
         points: definition.points(),
-        repetitions: definition.repetitions(),
+        repetitions: repetitions(definition),
         submitted_at_ms: row.submitted_at,
         finished_at_ms: row.finished_at,
         epochs: sweep.epochs(),
-        total_epochs: definition.trials() * u64::from(definition.epochs()),
+        total_epochs: definition.total_epochs(),
+        stages: stages(definition),
     }
+}
+
+/// The stages of a sweep that has named ones.
+fn stages(sweep: &Sweep) -> Vec<v1::Stage> {
+    let named = sweep.stages().iter().filter(|stage| !stage.name().is_empty());
+    let stage = |stage: &Stage| v1::Stage {
+        name: stage.name().to_owned(),
+        points: stage.points(),
+        repetitions: stage.repetitions(),
+        epochs: stage.epochs(),
+    };
+    named.map(stage).collect()
+}
+
+/// How often each point of a sweep is run; 0 where its stages differ in that.
+fn repetitions(sweep: &Sweep) -> u32 {
+    let mut all = sweep.stages().iter().map(Stage::repetitions);
+    let first = all.next().unwrap_or(0);
+    if all.all(|other| other == first) { first } else { 0 }
 }
 
 /// What a sweep would be; `existing` says that it has been submitted already.
@@ -57,8 +77,12 @@ pub fn plan(sweep: &Sweep, existing: bool) -> v1::PlanResponse {
         sweep: sweep.id().0.to_vec(),
         name: sweep.name().to_owned(),
         points: sweep.points(),
-        excluded: sweep.raw_points() - sweep.points(),
-        repetitions: sweep.repetitions(),
+        excluded: sweep
+            .stages()
+            .iter()
+            .map(|stage| stage.raw_points() - stage.points())
+            .sum(),
+        repetitions: repetitions(sweep),
         trials: sweep.trials(),
         description: sweep.describe(),
         existing,
@@ -87,10 +111,7 @@ pub(crate) fn trial_state(state: &TrialState) -> v1::TrialState {
 
 /// `epochs` is the number of durable ones.
 pub(crate) fn trial_status(sweep: &Sweep, row: &TrialRow, epochs: u32) -> v1::TrialStatus {
-    let point = sweep
-        .point(row.id.key.index)
-        .map(|point| assignments(&point.values))
-        .unwrap_or_default();
+    let point = assignments(&sweep.values(row.id.key));
     v1::TrialStatus {
         sweep: row.id.sweep.0.to_vec(),
         trial: Some(row.id.key.into()),
@@ -143,6 +164,7 @@ fn group(group: &Group) -> v1::Group {
     v1::Group {
         index: group.index,
         stage: group.stage,
+        stage_name: group.stage_name.clone(),
         values: assignments(&group.values),
         trials: Some(counts(&group.counts)),
     }
@@ -175,7 +197,7 @@ pub(crate) fn event(sweep: &Sweep, event: Event) -> v1::watch_response::Event {
         Event::Epochs(row) => Wire::Epochs(v1::TrialProgress {
             trial: Some(row.trial.key.into()),
             attempt: row.attempt,
-            metrics: metrics(&sweep.metrics(row.trial.key.index)),
+            metrics: metrics(&sweep.metrics(row.trial.key)),
             block: Some((&row.block).into()),
         }),
         Event::Trial(row) => Wire::Trial(trial_status(sweep, &row, row.state.accepted_epochs())),

@@ -7,6 +7,7 @@ use tenfold_types::{Curve, Metric, Setting, Value};
 pub(super) fn group(index: u64, values: Vec<(Setting, Value)>, succeeded: u64) -> Group {
     Group {
         stage: 0,
+        stage_name: String::new(),
         index,
         values,
         counts: Counts {

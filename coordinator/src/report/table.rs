@@ -8,11 +8,21 @@ use super::words::{self, Labels};
 
 /// One row per group, at its last epoch: the axes that vary, repetitions that count of all, test and train error and,
 /// where there is any, the digit errors, each as mean ± half the width of the 95 % t interval; and what became of the
-/// repetitions that do not count, if any. A caption says what the numbers are.
+/// repetitions that do not count, if any. A caption says what the numbers are. Each stage has a table of its own.
 pub fn final_table(results: &[GroupResult]) -> String {
     if results.is_empty() {
         return "There are no groups.\n".to_owned();
     }
+    let stages = results.chunk_by(|a, b| a.group.stage == b.group.stage);
+    let tables = stages.map(|results| match results[0].group.stage_name.as_str() {
+        "" => of_stage(results),
+        name => format!("Stage {name}\n{}", of_stage(results)),
+    });
+    tables.collect::<Vec<_>>().join("\n")
+}
+
+/// Of one group at least.
+fn of_stage(results: &[GroupResult]) -> String {
     let labels = Labels::of(results.iter().map(|result| &result.group));
     let metrics = metrics(results);
     let missing = results

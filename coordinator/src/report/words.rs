@@ -177,7 +177,11 @@ impl Labels {
         let mut labels: Vec<String> = table(digits, phrase).iter().map(|row| join(row)).collect();
         if !unique(&labels) || labels.iter().any(String::is_empty) {
             for (label, group) in labels.iter_mut().zip(&groups) {
-                let point = format!("stage {} · point {}", group.stage, group.index);
+                let stage = match group.stage_name.as_str() {
+                    "" => group.stage.to_string(),
+                    name => name.to_owned(),
+                };
+                let point = format!("stage {stage} · point {}", group.index);
                 *label = match (label.is_empty(), groups.len()) {
                     (true, 1) => "all trials".to_owned(),
                     (true, _) => point,

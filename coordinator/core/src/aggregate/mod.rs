@@ -36,6 +36,9 @@ pub struct Statistics {
 pub struct Group {
     /// Its stage.
     pub stage: u32,
+    /// The name of its stage; empty where the sweep has none.
+    #[serde(skip)]
+    pub stage_name: String,
     /// The index of its first point in the raw grid.
     pub index: u64,
     /// The values of the axes it is grouped by, in the order of the axes.

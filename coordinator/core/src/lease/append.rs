@@ -105,13 +105,13 @@ impl Report<'_> {
         };
         let nothing = Curve::default();
         let live = self.sweep.live(key).unwrap_or(&nothing);
-        let new = match new_epochs(key, trial.blocks, live, self.sweep.sweep().epochs()) {
+        let new = match new_epochs(key, trial.blocks, live, self.sweep.sweep().epochs(key.stage)) {
             Ok(new) => new,
             Err(refusal) => return said(live.epochs(), Standing::Refused(refusal)),
         };
         let epochs = new.as_ref().map_or(live.epochs(), Block::last);
         let fate = trial.end.as_ref().map_or(Ok(()), |end| {
-            end::check(key, end, self.sweep.sweep().epochs(), epochs)
+            end::check(key, end, self.sweep.sweep().epochs(key.stage), epochs)
         });
         if let Some(block) = new {
             if trial.end.is_none()

@@ -85,7 +85,7 @@ impl Ended<'_> {
             Outcome::Succeeded => {
                 row.state = TrialState::Succeeded {
                     fence,
-                    epochs: self.sweep.sweep().epochs(),
+                    epochs: self.sweep.sweep().epochs(row.id.key.stage),
                 };
                 ("succeeded", String::new())
             }

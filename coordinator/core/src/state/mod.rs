@@ -9,6 +9,7 @@ use crate::record::{Counters, LeaseRow, QuickFailure, Record, SweepRow, TrialRow
 use crate::sweep::Sweep;
 
 mod accepted;
+mod line;
 mod places;
 mod sweep;
 

@@ -11,6 +11,7 @@ use crate::sweep::Sweep;
 use crate::trial::TrialState;
 
 use super::accepted::Accepted;
+use super::line::Line;
 use super::places::Places;
 
 /// A sweep with its touched trials.
@@ -18,6 +19,7 @@ use super::places::Places;
 pub struct SweepState {
     pub(super) row: SweepRow,
     sweep: Sweep,
+    line: Line,
     /// Touched trials without a result.
     trials: BTreeMap<TrialKey, TrialRow>,
     /// Touched trials with one.
@@ -40,14 +42,14 @@ pub struct SweepState {
 
 impl SweepState {
     pub(super) fn new(row: SweepRow, sweep: Sweep) -> Self {
-        let untouched = first_trial(&sweep, 0);
-        Self {
+        let mut state = Self {
             row,
+            line: Line::of(&sweep),
             sweep,
             trials: BTreeMap::new(),
             accepted: Accepted::default(),
             touched: Places::default(),
-            untouched,
+            untouched: None,
             ready: BTreeSet::new(),
             backoff: BTreeSet::new(),
             failed: BTreeSet::new(),
@@ -55,7 +57,9 @@ impl SweepState {
             counts: Counts::default(),
             live: BTreeMap::new(),
             live_epochs: 0,
-        }
+        };
+        state.untouched = state.first_from(0);
+        state
     }
 
     /// As it was submitted, and what people last asked of it.
@@ -98,10 +102,8 @@ impl SweepState {
 
     /// All touched trials, in no order that means anything.
     pub fn touched_trials(&self) -> impl Iterator<Item = TrialRow> {
-        let accepted = self
-            .accepted
-            .places()
-            .filter_map(|place| self.trial(self.key(place)));
+        let accepted = self.accepted.places();
+        let accepted = accepted.filter_map(|place| self.trial(self.line.key(place)?));
         self.trials.values().cloned().chain(accepted)
     }
 
@@ -122,7 +124,7 @@ impl SweepState {
 
     /// Whether the sweep has this trial at all.
     pub fn has(&self, key: TrialKey) -> bool {
-        key.stage == 0 && key.repetition < self.sweep.repetitions() && self.sweep.point(key.index).is_some()
+        self.sweep.has(key)
     }
 
     /// How many trials are in which state, untouched ones included.
@@ -165,40 +167,28 @@ impl SweepState {
             .min()
     }
 
-    /// Where in order of work a trial stands, counting the raw grid once for each repetition.
+    /// Where in order of work a trial of the sweep stands.
     pub(crate) fn place(&self, key: TrialKey) -> u64 {
-        u64::from(key.repetition) * self.sweep.raw_points() + key.index
+        self.line.place(key).unwrap_or_else(|| self.line.end())
     }
 
-    /// The place of a key that a peer has named: none when the raw grid has no such trial.
+    /// The place of a key that a peer has named: none when the raw grids have no such trial.
     fn known_place(&self, key: TrialKey) -> Option<u64> {
-        let known = key.stage == 0
-            && key.index < self.sweep.raw_points()
-            && key.repetition < self.sweep.repetitions();
-        known.then(|| self.place(key))
-    }
-
-    fn key(&self, place: u64) -> TrialKey {
-        let raw = self.sweep.raw_points();
-        TrialKey {
-            stage: 0,
-            repetition: (place / raw) as u32,
-            index: place % raw,
-        }
+        self.line.place(key)
     }
 
     /// The first place from this one on where a trial waits, or no trial is because its point is excluded, and what
     /// key it has.
     pub(crate) fn waits_from(&self, place: u64) -> Option<(u64, TrialKey)> {
-        let key = |place| self.key(place);
-        let end = self.sweep.raw_points() * u64::from(self.sweep.repetitions());
-        if place >= end {
-            return None;
-        }
-        let free = self.touched.first_free(place).min(end);
-        let ready = self.ready.range(key(place)..key(free)).next();
-        let place = ready.map_or(free, |key| self.place(*key));
-        (place < end).then(|| (place, key(place)))
+        let first = self.line.key(place)?;
+        let free = self.touched.first_free(place);
+        let untouched = self.line.key(free);
+        let ready = match untouched {
+            Some(untouched) => self.ready.range(first..untouched).next(),
+            None => self.ready.range(first..).next(),
+        };
+        let key = ready.copied().or(untouched)?;
+        Some((self.place(key), key))
     }
 
     /// Whether a trial that the sweep has waits to be leased.
@@ -286,7 +276,7 @@ impl SweepState {
             }
             self.suspect.remove(&key);
         } else if !self.live.contains_key(&key) {
-            let metrics = self.sweep.metrics(key.index);
+            let metrics = self.sweep.metrics(key);
             self.live.insert(key, Curve::new(metrics));
         }
         if old.is_none() {
@@ -332,16 +322,19 @@ impl SweepState {
 
     /// The first trial from a place on.
     fn first_from(&self, place: u64) -> Option<TrialKey> {
-        let raw = self.sweep.raw_points();
-        let repetition = u32::try_from(place / raw).ok()?;
-        (repetition < self.sweep.repetitions()).then_some(())?;
-        let rest = self.sweep.first_point(place % raw);
-        rest.map(|index| TrialKey {
-            stage: 0,
-            repetition,
-            index,
-        })
-        .or_else(|| first_trial(&self.sweep, repetition + 1))
+        let mut from = self.line.key(place)?;
+        loop {
+            let stage = self.sweep.stage(from.stage)?;
+            if let Some(index) = stage.first_point(from.index) {
+                return Some(TrialKey { index, ..from });
+            }
+            // Points at the end of this repetition are excluded; a grid has one point at least.
+            let next = TrialKey {
+                index: stage.raw_points() - 1,
+                ..from
+            };
+            from = self.line.key(self.place(next) + 1)?;
+        }
     }
 
     fn count(&mut self, state: &TrialState) -> &mut u64 {
@@ -382,15 +375,4 @@ impl SweepState {
             );
         }
     }
-}
-
-fn first_trial(sweep: &Sweep, repetition: u32) -> Option<TrialKey> {
-    (repetition < sweep.repetitions())
-        .then(|| sweep.first_point(0))
-        .flatten()
-        .map(|index| TrialKey {
-            stage: 0,
-            repetition,
-            index,
-        })
 }

@@ -37,6 +37,7 @@ const KEYS: &[&str] = &[
     "include",
     "exclude",
     "architecture",
+    "stage",
 ];
 
 /// A sweep file, understood.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tenfold_types::{Setting, Value};
 
-use super::Sweep;
+use super::{Stage, Sweep};
 
 /// Values of an axis, points and architectures shown before the rest is only counted.
 const VALUES: usize = 12;
@@ -33,51 +33,66 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
         data.train, data.test, data.target
     )?;
     writeln!(out, "  seed          {}, {device}", sweep.seed())?;
-    let excluded = sweep.raw_points() - sweep.points();
+    match sweep.stages() {
+        [stage] => write_stage(stage, out),
+        stages => {
+            let (trials, epochs) = (sweep.trials(), sweep.total_epochs());
+            writeln!(out, "  all stages    {trials} trials, {epochs} epochs")?;
+            for stage in stages {
+                writeln!(out, "\nstage {}", stage.name())?;
+                write_stage(stage, out)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
+    let excluded = stage.raw_points() - stage.points();
     let left_out = if excluded > 0 {
-        format!(" ({excluded} of {} left out)", sweep.raw_points())
+        format!(" ({excluded} of {} left out)", stage.raw_points())
     } else {
         String::new()
     };
-    let epochs = sweep.trials() * u64::from(sweep.epochs());
+    let epochs = stage.trials() * u64::from(stage.epochs());
     writeln!(
         out,
         "  trials        {} points{left_out} × {} repetitions = {}, of {} epochs each: {epochs} epochs",
-        sweep.points(),
-        sweep.repetitions(),
-        sweep.trials(),
-        sweep.epochs()
+        stage.points(),
+        stage.repetitions(),
+        stage.trials(),
+        stage.epochs()
     )?;
     writeln!(out, "\naxes")?;
-    for axis in sweep.axes() {
+    for axis in stage.axes() {
         writeln!(out, "  {:<15} {}", axis.setting.name(), list(&axis.values))?;
     }
-    if sweep.axes().is_empty() {
+    if stage.axes().is_empty() {
         writeln!(out, "  none: one point")?;
     }
-    for group in &sweep.0.definition.zip {
+    for group in &stage.definition().zip {
         let names: Vec<&str> = group
             .iter()
-            .map(|&axis| sweep.axes()[axis].setting.name())
+            .map(|&axis| stage.axes()[axis].setting.name())
             .collect();
         writeln!(out, "  zipped          {}", names.join(" with "))?;
     }
     writeln!(out, "\nfixed")?;
     for setting in Setting::ALL
         .iter()
-        .filter(|s| sweep.axes().iter().all(|axis| axis.setting != **s))
+        .filter(|s| stage.axes().iter().all(|axis| axis.setting != **s))
     {
-        if let [value] = sweep.values_of(*setting).as_slice() {
+        if let [value] = stage.values_of(*setting).as_slice() {
             writeln!(out, "  {:<15} {value}", setting.name())?;
         }
     }
     writeln!(out, "\nnetworks")?;
-    networks(sweep, out)?;
+    networks(stage, out)?;
     writeln!(out, "\nfirst points")?;
-    for point in sweep
+    for point in stage
         .indexes()
         .take(POINTS)
-        .filter_map(|index| sweep.point(index))
+        .filter_map(|index| stage.point(index))
     {
         let values: Vec<String> = point
             .values
@@ -86,7 +101,7 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
             .collect();
         writeln!(out, "  {:<6} {}", point.index, values.join(" "))?;
     }
-    let more = sweep.points().saturating_sub(POINTS as u64);
+    let more = stage.points().saturating_sub(POINTS as u64);
     if more > 0 {
         writeln!(out, "  … and {more} more")?;
     }
@@ -102,8 +117,8 @@ fn list(values: &[Value]) -> String {
 }
 
 /// Each network once, with its layers, and its size with and without weight sharing where both occur.
-fn networks(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
-    let mut networks = sweep.networks();
+fn networks(stage: &Stage, out: &mut String) -> std::fmt::Result {
+    let mut networks = stage.networks();
     networks.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     networks.dedup_by(|a, b| a.0.name == b.0.name && a.1 == b.1);
     let mut last = String::new();

@@ -2,21 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use tenfold_types::{Setting, Value};
+use tenfold_types::{Setting, TrialKey, Value};
 
 use super::Sweep;
-use super::selection::place;
+use super::error::{quoted, suggestion};
+use super::stage::Stage;
 
 /// A name that is no axis of the sweep.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnknownAxis(String);
 
-/// How the points of a sweep are grouped. A group is called by the index of its first point.
+/// A group: it is called by the index of its first point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId {
+    /// The stage of its points.
+    pub stage: u32,
+    /// Its first point.
+    pub index: u64,
+}
+
+/// How the points of a sweep's stages are grouped.
 #[derive(Debug, Clone)]
 pub struct Grouping {
     sweep: Sweep,
-    by: By,
+    by: Vec<Setting>,
+    stages: Vec<By>,
 }
 
 #[derive(Debug, Clone)]
@@ -33,80 +44,117 @@ enum By {
     },
 }
 
-impl Grouping {
-    pub(super) fn new(sweep: Sweep, by: &[String]) -> Result<Self, UnknownAxis> {
-        if by.is_empty() {
-            return Ok(Self { sweep, by: By::Point });
-        }
-        let axes = by
-            .iter()
-            .map(|name| place(sweep.axes(), name))
-            .collect::<Result<Vec<_>, _>>();
-        let axes = axes.map_err(UnknownAxis)?;
+impl By {
+    fn axes(stage: &Stage, by: &[Setting]) -> Self {
+        let place = |setting: &Setting| stage.axes().iter().position(|axis| axis.setting == *setting);
+        let axes: Vec<usize> = by.iter().filter_map(place).collect();
         let (mut members, mut group_of) = (BTreeMap::<u64, Vec<u64>>::new(), BTreeMap::new());
         let mut first: BTreeMap<Vec<Value>, u64> = BTreeMap::new();
-        for index in sweep.indexes() {
-            let Some(point) = sweep.point(index) else { continue };
+        for index in stage.indexes() {
+            let Some(point) = stage.point(index) else { continue };
             let values = axes.iter().map(|&axis| point.values[axis].1.clone()).collect();
             let group = *first.entry(values).or_insert(index);
             members.entry(group).or_default().push(index);
             group_of.insert(index, group);
         }
+        Self::Axes {
+            axes,
+            members,
+            group_of,
+        }
+    }
+}
+
+impl Grouping {
+    pub(super) fn new(sweep: Sweep, by: &[String]) -> Result<Self, UnknownAxis> {
+        let by = by
+            .iter()
+            .map(|name| axis(&sweep, name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let of_stage = |stage: &Stage| match by.as_slice() {
+            [] => By::Point,
+            by => By::axes(stage, by),
+        };
         Ok(Self {
+            stages: sweep.stages().iter().map(of_stage).collect(),
+            by,
             sweep,
-            by: By::Axes {
-                axes,
-                members,
-                group_of,
-            },
         })
     }
 
-    /// The places of the axes that it groups by; none when each point is a group.
-    pub fn axes(&self) -> &[usize] {
-        match &self.by {
-            By::Point => &[],
-            By::Axes { axes, .. } => axes,
+    /// The axes that it groups by; none when each point is a group.
+    pub fn axes(&self) -> &[Setting] {
+        &self.by
+    }
+
+    /// The group of a trial.
+    pub fn group_of(&self, key: TrialKey) -> GroupId {
+        let index = match self.stages.get(key.stage as usize) {
+            Some(By::Axes { group_of, .. }) => group_of.get(&key.index).copied(),
+            Some(By::Point) | None => None,
+        };
+        GroupId {
+            stage: key.stage,
+            index: index.unwrap_or(key.index),
         }
     }
 
-    /// The group of a point.
-    pub fn group_of(&self, index: u64) -> u64 {
-        match &self.by {
-            By::Point => index,
-            By::Axes { group_of, .. } => group_of.get(&index).copied().unwrap_or(index),
-        }
-    }
-
-    /// All groups, in the order of their first points.
-    pub fn groups(&self) -> Box<dyn Iterator<Item = u64> + Send + '_> {
-        match &self.by {
-            By::Point => Box::new(self.sweep.indexes()),
-            By::Axes { members, .. } => Box::new(members.keys().copied()),
-        }
+    /// All groups, in the order of the stages and of their first points.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + Send + '_ {
+        let stages = (0..).zip(self.sweep.stages()).zip(&self.stages);
+        stages.flat_map(|((number, stage), by)| {
+            let indexes: Box<dyn Iterator<Item = u64> + Send> = match by {
+                By::Point => Box::new(stage.indexes()),
+                By::Axes { members, .. } => Box::new(members.keys().copied()),
+            };
+            indexes.map(move |index| GroupId { stage: number, index })
+        })
     }
 
     /// The points of a group, in order.
-    pub fn members(&self, group: u64) -> Vec<u64> {
-        match &self.by {
-            By::Point => vec![group],
-            By::Axes { members, .. } => members.get(&group).cloned().unwrap_or_default(),
+    pub fn members(&self, group: GroupId) -> Vec<u64> {
+        match self.stages.get(group.stage as usize) {
+            Some(By::Point) => vec![group.index],
+            Some(By::Axes { members, .. }) => members.get(&group.index).cloned().unwrap_or_default(),
+            None => Vec::new(),
         }
     }
 
     /// The values that the points of a group have in common by definition.
-    pub fn values(&self, group: u64) -> Vec<(Setting, Value)> {
-        let values = self
+    pub fn values(&self, group: GroupId) -> Vec<(Setting, Value)> {
+        let point = self
             .sweep
-            .point(group)
-            .map(|point| point.values)
-            .unwrap_or_default();
-        match &self.by {
-            By::Point => values,
-            By::Axes { axes, .. } => axes
+            .stage(group.stage)
+            .and_then(|stage| stage.point(group.index));
+        let values = point.map(|point| point.values).unwrap_or_default();
+        match self.stages.get(group.stage as usize) {
+            Some(By::Axes { axes, .. }) => axes
                 .iter()
                 .filter_map(|&axis| values.get(axis).cloned())
                 .collect(),
+            Some(By::Point) | None => values,
         }
     }
+}
+
+/// An axis of some stage by its name.
+fn axis(sweep: &Sweep, name: &str) -> Result<Setting, UnknownAxis> {
+    let mut axes: Vec<Setting> = Vec::new();
+    for axis in sweep.stages().iter().flat_map(Stage::axes) {
+        if !axes.contains(&axis.setting) {
+            axes.push(axis.setting);
+        }
+    }
+    axes.iter()
+        .find(|axis| axis.name() == name)
+        .copied()
+        .ok_or_else(|| {
+            let names: Vec<&str> = axes.iter().map(|axis| axis.name()).collect();
+            let near = suggestion(name, names.iter().copied());
+            let list = match names.is_empty() {
+                true => "there are none".to_owned(),
+                false => format!("the axes are {}", names.join(", ")),
+            };
+            UnknownAxis(format!("{} is no axis of this sweep; {list}{near}", quoted(name)))
+        })
 }

@@ -1,7 +1,7 @@
 //! Sweeps: the file, what is valid in it, its axes and its points.
 //!
-//! [`Sweep::parse`] reads a sweep file: `document` (TOML with places) → `overrides` → `definition` (keys, kinds,
-//! defaults) → `grid` (points by index). `normalise` writes the canonical text that the sweep's id is the hash of.
+//! [`Sweep::parse`] reads a sweep file: `document` (TOML with places) → `overrides` → `stages` (a document for
+//! each) → `definition` (keys, kinds, defaults) → `grid` (points by index). `normalise` writes the canonical text that the sweep's id is the hash of.
 
 mod architecture;
 mod axis;
@@ -14,21 +14,22 @@ mod grouping;
 mod normalise;
 mod overrides;
 mod selection;
+mod stage;
+mod stages;
 mod together;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use tenfold_types::network::Architecture;
-use tenfold_types::{Data, DeviceKind, Metric, Setting, SweepId, TrialSpec, Value};
+use tenfold_types::{Data, DeviceKind, Metric, Setting, SweepId, TrialKey, TrialSpec, Value};
 
 pub use axis::Axis;
-use definition::{Definition, Places};
+use definition::Places;
 pub use error::SweepError;
 use error::{Origin, Problem};
 use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
-pub use grouping::{Grouping, UnknownAxis};
+pub use grouping::{GroupId, Grouping, UnknownAxis};
+pub use stage::Stage;
 
 /// The longest sweep file, in bytes.
 pub const MAX_TEXT: usize = 256 * 1024;
@@ -41,17 +42,16 @@ pub struct Sweep(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    definition: Definition,
-    grid: Grid,
+    name: String,
+    description: String,
+    stages: Vec<Stage>,
     normalised: String,
     id: SweepId,
-    /// What all trials have in common; the rest is as at the first point.
-    base: OnceLock<Option<TrialSpec>>,
 }
 
 impl PartialEq for Sweep {
     fn eq(&self, other: &Self) -> bool {
-        self.0.normalised == other.0.normalised && self.0.definition.name == other.0.definition.name
+        self.0.normalised == other.0.normalised && self.0.name == other.0.name
     }
 }
 
@@ -92,18 +92,31 @@ impl Sweep {
         if let Some(repetitions) = repetitions {
             overrides::repetitions(&mut document, repetitions);
         }
-        let (mut definition, places) = definition::read(&document).map_err(refuse)?;
-        if definition.name.is_empty() {
-            definition.name = name_of(file);
+        let (mut stages, mut problems, mut name, mut description) =
+            (Vec::new(), Vec::new(), String::new(), String::new());
+        for part in stages::parts(&document).map_err(refuse)? {
+            match part.read() {
+                Ok(stage) => {
+                    name.clone_from(&stage.definition().name);
+                    description.clone_from(&stage.definition().description);
+                    stages.push(stage);
+                }
+                Err(found) => problems.extend(found),
+            }
         }
-        let grid = Grid::new(&definition).map_err(|error| refuse(vec![grid_problem(&error, &places)]))?;
-        let sweep = Self::build(definition, grid);
-        let problems = together::check(&sweep, &places);
-        if problems.is_empty() {
-            Ok(sweep)
-        } else {
-            Err(refuse(problems))
+        if !problems.is_empty() {
+            return Err(refuse(problems));
         }
+        let trials = stages
+            .iter()
+            .try_fold(0u64, |sum, stage| sum.checked_add(stage.raw_trials()?));
+        if trials.is_none_or(|trials| trials > MAX_TRIALS) {
+            return Err(refuse_one(too_many(trials)));
+        }
+        if name.is_empty() {
+            name = name_of(file);
+        }
+        Ok(Self::build(name, description, stages))
     }
 
     /// The sweep of a normalised text.
@@ -115,10 +128,16 @@ impl Sweep {
             let problem = Problem::new(&Origin::Whole, message);
             SweepError::new("the normalised text", normalised, &[], vec![problem])
         };
-        let definition = normalise::read(name, normalised).map_err(refuse)?;
-        let grid = Grid::new(&definition)
-            .map_err(|error| refuse(grid_problem(&error, &Places::default()).message))?;
-        let sweep = Self::build(definition, grid);
+        let mut stages = Vec::new();
+        for (stage, definition) in normalise::read(name, normalised).map_err(refuse)? {
+            let grid = Grid::new(&definition)
+                .map_err(|error| refuse(grid_problem(&error, &Places::default()).message))?;
+            stages.push(Stage::new(stage, definition, grid));
+        }
+        if stages.is_empty() {
+            return Err(refuse("it has no stage".to_owned()));
+        }
+        let sweep = Self::build(name.to_owned(), String::new(), stages);
         if sweep.normalised() == normalised {
             Ok(sweep)
         } else {
@@ -128,15 +147,16 @@ impl Sweep {
         }
     }
 
-    fn build(definition: Definition, grid: Grid) -> Self {
-        let normalised = normalise::write(&definition, &grid);
+    /// Of one stage at least.
+    fn build(name: String, description: String, stages: Vec<Stage>) -> Self {
+        let normalised = normalise::write(&stages);
         let id = SweepId::of(&normalised);
         Self(Arc::new(Inner {
-            definition,
-            grid,
+            name,
+            description,
+            stages,
             normalised,
             id,
-            base: OnceLock::new(),
         }))
     }
 
@@ -152,165 +172,95 @@ impl Sweep {
 
     /// Its label: from the file, else the file's own name.
     pub fn name(&self) -> &str {
-        &self.0.definition.name
+        &self.0.name
     }
 
     /// What the file says it is for.
     pub fn description(&self) -> &str {
-        &self.0.definition.description
+        &self.0.description
     }
 
-    /// What data, weights and order of every repetition come from.
-    pub fn seed(&self) -> u64 {
-        self.0.definition.seed
+    /// Its stages, in order; one at least.
+    pub fn stages(&self) -> &[Stage] {
+        &self.0.stages
     }
 
-    /// How often each point is run.
-    pub fn repetitions(&self) -> u32 {
-        self.0.definition.repetitions
+    /// A stage by its number, from 0.
+    pub fn stage(&self, number: u32) -> Option<&Stage> {
+        self.0.stages.get(number as usize)
     }
 
-    /// Epochs that each trial trains.
-    pub fn epochs(&self) -> u32 {
-        self.0.definition.epochs
+    /// The number of a stage by its name.
+    pub fn stage_named(&self, name: &str) -> Option<u32> {
+        let at = self.0.stages.iter().position(|stage| stage.name() == name);
+        at.and_then(|at| u32::try_from(at).ok())
     }
 
-    /// The pairs.
+    /// The pairs: the same for all stages.
     pub fn data(&self) -> Data {
-        self.0.definition.data
+        self.0.stages[0].data()
     }
 
-    /// The only kind of device that may train it, if it says so.
+    /// What data, weights and order of every repetition come from: the same for all stages.
+    pub fn seed(&self) -> u64 {
+        self.0.stages[0].seed()
+    }
+
+    /// The only kind of device that may train it, if it says so: the same for all stages.
     pub fn required_device(&self) -> Option<DeviceKind> {
-        self.0.definition.device
+        self.0.stages[0].required_device()
     }
 
-    /// Its axes, in the order of the file: the first varies slowest.
-    pub fn axes(&self) -> &[Axis] {
-        self.0.grid.axes()
-    }
-
-    /// Indexes of the raw grid, before `exclude`.
-    pub fn raw_points(&self) -> u64 {
-        self.0.grid.raw()
-    }
-
-    /// Points that are there.
+    /// Points of all stages.
     pub fn points(&self) -> u64 {
-        self.0.grid.points()
+        self.0.stages.iter().map(Stage::points).sum()
     }
 
-    /// Points × repetitions.
+    /// Trials of all stages.
     pub fn trials(&self) -> u64 {
-        self.points() * u64::from(self.repetitions())
+        self.0.stages.iter().map(Stage::trials).sum()
     }
 
-    /// The point at an index of the raw grid; none when there is none, or it is excluded.
-    pub fn point(&self, index: u64) -> Option<Point> {
-        self.0.grid.point(index)
+    /// Epochs of all trials, should each of them train to its end.
+    pub fn total_epochs(&self) -> u64 {
+        let epochs = |stage: &Stage| stage.trials() * u64::from(stage.epochs());
+        self.0.stages.iter().map(epochs).sum()
     }
 
-    /// The index of the first point from this one on.
-    pub fn first_point(&self, from: u64) -> Option<u64> {
-        self.0.grid.first(from)
+    /// Whether it has such a trial.
+    pub fn has(&self, key: TrialKey) -> bool {
+        let of_stage =
+            |stage: &Stage| key.repetition < stage.repetitions() && stage.point(key.index).is_some();
+        self.stage(key.stage).is_some_and(of_stage)
     }
 
-    /// The indexes of all points, in order.
-    pub fn indexes(&self) -> impl Iterator<Item = u64> + '_ {
-        std::iter::successors(self.first_point(0), |index| self.first_point(index + 1))
-    }
-
-    /// The columns of the curves of a point; none for a point that is not there.
-    pub fn metrics(&self, index: u64) -> Vec<Metric> {
-        self.spec(index, 0).map(|spec| spec.metrics()).unwrap_or_default()
+    /// Epochs that a trial of a stage trains.
+    pub fn epochs(&self, stage: u32) -> u32 {
+        self.stage(stage).map_or(0, Stage::epochs)
     }
 
     /// A trial as a trainer needs it.
-    pub fn spec(&self, index: u64, repetition: u32) -> Option<TrialSpec> {
-        let values = self.0.grid.values(index)?;
-        let base = self.0.base.get_or_init(|| self.first_spec()).as_ref()?;
-        let mut spec = TrialSpec {
-            repetition,
-            ..base.clone()
-        };
-        for (axis, value) in self.axes().iter().zip(values) {
-            self.put(&mut spec, axis.setting, value)?;
-        }
-        Some(spec)
+    pub fn spec(&self, key: TrialKey) -> Option<TrialSpec> {
+        self.stage(key.stage)?.spec(key.index, key.repetition)
     }
 
-    fn first_spec(&self) -> Option<TrialSpec> {
-        let point = self.point(self.first_point(0)?)?;
-        let Value::Text(name) = self.value(&point, Setting::Architecture)? else {
-            return None;
-        };
-        let mut spec = TrialSpec {
-            epochs: self.epochs(),
-            data: self.data(),
-            seed: self.seed(),
-            ..TrialSpec::with_defaults(self.architecture(&name)?)
-        };
-        for &setting in Setting::ALL
-            .iter()
-            .filter(|&&setting| setting != Setting::Architecture)
-        {
-            self.put(&mut spec, setting, &self.value(&point, setting)?)?;
-        }
-        Some(spec)
+    /// The columns of a trial's curve; none for a trial that is not there.
+    pub fn metrics(&self, key: TrialKey) -> Vec<Metric> {
+        let stage = self.stage(key.stage);
+        stage.map(|stage| stage.metrics(key.index)).unwrap_or_default()
     }
 
-    /// The value of a setting at a point: from its axes, else fixed, else the default.
-    fn value(&self, point: &Point, setting: Setting) -> Option<Value> {
-        let of_axis = point.values.iter().find(|(axis, _)| *axis == setting);
-        of_axis
-            .map(|(_, value)| value)
-            .or_else(|| self.0.definition.settings.get(&setting))
-            .cloned()
-            .or_else(|| definition::default(setting))
+    /// The values of a trial's point; none for a trial that is not there.
+    pub fn values(&self, key: TrialKey) -> Vec<(Setting, Value)> {
+        let point = self.stage(key.stage).and_then(|stage| stage.point(key.index));
+        point.map(|point| point.values).unwrap_or_default()
     }
 
-    /// Sets a setting of a trial; none for a value that is not of its kind.
-    fn put(&self, spec: &mut TrialSpec, setting: Setting, value: &Value) -> Option<()> {
-        match (setting, value) {
-            (Setting::Architecture, Value::Text(name)) => spec.architecture = self.architecture(name)?,
-            (Setting::WeightSharing, Value::Bool(value)) => spec.weight_sharing = *value,
-            (Setting::AuxiliaryLoss, Value::Bool(value)) => spec.auxiliary_loss = *value,
-            (Setting::AuxWeight, Value::Float(value)) => spec.aux_weight = *value,
-            (Setting::Join, Value::Text(value)) => spec.join = value.parse().ok()?,
-            (Setting::LearningRate, Value::Float(value)) => spec.learning_rate = *value,
-            (Setting::BatchSize, Value::Int(value)) => spec.batch_size = u32::try_from(*value).ok()?,
-            (Setting::Optimizer, Value::Text(value)) => spec.optimizer = value.parse().ok()?,
-            (Setting::Loss, Value::Text(value)) => spec.loss = value.parse().ok()?,
-            (Setting::Dropout, Value::Float(value)) => spec.dropout = *value,
-            (Setting::Head, Value::Text(value)) => spec.head = value.parse().ok()?,
-            (Setting::Momentum, Value::Float(value)) => spec.momentum = *value,
-            (Setting::Nesterov, Value::Bool(value)) => spec.nesterov = *value,
-            (Setting::WeightDecay, Value::Float(value)) => spec.weight_decay = *value,
-            (Setting::Schedule, Value::Text(value)) => spec.schedule = value.parse().ok()?,
-            (Setting::StepEpochs, Value::Int(value)) => spec.step_epochs = u32::try_from(*value).ok()?,
-            (Setting::StepFactor, Value::Float(value)) => spec.step_factor = *value,
-            (Setting::WarmUp, Value::Int(value)) => spec.warm_up = u32::try_from(*value).ok()?,
-            _ => return None,
-        }
-        Some(())
-    }
-
-    /// The values of a point that decide its trials' shape, for those of its axes that have a say in it: trials of
-    /// points that agree in them are of one shape. None for a point that is not there.
-    pub(crate) fn shaping(&self, index: u64) -> Option<Vec<&Value>> {
-        let values = self.0.grid.values(index)?;
-        let axes = self.axes().iter().zip(values);
-        Some(
-            axes.filter(|(axis, _)| decides_shape(axis.setting))
-                .map(|(_, value)| value)
-                .collect(),
-        )
-    }
-
-    /// Groups its points: by the values of some axes, or each point by itself when none is named.
+    /// Groups the points of each stage: by the values of some axes, as far as the stage has them, or each point by itself when
+    /// none is named.
     ///
     /// # Errors
-    /// A name that is no axis.
+    /// A name that is an axis of no stage.
     pub fn grouping(&self, by: &[String]) -> Result<Grouping, UnknownAxis> {
         Grouping::new(self.clone(), by)
     }
@@ -318,92 +268,6 @@ impl Sweep {
     /// The plan as text for people.
     pub fn describe(&self) -> String {
         describe::describe(self)
-    }
-
-    fn architecture(&self, name: &str) -> Option<Architecture> {
-        let defined = self
-            .0
-            .definition
-            .architectures
-            .iter()
-            .find(|architecture| architecture.name == name);
-        defined.cloned().or_else(|| Architecture::named(name))
-    }
-
-    /// All values that a setting takes at some point.
-    fn values_of(&self, setting: Setting) -> Vec<Value> {
-        if self.axes().iter().any(|axis| axis.setting == setting) {
-            return self.0.grid.values_of(setting);
-        }
-        let fixed = self.0.definition.settings.get(&setting).cloned();
-        fixed
-            .or_else(|| definition::default(setting))
-            .into_iter()
-            .collect()
-    }
-
-    /// The networks that occur, with each of the switches that decide their shapes.
-    fn networks(&self) -> Vec<(Architecture, bool, bool)> {
-        let mut networks = Vec::new();
-        for name in self.values_of(Setting::Architecture) {
-            for sharing in self.values_of(Setting::WeightSharing) {
-                for auxiliary in self.values_of(Setting::AuxiliaryLoss) {
-                    if let (Value::Text(name), Value::Bool(sharing), Value::Bool(auxiliary)) =
-                        (&name, &sharing, &auxiliary)
-                        && let Some(architecture) = self.architecture(name)
-                    {
-                        networks.push((architecture, *sharing, *auxiliary));
-                    }
-                }
-            }
-        }
-        networks
-    }
-
-    /// Which combinations of these settings some point has, each value as the number that `number` gives it, fixed ones 0.
-    /// Only looks at so many points as it takes to find `most` of them.
-    fn combinations(
-        &self,
-        settings: &[Setting],
-        most: usize,
-        number: impl Fn(usize, &Value) -> usize,
-    ) -> BTreeSet<Vec<usize>> {
-        let axis = |setting: &Setting| self.axes().iter().position(|axis| axis.setting == *setting);
-        let axes: Vec<Option<usize>> = settings.iter().map(axis).collect();
-        let mut found = BTreeSet::new();
-        for values in (0..self.raw_points()).filter_map(|index| self.0.grid.values(index)) {
-            let of_axis =
-                |(at, axis): (usize, &Option<usize>)| axis.map_or(0, |axis| number(at, values[axis]));
-            found.insert(axes.iter().enumerate().map(of_axis).collect());
-            if found.len() >= most {
-                break;
-            }
-        }
-        found
-    }
-}
-
-/// Whether a setting is part of [`TrialSpec::shape`]. One that is not may differ within a pack.
-fn decides_shape(setting: Setting) -> bool {
-    match setting {
-        Setting::Architecture
-        | Setting::WeightSharing
-        | Setting::Join
-        | Setting::Head
-        | Setting::BatchSize
-        | Setting::Optimizer
-        | Setting::Nesterov
-        | Setting::Loss => true,
-        Setting::AuxiliaryLoss
-        | Setting::AuxWeight
-        | Setting::LearningRate
-        | Setting::Dropout
-        | Setting::Momentum
-        | Setting::WeightDecay
-        | Setting::Schedule
-        | Setting::StepEpochs
-        | Setting::StepFactor
-        | Setting::WarmUp => false,
     }
 }
 

@@ -14,6 +14,7 @@ use super::axis::{Axis, Written, check};
 use super::definition::Definition;
 use super::grid::Grid;
 use super::selection::{Selection, place};
+use super::stage::Stage;
 
 /// The version of the form.
 const FORM: u32 = 1;
@@ -35,7 +36,43 @@ struct Normalised {
     architectures: Vec<Architecture>,
 }
 
-pub(super) fn write(definition: &Definition, grid: &Grid) -> String {
+/// The text of a sweep with stages.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Staged {
+    tenfold: u32,
+    stages: Vec<NamedStage>,
+}
+
+/// A stage as if it were a sweep by itself.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedStage {
+    name: String,
+    sweep: Normalised,
+}
+
+/// The text of a sweep of these stages.
+pub(super) fn write(stages: &[Stage]) -> String {
+    let normalised = |stage: &Stage| normalised(stage.definition(), stage.grid());
+    let text = match stages {
+        [stage] if stage.name().is_empty() => serde_json::to_string(&normalised(stage)),
+        stages => serde_json::to_string(&Staged {
+            tenfold: FORM,
+            stages: stages
+                .iter()
+                .map(|stage| NamedStage {
+                    name: stage.name().to_owned(),
+                    sweep: normalised(stage),
+                })
+                .collect(),
+        }),
+    };
+    // Plain data with string keys and finite numbers: there is nothing that JSON could refuse.
+    text.unwrap_or_default()
+}
+
+fn normalised(definition: &Definition, grid: &Grid) -> Normalised {
     let name = |axis: &usize| definition.axes[*axis].setting.name().to_owned();
     let selections = |list: &[Selection]| -> Vec<BTreeMap<String, Vec<Value>>> {
         list.iter()
@@ -71,7 +108,7 @@ pub(super) fn write(definition: &Definition, grid: &Grid) -> String {
     }
     exclude.sort_by_key(|selection| format!("{selection:?}"));
     exclude.dedup();
-    let normalised = Normalised {
+    Normalised {
         tenfold: FORM,
         seed: definition.seed,
         repetitions: definition.repetitions,
@@ -99,13 +136,24 @@ pub(super) fn write(definition: &Definition, grid: &Grid) -> String {
         include: selections(&definition.include),
         exclude,
         architectures,
-    };
-    // Plain data with string keys and finite numbers: there is nothing that JSON could refuse.
-    serde_json::to_string(&normalised).unwrap_or_default()
+    }
 }
 
-pub(super) fn read(name: &str, text: &str) -> Result<Definition, String> {
-    let read: Normalised = serde_json::from_str(text).map_err(|error| error.to_string())?;
+/// The names and definitions of the stages.
+pub(super) fn read(name: &str, text: &str) -> Result<Vec<(String, Definition)>, String> {
+    let wrong = |error: serde_json::Error| error.to_string();
+    if !text.starts_with(&format!("{{\"tenfold\":{FORM},\"stages\":")) {
+        let one = serde_json::from_str(text).map_err(wrong)?;
+        return Ok(vec![(String::new(), definition(name, one)?)]);
+    }
+    let staged: Staged = serde_json::from_str(text).map_err(wrong)?;
+    let stages = staged.stages.into_iter();
+    stages
+        .map(|stage| Ok((stage.name, definition(name, stage.sweep)?)))
+        .collect()
+}
+
+fn definition(name: &str, read: Normalised) -> Result<Definition, String> {
     if read.tenfold != FORM {
         return Err(format!(
             "it is of form {}; this version reads form {FORM}",

@@ -7,11 +7,38 @@ use super::error::{Origin, Problem, quoted, suggestion};
 
 /// Keys at the top that take one value.
 const TOP: &[&str] = &["name", "description", "seed", "repetitions", "epochs", "device"];
+/// Keys of a stage that take one value.
+const STAGE: &[&str] = &["enabled", "repetitions", "epochs"];
 /// Keys under `[data]`.
 const DATA: &[&str] = &["train", "test", "target"];
 
-/// Applies one override. A setting with one value is fixed, with several an axis.
+/// Applies one override: to the whole sweep, or to one stage as `NAME.KEY=VALUE`. A setting with one value is fixed, with
+/// several an axis.
 pub(super) fn apply(document: &mut Vec<Entry>, number: usize, text: &str) -> Result<(), Problem> {
+    if let Some((stage, rest)) = text.split_once('.')
+        && let Some(own) = stage_called(document, stage.trim())
+    {
+        return apply_to(own, number, rest, true);
+    }
+    apply_to(document, number, text, false)
+}
+
+/// The table of a stage.
+fn stage_called<'a>(document: &'a mut [Entry], name: &str) -> Option<&'a mut Vec<Entry>> {
+    let stages = document.iter_mut().find(|entry| entry.key == "stage")?;
+    let Tree::List(stages) = &mut stages.value.tree else {
+        return None;
+    };
+    stages.iter_mut().find_map(|stage| match &mut stage.tree {
+        Tree::Table(own) => own
+            .iter()
+            .any(|entry| entry.key == "name" && matches!(&entry.value.tree, Tree::Text(text) if text == name))
+            .then_some(own),
+        _ => None,
+    })
+}
+
+fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool) -> Result<(), Problem> {
     let at = Origin::Override(number);
     let refused = |message: String| Problem::new(&at, message);
     let (key, value) = text
@@ -37,9 +64,9 @@ pub(super) fn apply(document: &mut Vec<Entry>, number: usize, text: &str) -> Res
         .strip_prefix("data.")
         .or_else(|| key.strip_prefix("settings."))
         .unwrap_or(key);
-    if TOP.contains(&key) {
+    if (if of_stage { STAGE } else { TOP }).contains(&key) {
         set(document, key, value);
-    } else if DATA.contains(&bare) && !key.starts_with("settings.") {
+    } else if !of_stage && DATA.contains(&bare) && !key.starts_with("settings.") {
         set(table(document, "data", &at)?, bare, value);
     } else if let Ok(setting) = bare.parse::<Setting>() {
         let several = matches!(value.tree, Tree::List(_) | Tree::Table(_));
@@ -51,19 +78,20 @@ pub(super) fn apply(document: &mut Vec<Entry>, number: usize, text: &str) -> Res
         table(document, from, &at)?.retain(|entry| entry.key != setting.name());
         set(table(document, into, &at)?, setting.name(), value);
     } else {
-        let names = TOP
+        let (top, data) = if of_stage { (STAGE, &[][..]) } else { (TOP, DATA) };
+        let names = top
             .iter()
-            .chain(DATA)
+            .chain(data)
             .copied()
             .chain(Setting::ALL.iter().map(|setting| setting.name()));
         let near = suggestion(key, names);
         return Err(refused(format!(
             "{} cannot be set{near}{}",
             quoted(key),
-            if near.is_empty() {
-                "; settings, data sizes, seed, epochs, device and name can"
-            } else {
-                ""
+            match (near.is_empty(), of_stage) {
+                (false, _) => "",
+                (true, true) => "; settings, repetitions, epochs and enabled of a stage can",
+                (true, false) => "; settings, data sizes, seed, epochs, device and name can",
             }
         )));
     }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenfold_types::network::{Architecture, Layer};
 use tenfold_types::{Schedule, Setting, SpecError, TrialSpec, Value};
 
-use super::Sweep;
 use super::definition::Places;
 use super::error::{Origin, Problem};
+use super::stage::Stage;
 
 /// Settings that [`TrialSpec::check`] compares with one another; what it says of one group does not depend on another.
 const GROUPS: &[&[Setting]] = &[
@@ -23,20 +23,20 @@ const GROUPS: &[&[Setting]] = &[
     &[Setting::WarmUp],
 ];
 
-/// All problems of a sweep that can be read.
-pub(super) fn check(sweep: &Sweep, places: &Places) -> Vec<Problem> {
+/// All problems of a stage that can be read.
+pub(super) fn check(stage: &Stage, places: &Places) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut said = BTreeSet::new();
     for group in GROUPS {
-        check_group(sweep, places, group, &mut said, &mut problems);
+        check_group(stage, places, group, &mut said, &mut problems);
     }
-    check_differences(sweep, places, &mut problems);
+    check_differences(stage, places, &mut problems);
     problems
 }
 
 /// Where a setting stands in the file, if it does.
-fn origin(sweep: &Sweep, places: &Places, setting: Setting) -> Option<Origin> {
-    let axis = sweep.axes().iter().position(|axis| axis.setting == setting);
+fn origin(stage: &Stage, places: &Places, setting: Setting) -> Option<Origin> {
+    let axis = stage.axes().iter().position(|axis| axis.setting == setting);
     axis.and_then(|axis| places.axes.get(axis))
         .or_else(|| places.settings.get(&setting))
         .cloned()
@@ -51,14 +51,14 @@ struct Tried {
 }
 
 impl Tried {
-    fn new(sweep: &Sweep, setting: Setting) -> Self {
+    fn new(stage: &Stage, setting: Setting) -> Self {
         let mut tried = Self {
             values: Vec::new(),
             stands_for: BTreeMap::new(),
         };
         let mut answered = [None; 2];
-        for value in sweep.values_of(setting) {
-            let known = question(sweep, setting, &value).map(|answer| &mut answered[usize::from(answer)]);
+        for value in stage.values_of(setting) {
+            let known = question(stage, setting, &value).map(|answer| &mut answered[usize::from(answer)]);
             let place = match known {
                 Some(Some(place)) => *place,
                 first => {
@@ -77,13 +77,13 @@ impl Tried {
 }
 
 /// The one question that decides about a number; none where every value is another matter.
-fn question(sweep: &Sweep, setting: Setting, value: &Value) -> Option<bool> {
+fn question(stage: &Stage, setting: Setting, value: &Value) -> Option<bool> {
     match (setting, value) {
         (Setting::Momentum, Value::Float(momentum)) => Some(*momentum > 0.0),
-        (Setting::WarmUp, Value::Int(epochs)) => Some(*epochs < sweep.epochs().into()),
+        (Setting::WarmUp, Value::Int(epochs)) => Some(*epochs < stage.epochs().into()),
         (Setting::BatchSize, Value::Int(size)) => {
             let size = u32::try_from(*size).unwrap_or(u32::MAX);
-            Some(sweep.data().smallest_batch(size) == 1)
+            Some(stage.data().smallest_batch(size) == 1)
         }
         _ => None,
     }
@@ -91,13 +91,13 @@ fn question(sweep: &Sweep, setting: Setting, value: &Value) -> Option<bool> {
 
 /// Tries all combinations of the group's values; what is refused is a problem if some point has it.
 fn check_group(
-    sweep: &Sweep,
+    stage: &Stage,
     places: &Places,
     group: &[Setting],
     said: &mut BTreeSet<String>,
     problems: &mut Vec<Problem>,
 ) {
-    let tried: Vec<Tried> = group.iter().map(|&setting| Tried::new(sweep, setting)).collect();
+    let tried: Vec<Tried> = group.iter().map(|&setting| Tried::new(stage, setting)).collect();
     let mut combinations: Vec<Vec<usize>> = vec![Vec::new()];
     for tried in &tried {
         let longer = combinations.iter().flat_map(|combination| {
@@ -112,11 +112,11 @@ fn check_group(
             .iter()
             .zip(&tried)
             .map(|(&place, tried)| &tried.values[place]);
-        let Some((architecture, error)) = refusal(sweep, group, values) else {
+        let Some((architecture, error)) = refusal(stage, group, values) else {
             continue;
         };
         let occurring = occurring.get_or_insert_with(|| {
-            sweep.combinations(group, combinations.len(), |at, value| tried[at].stands_for[value])
+            stage.combinations(group, combinations.len(), |at, value| tried[at].stands_for[value])
         });
         if !occurring.contains(combination) || !said.insert(error.to_string()) {
             continue;
@@ -126,14 +126,14 @@ fn check_group(
             SpecError::Setting { setting, .. } => setting
                 .parse()
                 .ok()
-                .and_then(|setting| origin(sweep, places, setting)),
+                .and_then(|setting| origin(stage, places, setting)),
         };
         // A setting that is refused at its default stands nowhere; then it is another of the group that asks for more.
         let at = at.or_else(|| {
             group
                 .iter()
                 .rev()
-                .find_map(|&setting| origin(sweep, places, setting))
+                .find_map(|&setting| origin(stage, places, setting))
         });
         problems.push(Problem::new(&at.unwrap_or(Origin::Whole), error.to_string()));
     }
@@ -141,27 +141,27 @@ fn check_group(
 
 /// What is wrong with a combination, and the name of its architecture.
 fn refusal<'a>(
-    sweep: &Sweep,
+    stage: &Stage,
     group: &[Setting],
     values: impl Iterator<Item = &'a Value>,
 ) -> Option<(String, SpecError)> {
     let mut spec = TrialSpec {
-        epochs: sweep.epochs(),
-        data: sweep.data(),
+        epochs: stage.epochs(),
+        data: stage.data(),
         ..TrialSpec::with_defaults(Architecture::named("perceptron-1")?)
     };
     for (&setting, value) in group.iter().zip(values) {
-        sweep.put(&mut spec, setting, value)?;
+        stage.put(&mut spec, setting, value)?;
     }
     let error = spec.check().err()?;
     Some((spec.architecture.name, error))
 }
 
 /// Axes whose values could make no difference at any point.
-fn check_differences(sweep: &Sweep, places: &Places, problems: &mut Vec<Problem>) {
+fn check_differences(stage: &Stage, places: &Places, problems: &mut Vec<Problem>) {
     let mut idle = |setting: Setting, used: bool, message: &str| {
-        if !used && sweep.axes().iter().any(|axis| axis.setting == setting) {
-            let at = origin(sweep, places, setting).unwrap_or(Origin::Whole);
+        if !used && stage.axes().iter().any(|axis| axis.setting == setting) {
+            let at = origin(stage, places, setting).unwrap_or(Origin::Whole);
             problems.push(Problem::new(&at, format!("{setting} varies, but {message}")));
         }
     };
@@ -171,18 +171,18 @@ fn check_differences(sweep: &Sweep, places: &Places, problems: &mut Vec<Problem>
     };
     idle(
         Setting::Dropout,
-        sweep.networks().iter().any(drops),
+        stage.networks().iter().any(drops),
         "no network of the sweep has a dropout layer without a rate of its own; add \"dropout\" to the layers of an \
          [[architecture]]",
     );
-    let auxiliary = sweep.values_of(Setting::AuxiliaryLoss);
+    let auxiliary = stage.values_of(Setting::AuxiliaryLoss);
     idle(
         Setting::AuxWeight,
         auxiliary.contains(&Value::Bool(true)),
         "auxiliary_loss is false everywhere, so all points would be the same; set auxiliary_loss = true or make it an \
          axis",
     );
-    let schedules = sweep.values_of(Setting::Schedule);
+    let schedules = stage.values_of(Setting::Schedule);
     let steps = schedules.contains(&Value::Text(Schedule::Step.name().to_owned()));
     for setting in [Setting::StepEpochs, Setting::StepFactor] {
         idle(

@@ -23,7 +23,7 @@ fn alternating(world: &mut World, repetitions: u32) -> SweepId {
 
 fn shape(world: &World, sweep: SweepId, key: TrialKey) -> ShapeKey {
     let sweep = world.state.sweep(sweep).unwrap().sweep();
-    sweep.spec(key.index, key.repetition).unwrap().shape()
+    sweep.spec(key).unwrap().shape()
 }
 
 fn acquire(worker: WorkerId, request: u8, max_trials: u32, sizes: &BTreeMap<ShapeKey, u32>) -> Input {

@@ -350,6 +350,7 @@ mod tests {
             finished_at_ms: None,
             epochs: 160,
             total_epochs: 300,
+            stages: Vec::new(),
         };
         let line = lines(&Event::Sweep(Box::new(status))).concat();
         assert!(

@@ -15,7 +15,7 @@ pub fn progress_text(
     metrics: &[Metric],
     statistics: &[Statistics],
 ) -> String {
-    let label = words::terse(&group.values);
+    let label = label(group);
     let figures = figures(metrics, statistics);
     let n = statistics.first().map_or(0, |statistics| statistics.n);
     let trials = fates(n, &group.counts);
@@ -30,11 +30,7 @@ pub fn complete_text(result: &GroupResult) -> String {
             let epochs = result.epochs.len() as u32;
             progress_text(group, epochs, epochs, &result.metrics, statistics)
         }
-        None => format!(
-            "{}  no result  {}",
-            words::terse(&group.values),
-            fates(0, &group.counts)
-        ),
+        None => format!("{}  no result  {}", label(group), fates(0, &group.counts)),
     }
 }
 
@@ -58,6 +54,15 @@ pub fn sweep_text(status: &v1::SweepStatus) -> String {
         }
     }
     text + &format!("; {} of {} epochs", status.epochs, status.total_epochs)
+}
+
+/// What a group is called in a line: by its values, behind its stage where that has a name.
+fn label(group: &Group) -> String {
+    let values = words::terse(&group.values);
+    match group.stage_name.as_str() {
+        "" => values,
+        stage => format!("{stage}: {values}"),
+    }
 }
 
 /// The test error if there is one, else whatever comes first.
@@ -126,6 +131,14 @@ mod tests {
             progress_text(&sample.group, 2, 25, &sample.metrics, &sample.epochs[1]),
             "perceptron-100 sharing=on aux=off  epoch 2/25  test error 14.0 % ± 2.5  (n = 3 of 10, 7 waiting)"
         );
+    }
+
+    #[test]
+    fn a_group_of_a_named_stage_says_which() {
+        let mut sample = sample();
+        sample.group.stage_name = "modes".to_owned();
+        let text = complete_text(&sample);
+        assert!(text.starts_with("modes: perceptron-100 sharing=on"), "{text}");
     }
 
     #[test]

@@ -1,0 +1,241 @@
+//! `[[stage]]`: what stands at the top is common to all stages, and each has its own on top of it. So each is read like a
+//! sweep without stages, from a document of its own.
+
+use super::definition::{self, Places, is_name};
+use super::document::{Entry, Node, Tree, unknown_key};
+use super::error::{Origin, Problem, quoted};
+use super::grid::Grid;
+use super::stage::Stage;
+use super::{grid_problem, together};
+
+/// The most stages.
+const MAX_STAGES: usize = 32;
+/// Keys of a stage.
+const KEYS: &[&str] = &[
+    "name",
+    "enabled",
+    "repetitions",
+    "epochs",
+    "settings",
+    "axes",
+    "zip",
+    "include",
+    "exclude",
+];
+/// Keys that stand in a stage, and not above, where there are stages.
+const OF_POINTS: &[&str] = &["zip", "include", "exclude"];
+/// Where settings stand.
+const TABLES: [&str; 2] = ["settings", "axes"];
+/// What `--set` means already.
+const TAKEN: [&str; 2] = ["settings", "data"];
+const NAME_RULE: &str = "a name of letters, digits, - and _, such as \"coarse\"";
+
+/// A stage's document.
+pub(super) struct Part {
+    name: String,
+    at: Origin,
+    document: Vec<Entry>,
+}
+
+/// A document for each stage that is enabled; the whole one where there are none.
+pub(super) fn parts(document: &[Entry]) -> Result<Vec<Part>, Vec<Problem>> {
+    let Some(stages) = document.iter().find(|entry| entry.key == "stage") else {
+        return Ok(vec![Part {
+            name: String::new(),
+            at: Origin::Whole,
+            document: document.to_vec(),
+        }]);
+    };
+    let tables = stages
+        .value
+        .list("tables: [[stage]]")
+        .map_err(|problem| vec![problem])?;
+    if tables.len() > MAX_STAGES {
+        let message = format!(
+            "there are {} stages; at most {MAX_STAGES} are possible",
+            tables.len()
+        );
+        return Err(vec![Problem::new(&stages.at, message)]);
+    }
+    let mut problems: Vec<Problem> = document
+        .iter()
+        .filter(|entry| OF_POINTS.contains(&entry.key.as_str()))
+        .map(|entry| {
+            let message = format!(
+                "{0} stands in a [[stage]] here, as its points do: [[stage.{0}]]",
+                entry.key
+            );
+            Problem::new(&entry.at, message)
+        })
+        .collect();
+    let (mut parts, mut names) = (Vec::new(), Vec::new());
+    for table in tables {
+        match part(document, table, &mut names) {
+            Ok(part) => parts.extend(part),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() && parts.is_empty() {
+        let message = "no stage is enabled; enable one with --set NAME.enabled=true";
+        problems.push(Problem::new(&stages.at, message));
+    }
+    match problems.is_empty() {
+        true => Ok(parts),
+        false => Err(problems),
+    }
+}
+
+/// The document of a stage; none when it is not enabled.
+fn part(document: &[Entry], table: &Node, names: &mut Vec<String>) -> Result<Option<Part>, Vec<Problem>> {
+    let own = table
+        .table("a table: [[stage]]")
+        .map_err(|problem| vec![problem])?;
+    let unknown = own.iter().filter(|entry| !KEYS.contains(&entry.key.as_str()));
+    let mut problems: Vec<Problem> = unknown.map(|entry| unknown_key(entry, KEYS)).collect();
+    let name = match name(table, own, names) {
+        Ok(name) => name,
+        Err(problem) => {
+            problems.push(problem);
+            return Err(problems);
+        }
+    };
+    names.push(name.clone());
+    let enabled = match own
+        .iter()
+        .find(|entry| entry.key == "enabled")
+        .map(|entry| &entry.value)
+    {
+        None => true,
+        Some(Node {
+            tree: Tree::Bool(enabled),
+            ..
+        }) => *enabled,
+        Some(node) => {
+            problems.push(node.expected("whether the stage is run: true or false"));
+            true
+        }
+    };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let part = Part {
+        name,
+        at: table.at.clone(),
+        document: overlaid(document, own),
+    };
+    Ok(enabled.then_some(part))
+}
+
+fn name(table: &Node, own: &[Entry], names: &[String]) -> Result<String, Problem> {
+    let node = own
+        .iter()
+        .find(|entry| entry.key == "name")
+        .map(|entry| &entry.value);
+    let node = node.ok_or_else(|| Problem::new(&table.at, format!("a stage needs a name: {NAME_RULE}")))?;
+    let name = node.text()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !is_name(name) || !name.chars().all(plain) {
+        return Err(node.expected(NAME_RULE));
+    }
+    if TAKEN.contains(&name) {
+        let message = format!(
+            "a stage cannot be called {}: --set {name}.KEY means the table",
+            quoted(name)
+        );
+        return Err(Problem::new(&node.at, message));
+    }
+    if names.iter().any(|other| other == name) {
+        return Err(Problem::new(
+            &node.at,
+            format!("another stage is called {} already", quoted(name)),
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+/// What is common to all stages with what is a stage's own on top of it; but what an override says at the top holds for all
+/// stages.
+fn overlaid(common: &[Entry], own: &[Entry]) -> Vec<Entry> {
+    let mut document: Vec<Entry> = common
+        .iter()
+        .filter(|entry| entry.key != "stage")
+        .cloned()
+        .collect();
+    for entry in own
+        .iter()
+        .filter(|entry| !matches!(entry.key.as_str(), "name" | "enabled"))
+    {
+        put(&mut document, entry);
+    }
+    // A setting is fixed or an axis: what a stage makes of it displaces what it was above, whichever that was.
+    let named = |tables: &[Entry], key: &str, of: &dyn Fn(&Entry) -> bool| {
+        let entries = TABLES.iter().flat_map(|table| table_of(tables, table));
+        entries.filter(|entry| of(entry)).any(|entry| entry.key == key)
+    };
+    for table in TABLES {
+        let (above, mine) = (table_of(common, table), table_of(own, table));
+        let kept = above.iter().filter(|entry| {
+            is_override(&entry.at)
+                || !named(own, &entry.key, &|_| true)
+                || mine.iter().any(|own| own.key == entry.key)
+        });
+        let mut entries: Vec<Entry> = kept.cloned().collect();
+        for entry in mine {
+            if !named(common, &entry.key, &|above| is_override(&above.at)) {
+                put(&mut entries, entry);
+            }
+        }
+        if let Some(Entry { value, .. }) = document.iter_mut().find(|entry| entry.key == table)
+            && let Tree::Table(of_document) = &mut value.tree
+        {
+            *of_document = entries;
+        }
+    }
+    document
+}
+
+/// The entries of a table; none where it is not there, or no table.
+fn table_of<'a>(document: &'a [Entry], key: &str) -> &'a [Entry] {
+    match document
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| &entry.value.tree)
+    {
+        Some(Tree::Table(entries)) => entries,
+        _ => &[],
+    }
+}
+
+fn is_override(at: &Origin) -> bool {
+    matches!(at, Origin::Override(_) | Origin::Repetitions)
+}
+
+/// In the place of what has the same key, unless an override has put that there.
+fn put(entries: &mut Vec<Entry>, entry: &Entry) {
+    match entries.iter_mut().find(|other| other.key == entry.key) {
+        Some(other) if is_override(&other.at) && !is_override(&entry.at) => {}
+        Some(other) => *other = entry.clone(),
+        None => entries.push(entry.clone()),
+    }
+}
+
+impl Part {
+    /// The stage, checked.
+    pub(super) fn read(self) -> Result<Stage, Vec<Problem>> {
+        // What concerns the whole concerns this stage.
+        let at = |mut problem: Problem| {
+            if matches!(problem.at, Origin::Whole) {
+                problem.at = self.at.clone();
+            }
+            problem
+        };
+        let here = |problems: Vec<Problem>| problems.into_iter().map(at).collect::<Vec<_>>();
+        let (definition, places): (_, Places) = definition::read(&self.document).map_err(here)?;
+        let grid = Grid::new(&definition).map_err(|error| here(vec![grid_problem(&error, &places)]))?;
+        let stage = Stage::new(self.name.clone(), definition, grid);
+        match together::check(&stage, &places) {
+            problems if problems.is_empty() => Ok(stage),
+            problems => Err(here(problems)),
+        }
+    }
+}
