@@ -1,7 +1,5 @@
 //! Sweeps of several stages, against a real coordinator. The worker is part of the test.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
 mod common;
 
 use common::fleet::{FakeWorker, Fate};
