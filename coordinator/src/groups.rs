@@ -426,6 +426,13 @@ mod tests {
         let second = whole(0).unwrap();
         assert_eq!(second.result.group.counts.succeeded, 2);
         assert_eq!(second.result.epochs[1][0].n, 2);
+        let group = GroupId { stage: 0, index: 0 };
+        let standing = groups.standing(reader.as_mut(), group).unwrap();
+        store.commit(&[Record::SweepGone(id)]).unwrap();
+        assert!(
+            groups.curves(reader.as_mut(), &standing).unwrap().is_none(),
+            "deleted"
+        );
     }
 
     #[test]

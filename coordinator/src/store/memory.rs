@@ -202,10 +202,7 @@ impl Reader for MemoryStore {
                 repetition,
                 index,
             };
-            let trial = TrialId { sweep, key };
-            let epochs = rows.epochs.values().map(|(_, epochs)| epochs);
-            let blocks = epochs.filter(|epochs| epochs.trial == trial && epochs.fence == fence);
-            blocks.map(|epochs| epochs.block.clone()).collect()
+            rows.blocks(sweep, (key, fence)).cloned().collect()
         };
         Ok(attempts.iter().map(of_attempt).collect())
     }

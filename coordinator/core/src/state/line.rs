@@ -2,7 +2,7 @@
 
 use tenfold_types::TrialKey;
 
-use crate::sweep::Sweep;
+use crate::sweep::{Stage, Sweep};
 
 /// Where the trials of a sweep stand in line.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ struct Part {
 impl Line {
     pub(super) fn of(sweep: &Sweep) -> Self {
         let mut start = 0;
-        let part = |stage: &crate::sweep::Stage| {
+        let part = |stage: &Stage| {
             let part = Part {
                 start,
                 raw: stage.raw_points(),
@@ -35,7 +35,7 @@ impl Line {
         }
     }
 
-    /// The place of a key; none when no raw grid has such a trial.
+    /// The place of a key, which a peer may have named: none when no raw grid has such a trial.
     pub(super) fn place(&self, key: TrialKey) -> Option<u64> {
         let part = self.stages.get(key.stage as usize)?;
         let known = key.index < part.raw && key.repetition < part.repetitions;

@@ -76,9 +76,7 @@ impl SweepState {
     pub fn trial(&self, key: TrialKey) -> Option<TrialRow> {
         match self.trials.get(&key) {
             Some(row) => Some(row.clone()),
-            None => self
-                .accepted
-                .fill(self.known_place(key)?, self.untouched_row(key)),
+            None => self.accepted.fill(self.line.place(key)?, self.untouched_row(key)),
         }
     }
 
@@ -91,7 +89,7 @@ impl SweepState {
     pub(crate) fn is_open(&self, key: TrialKey) -> Option<bool> {
         match self.trials.get(&key) {
             Some(row) => Some(row.state.is_open()),
-            None => self.accepted.contains(self.known_place(key)?).then_some(false),
+            None => self.accepted.contains(self.line.place(key)?).then_some(false),
         }
     }
 
@@ -170,11 +168,6 @@ impl SweepState {
     /// Where in order of work a trial of the sweep stands.
     pub(crate) fn place(&self, key: TrialKey) -> u64 {
         self.line.place(key).unwrap_or_else(|| self.line.end())
-    }
-
-    /// The place of a key that a peer has named: none when the raw grids have no such trial.
-    fn known_place(&self, key: TrialKey) -> Option<u64> {
-        self.line.place(key)
     }
 
     /// The first place from this one on where a trial waits, or no trial is because its point is excluded, and what

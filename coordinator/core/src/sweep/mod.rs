@@ -1,7 +1,8 @@
 //! Sweeps: the file, what is valid in it, its axes and its points.
 //!
 //! [`Sweep::parse`] reads a sweep file: `document` (TOML with places) → `overrides` → `stages` (a document for
-//! each) → `definition` (keys, kinds, defaults) → `grid` (points by index). `normalise` writes the canonical text that the sweep's id is the hash of.
+//! each) → `definition` (keys, kinds, defaults) → `grid` (points by index). `normalise` writes the canonical text that the
+//! sweep's id is the hash of.
 
 mod architecture;
 mod axis;
@@ -188,12 +189,6 @@ impl Sweep {
     /// A stage by its number, from 0.
     pub fn stage(&self, number: u32) -> Option<&Stage> {
         self.0.stages.get(number as usize)
-    }
-
-    /// The number of a stage by its name.
-    pub fn stage_named(&self, name: &str) -> Option<u32> {
-        let at = self.0.stages.iter().position(|stage| stage.name() == name);
-        at.and_then(|at| u32::try_from(at).ok())
     }
 
     /// The pairs: the same for all stages.

@@ -153,8 +153,8 @@ fn name(table: &Node, own: &[Entry], names: &[String]) -> Result<String, Problem
     Ok(name.to_owned())
 }
 
-/// What is common to all stages with what is a stage's own on top of it; but what an override says at the top holds for all
-/// stages.
+/// What is common to all stages with what is a stage's own on top of it; but an override that is common to all displaces what
+/// a stage has in the file.
 fn overlaid(common: &[Entry], own: &[Entry]) -> Vec<Entry> {
     let mut document: Vec<Entry> = common
         .iter()
@@ -168,20 +168,16 @@ fn overlaid(common: &[Entry], own: &[Entry]) -> Vec<Entry> {
         put(&mut document, entry);
     }
     // A setting is fixed or an axis: what a stage makes of it displaces what it was above, whichever that was.
-    let named = |tables: &[Entry], key: &str, of: &dyn Fn(&Entry) -> bool| {
-        let entries = TABLES.iter().flat_map(|table| table_of(tables, table));
-        entries.filter(|entry| of(entry)).any(|entry| entry.key == key)
-    };
     for table in TABLES {
         let (above, mine) = (table_of(common, table), table_of(own, table));
-        let kept = above.iter().filter(|entry| {
-            is_override(&entry.at)
-                || !named(own, &entry.key, &|_| true)
-                || mine.iter().any(|own| own.key == entry.key)
-        });
-        let mut entries: Vec<Entry> = kept.cloned().collect();
+        let displaced = |entry: &Entry| {
+            let mut others = settings(own).filter(|own| own.key == entry.key);
+            others.any(|own| !yields(own, entry)) && !mine.iter().any(|own| own.key == entry.key)
+        };
+        let mut entries: Vec<Entry> = above.iter().filter(|entry| !displaced(entry)).cloned().collect();
         for entry in mine {
-            if !named(common, &entry.key, &|above| is_override(&above.at)) {
+            let mut above = settings(common).filter(|above| above.key == entry.key);
+            if !above.any(|above| yields(entry, above)) {
                 put(&mut entries, entry);
             }
         }
@@ -192,6 +188,16 @@ fn overlaid(common: &[Entry], own: &[Entry]) -> Vec<Entry> {
         }
     }
     document
+}
+
+/// All settings of a table, fixed or varied.
+fn settings(table: &[Entry]) -> impl Iterator<Item = &Entry> {
+    TABLES.iter().flat_map(|name| table_of(table, name))
+}
+
+/// Whether what a stage has yields to what is common to all.
+fn yields(own: &Entry, common: &Entry) -> bool {
+    is_override(&common.at) && !is_override(&own.at)
 }
 
 /// The entries of a table; none where it is not there, or no table.
@@ -210,10 +216,10 @@ fn is_override(at: &Origin) -> bool {
     matches!(at, Origin::Override(_) | Origin::Repetitions)
 }
 
-/// In the place of what has the same key, unless an override has put that there.
+/// In the place of what has the same key, unless it yields to that.
 fn put(entries: &mut Vec<Entry>, entry: &Entry) {
     match entries.iter_mut().find(|other| other.key == entry.key) {
-        Some(other) if is_override(&other.at) && !is_override(&entry.at) => {}
+        Some(other) if yields(entry, other) => {}
         Some(other) => *other = entry.clone(),
         None => entries.push(entry.clone()),
     }
