@@ -1,5 +1,6 @@
 //! The Tenfold server: the turn that owns the state, its store, and the services over gRPC.
 
+pub mod choose;
 pub mod groups;
 pub mod grpc;
 pub mod readers;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tenfold_core::State;
 use tenfold_core::aggregate::Statistics;
-use tenfold_core::record::{Control, EpochsRow, TrialRow};
+use tenfold_core::record::{Control, EpochsRow, Outcome, TrialRow};
 use tenfold_core::sweep::{GroupId, Grouping, Sweep};
 use tenfold_proto::v1;
 use tenfold_types::SweepId;
@@ -48,6 +48,8 @@ pub enum Event {
     Epochs(EpochsRow),
     /// Raw: a trial changed.
     Trial(TrialRow),
+    /// A choice between two of its stages was made.
+    Choice(Box<v1::Choice>),
     /// Where the sweep stands. Closes each pass.
     Sweep(Box<v1::SweepStatus>),
 }
@@ -117,8 +119,10 @@ pub async fn watch(
     let mut commits = turn.commits();
     let id = options.sweep;
     let sweep = turn.read(move |state, _| state.sweep(id).map(|sweep| sweep.sweep().clone()));
+    let sweep = sweep.await?.ok_or(WatchError::Gone(id))?;
+    let has_rules = sweep.stages().iter().any(|stage| !stage.rules().is_empty());
     let mut watcher = Watcher {
-        sweep: sweep.await?.ok_or(WatchError::Gone(id))?,
+        sweep,
         turn,
         readers,
         kept,
@@ -131,9 +135,15 @@ pub async fn watch(
         reported: None,
         told: false,
         ahead: false,
+        has_rules,
+        chosen_to: options.since,
+        chosen: Vec::new(),
         options,
         out,
     };
+    if has_rules {
+        watcher.group_again();
+    }
     loop {
         let began = Instant::now();
         commits.borrow_and_update();
@@ -204,6 +214,11 @@ struct Watcher {
     told: bool,
     /// A group was complete before this pass had come to the commit that completed it.
     ahead: bool,
+    /// Its stages take values from one another.
+    has_rules: bool,
+    /// Choices up to this commit are known, and those of them that are still to be told.
+    chosen_to: Cursor,
+    chosen: Vec<v1::Choice>,
     out: mpsc::Sender<Seen>,
 }
 
@@ -231,9 +246,16 @@ impl Watcher {
             };
             match end {
                 None => return Ok(None),
+                // What groups have in common may just have been chosen: they are found again.
+                Some(true) if !self.options.raw && self.choices(since).await? => {
+                    (since, touched) = (before, BTreeMap::new());
+                }
                 Some(true) => break,
                 Some(false) => {}
             }
+        }
+        if !self.tell_choices().await {
+            return Ok(None);
         }
         // It may have come to its end meanwhile, by a commit that the cursor passes now: what goes with the end is told now.
         let (status, control) = match self.finished && status.finished_at_ms.is_none() {
@@ -313,6 +335,48 @@ impl Watcher {
         Ok(Some(over))
     }
 
+    /// Takes in choices that were made up to a commit, and whether there were any.
+    async fn choices(&mut self, to: Cursor) -> Result<bool, WatchError> {
+        if !self.has_rules {
+            return Ok(false);
+        }
+        let (id, from) = (self.options.sweep, self.chosen_to);
+        let read = move |reader: &mut dyn Reader| reader.choices(id, from);
+        let mut found = self.readers.with(read).await?;
+        found.retain(|(at, _)| *at <= to);
+        self.chosen_to = to;
+        let before = self.sweep.clone();
+        for (_, row) in &found {
+            self.chosen.extend(messages::choice(&before, row));
+            if let Outcome::Chosen(values) = &row.outcome {
+                self.sweep = self.sweep.with(row.choice, values.clone());
+            }
+        }
+        if !found.is_empty() {
+            self.group_again();
+        }
+        Ok(!found.is_empty())
+    }
+
+    /// Groups the sweep as it is now.
+    fn group_again(&mut self) {
+        let by = self.options.grouping.axes();
+        let by: Vec<String> = by.iter().map(|setting| setting.name().to_owned()).collect();
+        if let Ok(grouping) = self.sweep.grouping(&by) {
+            self.options.grouping = Arc::new(grouping);
+        }
+    }
+
+    /// False when nobody listens any more.
+    async fn tell_choices(&mut self) -> bool {
+        for choice in take(&mut self.chosen) {
+            if !self.tell(Event::Choice(Box::new(choice))).await {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Tells a page of rows as they are. Whether it was the last; none when nobody listens any more.
     async fn tell_rows(&mut self, since: &mut Cursor) -> Result<Option<bool>, WatchError> {
         // A reader that lags is waited for before rows are read, not with them in hand.
@@ -327,6 +391,10 @@ impl Watcher {
         let read = move |reader: &mut dyn Reader| reader.changes(id, from, page);
         let changes = self.readers.with(read).await?;
         *since = changes.cursor;
+        self.choices(*since).await?;
+        if !self.tell_choices().await {
+            return Ok(None);
+        }
         for change in changes.rows {
             let event = match change {
                 Change::Trial(row) => Event::Trial(row),

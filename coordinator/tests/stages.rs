@@ -75,3 +75,121 @@ fn every_stage_has_its_own_trials_and_results() {
         "{tail}"
     );
 }
+
+const RULES: &str = r#"
+name = "rules"
+repetitions = 2
+epochs = 3
+
+[axes]
+architecture = ["perceptron-5", "perceptron-7"]
+
+[[stage]]
+name = "coarse"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+
+[[stage]]
+name = "fine"
+repetitions = 1
+[stage.axes]
+learning_rate = { refine = "coarse", points = 3, span = 1.0 }
+
+[[stage]]
+name = "modes"
+[stage.axes]
+weight_sharing = [false, true]
+learning_rate = { best_of = "fine" }
+"#;
+
+#[test]
+fn a_stage_takes_what_was_best_before_it_whenever_the_coordinator_is_killed() {
+    let mut cluster = Cluster::patient();
+    let file = cluster.write("rules.toml", RULES);
+    cluster.command(&["submit", &file]);
+    // The first of the first network diverges once, so its other rate is chosen.
+    let fate = |key: tenfold_proto::v1::TrialKey| match (key.stage, key.index, key.repetition) {
+        (0, 0, 1) => Fate::DivergesIn(2),
+        _ => Fate::Succeeds,
+    };
+    // Killed within stages and between them: after each few trials.
+    let all = 2 * 2 * 2 + 2 * 3 + 2 * 2 * 2;
+    for trials in [3, 1, 4, 1, 5, 1, 2, 1, 4] {
+        let mut worker = FakeWorker::register(&cluster, "w");
+        worker.train(trials, fate);
+        cluster.kill();
+        cluster.serve();
+    }
+    let sweep = cluster.until_over();
+    assert_eq!(
+        (&sweep["state"], &sweep["trials"]["succeeded"]),
+        (&"complete".into(), &(all - 1).into())
+    );
+    let shown = json(&cluster.command(&["show", "rules", "--json"]));
+    let choices: Vec<_> = shown.iter().filter(|line| line["kind"] == "choice").collect();
+    let values: Vec<_> = choices
+        .iter()
+        .map(|choice| (&choice["stage_name"], choice["values"].to_string()))
+        .collect();
+    let (fine, modes) = (&"fine".into(), &"modes".into());
+    let expected = [
+        (fine, "[0.001,0.01,0.1]"),
+        (fine, "[0.01,0.1,1.0]"),
+        (modes, "[0.001]"),
+        (modes, "[0.01]"),
+    ];
+    assert_eq!(values, expected.map(|(stage, values)| (stage, values.to_owned())));
+    assert_eq!(choices[0]["candidates"][0]["missing"], 1);
+    assert_eq!(choices[0]["per"]["architecture"], "perceptron-5");
+    let tail = cluster.command(&["tail", "rules"]);
+    assert!(
+        tail.contains(
+            "chosen for modes: learning_rate 0.001 where architecture perceptron-5 (min-mean of test_error at epoch 3 of fine)"
+        ),
+        "{tail}"
+    );
+    assert!(
+        tail.contains("modes: perceptron-7 sharing=on lr=1e-2  epoch 3/3"),
+        "{tail}"
+    );
+    let raw = cluster.command(&["tail", "rules", "--raw"]);
+    assert!(raw.contains("weight_sharing=true learning_rate=0.01"), "{raw}");
+    let by_rate = json(&cluster.command(&[
+        "results",
+        "rules",
+        "--stage",
+        "modes",
+        "--by",
+        "learning_rate",
+        "--json",
+    ]));
+    let rates: std::collections::BTreeSet<String> = by_rate
+        .iter()
+        .map(|row| row["axes"]["learning_rate"].to_string())
+        .collect();
+    assert_eq!(rates.into_iter().collect::<Vec<_>>(), ["0.001", "0.01"]);
+    let plan = cluster.command(&["show", "rules"]);
+    assert!(plan.contains("n = 1, 1 diverged or failed"), "{plan}");
+}
+
+#[test]
+fn a_sweep_in_which_nothing_can_be_chosen_fails_with_that_reason() {
+    let cluster = Cluster::patient();
+    let file = cluster.write("rules.toml", RULES);
+    cluster.command(&["submit", &file]);
+    let mut worker = FakeWorker::register(&cluster, "w");
+    // All of the second network diverge; the first goes on as if nothing were.
+    worker.train(8 + 3 + 4, |key| match (key.stage, key.index) {
+        (0, 2 | 3) => Fate::DivergesIn(1),
+        _ => Fate::Succeeds,
+    });
+    let sweep = cluster.until_over();
+    assert_eq!(sweep["state"], "failed");
+    let shown = cluster.command(&["show", "rules"]);
+    assert!(
+        shown.contains("nothing chosen for modes: no learning_rate where architecture perceptron-7: nothing to choose from"),
+        "{shown}"
+    );
+    let last = cluster.try_command(&["tail", "rules", "--follow"]);
+    assert_ne!(last.status.code(), Some(0));
+}

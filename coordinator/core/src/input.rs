@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec, WorkerId};
 
-use crate::record::{Record, WorkerRow};
-use crate::sweep::Sweep;
+use crate::record::{Candidate, Record, WorkerRow};
+use crate::sweep::{ChoiceId, Sweep};
 
 /// Something that happened or is asked for.
 #[derive(Debug, Clone)]
@@ -54,6 +54,15 @@ pub enum Input {
     },
     /// A person wants a worker to take no more trials.
     Drain(WorkerId),
+    /// What there is to choose from between two stages has been read.
+    Choose {
+        /// The sweep.
+        sweep: SweepId,
+        /// Which of its choices.
+        choice: ChoiceId,
+        /// The values with what their trials came to, in the order of the axis.
+        candidates: Vec<Candidate>,
+    },
     /// A person wants a sweep that is over to be forgotten.
     Delete(SweepId),
     /// Time has passed.
@@ -155,6 +164,8 @@ pub enum Answer {
         /// The worker is to take no more trials.
         drain: bool,
     },
+    /// To `Choose`: whether the choice was made. It was not if it is not due, or something has changed since it was read.
+    Chosen(bool),
     /// To `Drain`.
     Draining,
     /// To `Delete`.

@@ -2,9 +2,10 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, schedule, lease → state, input → aggregate, record → trial → sweep.
+//! order, choice, schedule, lease → state, input → aggregate, record → trial → sweep.
 
 pub mod aggregate;
+mod choice;
 pub mod input;
 mod lease;
 mod order;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_types::{SweepId, TrialKey};
 
+pub use choice::pick;
 pub use input::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Standing, Transition, TrialReport,
 };
@@ -52,6 +54,11 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
         } => lease::append(state, worker, sweep, fence, trials, now),
         Input::Heartbeat { worker, fences } => lease::heartbeat(state, worker, &fences, now),
         Input::Drain(worker) => lease::drain(state, worker),
+        Input::Choose {
+            sweep,
+            choice,
+            candidates,
+        } => choice::choose(state, sweep, choice, candidates),
         Input::Delete(sweep) => order::delete(state, sweep),
         Input::Tick => lease::tick(state, now),
     };

@@ -3,6 +3,7 @@
 use tenfold_types::{SweepId, TrialKey};
 
 use crate::Millis;
+use crate::choice;
 use crate::input::{Answer, Order, Refusal, Transition};
 use crate::lease::{Ending, ended_attempt};
 use crate::record::{Control, Counters, Record, SweepRow, TrialRow};
@@ -157,6 +158,9 @@ fn cancel(sweep: &SweepState, keys: impl Iterator<Item = TrialKey>, records: &mu
 }
 
 fn retry(sweep: &SweepState, failed: bool, cancelled: bool, records: &mut Vec<Record>) -> u64 {
+    if failed {
+        choice::withdraw(sweep, records);
+    }
     let before = records.len();
     for trial in sweep.without_result() {
         let wanted = match trial.state {

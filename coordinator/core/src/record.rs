@@ -1,9 +1,10 @@
 //! Records: what a decision writes down. A record is the upsert of a row; loading all rows rebuilds the state.
 
 use serde::{Deserialize, Serialize};
-use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
+use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, Value, WorkerId};
 
 use crate::Millis;
+use crate::sweep::ChoiceId;
 use crate::trial::TrialState;
 
 /// One change, durable where [`Record::is_durable`] says so.
@@ -13,6 +14,8 @@ pub enum Record {
     Counters(Counters),
     /// A sweep is new, or its control changed.
     Sweep(SweepRow),
+    /// A choice between two stages was made, or taken back.
+    Choice(ChoiceRow),
     /// A worker registered.
     Worker(WorkerRow),
     /// A worker is forgotten.
@@ -117,6 +120,46 @@ pub struct SweepRow {
     pub finished_at: Option<Millis>,
     /// What people last asked of it.
     pub control: Control,
+}
+
+/// A choice between two stages: what was chosen, and from which numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChoiceRow {
+    /// The sweep.
+    pub sweep: SweepId,
+    /// Which of its choices.
+    pub choice: ChoiceId,
+    /// What was there to choose from, in the order of the axis.
+    pub candidates: Vec<Candidate>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// A value that can be chosen, and what the trials with it came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The value.
+    pub value: Value,
+    /// Trials that have succeeded.
+    pub n: u32,
+    /// Trials that have diverged or failed.
+    pub missing: u32,
+    /// The mean over those that have succeeded; 0 for none.
+    pub mean: f64,
+    /// Its standard error; none for n < 2.
+    pub standard_error: Option<f64>,
+}
+
+/// What came of a choice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The axis has these values.
+    Chosen(Vec<Value>),
+    /// There was nothing to choose from, for this reason.
+    Nothing(String),
+    /// It is to be made again.
+    Withdrawn,
 }
 
 /// A trial that is no longer as the sweep's text alone would have it.

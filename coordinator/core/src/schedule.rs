@@ -185,7 +185,7 @@ fn fair_size(state: &State, sweep: &SweepState, kind: DeviceKind, wanted: &Wante
         .flat_map(|worker| &worker.row.slots)
         .filter(|slot| slot.kind == kind)
         .count() as u64;
-    let share = sweep.counts().pending.div_ceil(slots.max(1));
+    let share = sweep.available().div_ceil(slots.max(1));
     share.max(wanted.max_trials.into())
 }
 

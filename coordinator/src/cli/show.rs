@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
+use tenfold::report::log;
 use tenfold_proto::v1;
 
 use super::exit::Failure;
@@ -44,7 +45,9 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
             .failures
             .iter()
             .map(|trial| json::line(&json::trial(trial)));
+        let choices = answer.choices.iter().map(|choice| log::choice(choice) + "\n");
         return std::iter::once(json::line(&json::sweep(&status)))
+            .chain(choices)
             .chain(failures)
             .collect();
     }
@@ -72,6 +75,12 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
             "finished        {} ({took} after it was submitted)",
             format::time(at)
         );
+    }
+    if !answer.choices.is_empty() {
+        _ = writeln!(text, "\nchoices");
+        for choice in &answer.choices {
+            text.push_str(&log::choice_table(choice));
+        }
     }
     if !answer.failures.is_empty() {
         _ = writeln!(text, "\nfailed trials");

@@ -177,6 +177,7 @@ fn lines(
             first: 1,
             more: false,
         })),
+        Wire::Choice(choice) => Event::Choice(Box::new(choice)),
         Wire::Sweep(status) => Event::Sweep(Box::new(status)),
         Wire::Epochs(progress) if as_json => return json_epochs(progress, cursor),
         Wire::Epochs(progress) => return epochs(progress),
@@ -214,6 +215,7 @@ fn lines(
             )
         }
         Event::Complete(part) => log::complete_text(&part.result),
+        Event::Choice(choice) => log::choice_text(choice),
         Event::Sweep(status) => log::sweep_text(status),
         Event::Epochs(_) | Event::Trial(_) => return Ok(String::new()),
     };

@@ -23,6 +23,8 @@ const LIST: usize = 100;
 const MAX_LIST: usize = 1000;
 /// Failed trials that `show` names.
 const FAILURES: usize = 20;
+/// Choices between stages in an answer: with what they were made from, they are the longest part of it.
+const CHOICES: usize = 1_000;
 /// Attempts of a trial that are shown, with the ends of their trainers' standard errors.
 const ATTEMPTS: usize = 64;
 /// Workers listed at most.
@@ -155,6 +157,11 @@ impl Control for Service {
             status: Some(messages::sweep_status(sweep)),
             description: sweep.sweep().describe(),
             normalised: sweep.row().normalised.clone(),
+            choices: sweep
+                .choices()
+                .filter_map(|row| messages::choice(sweep.sweep(), row))
+                .take(CHOICES)
+                .collect(),
             failures: sweep
                 .failed()
                 .take(FAILURES)

@@ -2,8 +2,8 @@
 
 use tenfold_core::SweepState;
 use tenfold_core::aggregate::{Counts, Group, Statistics};
-use tenfold_core::record::{AttemptRow, Control, TrialRow};
-use tenfold_core::sweep::{Stage, Sweep};
+use tenfold_core::record::{AttemptRow, Candidate, ChoiceRow, Control, Outcome, TrialRow};
+use tenfold_core::sweep::{ChoiceId, Stage, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Metric, Setting, Value};
@@ -50,6 +50,50 @@ pub(crate) fn sweep_status(sweep: &SweepState) -> v1::SweepStatus {
         total_epochs: definition.total_epochs(),
         stages: stages(definition),
     }
+}
+
+/// A choice between two stages of a sweep; none while it is to be made again.
+pub(crate) fn choice(sweep: &Sweep, row: &ChoiceRow) -> Option<v1::Choice> {
+    let (values, reason) = match &row.outcome {
+        Outcome::Chosen(values) => (values.as_slice(), None),
+        Outcome::Nothing(reason) => (&[][..], Some(reason.clone())),
+        Outcome::Withdrawn => return None,
+    };
+    let taken = sweep.rule(row.choice)?;
+    let candidate = |candidate: &Candidate| v1::Candidate {
+        value: Some((&candidate.value).into()),
+        n: candidate.n,
+        missing: candidate.missing,
+        mean: candidate.mean,
+        standard_error: candidate.standard_error,
+    };
+    Some(v1::Choice {
+        stage: row.choice.stage,
+        stage_name: sweep.stage(row.choice.stage)?.name().to_owned(),
+        rule: row.choice.rule,
+        cell: row.choice.cell,
+        setting: taken.setting.name().to_owned(),
+        per: assignments(&taken.values(row.choice.cell)),
+        source: taken.rule.source_name.clone(),
+        metric: taken.rule.metric.to_string(),
+        epoch: taken.rule.epoch,
+        criterion: taken.rule.criterion.name().to_owned(),
+        candidates: row.candidates.iter().map(candidate).collect(),
+        values: values.iter().map(v1::Value::from).collect(),
+        reason,
+    })
+}
+
+/// Which choice it is, and the values that were chosen; none when there was nothing to choose from.
+pub(crate) fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
+    let id = ChoiceId {
+        stage: choice.stage,
+        rule: choice.rule,
+        cell: choice.cell,
+    };
+    let values = choice.values.iter().map(|value| value.clone().try_into().ok());
+    let values = values.collect::<Option<Vec<Value>>>()?;
+    (!values.is_empty()).then_some((id, values))
 }
 
 /// The stages of a sweep that has named ones.
@@ -201,6 +245,7 @@ pub(crate) fn event(sweep: &Sweep, event: Event) -> v1::watch_response::Event {
             block: Some((&row.block).into()),
         }),
         Event::Trial(row) => Wire::Trial(trial_status(sweep, &row, row.state.accepted_epochs())),
+        Event::Choice(choice) => Wire::Choice(*choice),
         Event::Sweep(status) => Wire::Sweep(*status),
     }
 }

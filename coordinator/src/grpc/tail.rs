@@ -14,7 +14,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::{messages, status};
-use crate::watch::{Seen, WatchError};
+use crate::watch::{Event, Seen, WatchError};
 
 /// The stream. Whoever drops it ends the watcher.
 pub struct Tail {
@@ -44,6 +44,11 @@ impl Stream for Tail {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if let Some(Seen { cursor, event }) = ready!(this.seen.poll_recv(cx)) {
+            if let Event::Choice(choice) = &event
+                && let Some((id, values)) = messages::chosen(choice)
+            {
+                this.sweep = this.sweep.with(id, values);
+            }
             return Poll::Ready(Some(Ok(v1::WatchResponse {
                 cursor,
                 event: Some(messages::event(&this.sweep, event)),

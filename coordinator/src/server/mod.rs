@@ -28,7 +28,7 @@ use crate::grpc::{Gates, MAX_LEASE, MAX_MESSAGE, MAX_REPLY, Service};
 use crate::readers::Readers;
 use crate::shutdown::{self, Trigger};
 use crate::store::{self, Store, StoreError};
-use crate::{results, turn};
+use crate::{choose, results, turn};
 
 use accept::Accept;
 use limits::{Limited, Limits};
@@ -166,6 +166,11 @@ impl Server {
             shutdown: shutdown.clone(),
             gates: Gates::default(),
         };
+        tokio::spawn(choose::make_choices(
+            service.turn.clone(),
+            service.readers.clone(),
+            shutdown.clone(),
+        ));
         let logs = tokio::spawn(results::keep_logs(service.clone(), config.results));
         let (cut, is_cut) = shutdown::channel();
         let (out, connections) = mpsc::channel(HANDOVER);

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenfold_core::record::{
-    AttemptRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
 };
+use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey, WorkerId};
 
 use super::{Change, Changes, Cursor, Page, Reader, Store, StoreError, Touched, TrialRows, What, attempts};
@@ -26,6 +27,7 @@ struct Rows {
     workers: BTreeMap<WorkerId, WorkerRow>,
     /// With whether they live: those that are over are kept for their provenance.
     leases: BTreeMap<Fence, (bool, LeaseRow)>,
+    choices: BTreeMap<(SweepId, ChoiceId), (Cursor, ChoiceRow)>,
     trials: BTreeMap<TrialId, (Cursor, TrialRow)>,
     attempts: BTreeMap<(TrialId, u32), AttemptRow>,
     epochs: BTreeMap<(TrialId, Fence, u32), (Cursor, EpochsRow)>,
@@ -78,6 +80,9 @@ impl Store for MemoryStore {
             .filter(live)
             .map(|(_, row)| row.clone())
             .collect();
+        rows.choices
+            .into_values()
+            .for_each(|(_, row)| visit(Record::Choice(row)));
         rows.trials
             .into_values()
             .for_each(|(_, row)| visit(Record::Trial(row)));
@@ -98,6 +103,7 @@ impl Store for MemoryStore {
                 Record::Sweep(row) => _ = rows.sweeps.insert(row.number, (at, row)),
                 Record::Worker(row) => _ = rows.workers.insert(row.id, row),
                 Record::WorkerGone(worker) => _ = rows.workers.remove(&worker),
+                Record::Choice(row) => _ = rows.choices.insert((row.sweep, row.choice), (at, row)),
                 Record::Trial(row) => _ = rows.trials.insert(row.id, (at, row)),
                 Record::Attempt(row) => _ = rows.attempts.insert((row.trial, row.number), row),
                 Record::Epochs(row) => {
@@ -118,6 +124,7 @@ impl Store for MemoryStore {
                 Record::SweepGone(sweep) => {
                     rows.sweeps.retain(|_, (_, row)| row.id != sweep);
                     rows.leases.retain(|_, (_, row)| row.sweep != sweep);
+                    rows.choices.retain(|(of, _), _| *of != sweep);
                     rows.trials.retain(|id, _| id.sweep != sweep);
                     rows.attempts.retain(|(id, _), _| id.sweep != sweep);
                     rows.epochs.retain(|(id, ..), _| id.sweep != sweep);
@@ -186,6 +193,17 @@ impl Reader for MemoryStore {
             }
         }
         Ok(touched)
+    }
+
+    fn choices(&mut self, sweep: SweepId, since: Cursor) -> Result<Vec<(Cursor, ChoiceRow)>, StoreError> {
+        let rows = self.rows();
+        let choices = rows.choices.values();
+        let mut found: Vec<_> = choices
+            .filter(|(at, row)| row.sweep == sweep && *at > since)
+            .cloned()
+            .collect();
+        found.sort_by_key(|(at, row)| (*at, row.choice));
+        Ok(found)
     }
 
     fn blocks(

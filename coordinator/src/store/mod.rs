@@ -14,7 +14,7 @@ mod sqlite;
 mod suite;
 
 use std::path::{Path, PathBuf};
-use tenfold_core::record::{AttemptRow, EpochsRow, Record, SweepRow, TrialRow};
+use tenfold_core::record::{AttemptRow, ChoiceRow, EpochsRow, Record, SweepRow, TrialRow};
 
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
@@ -29,7 +29,7 @@ pub type Cursor = u64;
 /// What the turn needs of a store. Synchronous: the turn has a thread of its own.
 pub trait Store: Send {
     /// Gives every row that the state is made of, in an order in which it can be evolved: counters, sweeps, workers,
-    /// leases, trials, and the epochs of trials that are leased or running. Returns the number of the last commit.
+    /// leases, choices, trials, and the epochs of trials that are leased or running. Returns the number of the last commit.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -72,6 +72,12 @@ pub trait Reader: Send {
     /// # Errors
     /// See [`StoreError`].
     fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError>;
+
+    /// The choices between stages that were made or taken back behind a cursor, with their commits and in the order of these.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn choices(&mut self, sweep: SweepId, since: Cursor) -> Result<Vec<(Cursor, ChoiceRow)>, StoreError>;
 
     /// The epochs of some attempts at trials of one point, by their repetitions, which come in order.
     ///

@@ -1,9 +1,13 @@
 //! Rows to records and back: what the columns hold, said once for all stores on disk.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use tenfold_core::record::{
-    AttemptRow, Control, EpochsRow, LeaseRow, Provenance, Slot, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, Candidate, ChoiceRow, Control, EpochsRow, LeaseRow, Outcome, Provenance, Slot, SweepRow,
+    TrialRow, WorkerRow,
 };
+use tenfold_core::sweep::ChoiceId;
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Block, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId, floats};
 
@@ -30,6 +34,9 @@ pub(super) const ATTEMPT: &str = "stage, point, repetition, number, fence, worke
                                   libtorch, started_at, ended_at, ended, error, stderr";
 /// The columns that [`sweep`] reads, from the first on.
 pub(super) const SWEEP: &str = "number, id, name, normalised, submitted_at, finished_at, control";
+
+/// The columns that [`choice`] reads, from the first on.
+pub(super) const CHOICE: &str = "stage, rule, cell, row, seq";
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -260,6 +267,40 @@ pub(super) fn attempt(sweep: SweepId, row: &impl Columns) -> Result<AttemptRow> 
         ended: row.text(13)?,
         error: row.text(14)?,
         stderr: row.text(15)?,
+    })
+}
+
+/// The row of a choice, bar which it is.
+#[derive(Serialize, Deserialize)]
+struct StoredChoice<'a> {
+    candidates: Cow<'a, [Candidate]>,
+    outcome: Cow<'a, Outcome>,
+}
+
+pub(super) fn choice_text(row: &ChoiceRow) -> Result<String> {
+    let stored = StoredChoice {
+        candidates: Cow::Borrowed(&row.candidates),
+        outcome: Cow::Borrowed(&row.outcome),
+    };
+    serde_json::to_string(&stored).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// The commit that last changed a choice.
+pub(super) fn seq_of_choice(row: &impl Columns) -> Result<Cursor> {
+    number(row, 4)
+}
+
+pub(super) fn choice(sweep: SweepId, row: &impl Columns) -> Result<ChoiceRow> {
+    let stored: StoredChoice<'_> = serde_json::from_str(&row.text(3)?).map_err(|error| wrong(3, error))?;
+    Ok(ChoiceRow {
+        sweep,
+        choice: ChoiceId {
+            stage: small(row, 0)?,
+            rule: small(row, 1)?,
+            cell: number(row, 2)?,
+        },
+        candidates: stored.candidates.into_owned(),
+        outcome: stored.outcome.into_owned(),
     })
 }
 

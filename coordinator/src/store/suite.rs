@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tenfold_core::record::*;
+use tenfold_core::sweep::ChoiceId;
 use tenfold_core::trial::TrialState;
-use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
+use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, Value, WorkerId};
 
 use super::*;
 
@@ -45,6 +46,10 @@ macro_rules! store_suite {
         #[test]
         fn what_is_touched_is_named_with_what_changed() {
             suite::touched(&mut $place);
+        }
+        #[test]
+        fn choices_come_in_the_order_of_their_commits() {
+            suite::choices(&mut $place);
         }
         #[test]
         fn a_sweep_that_is_gone_leaves_nothing() {
@@ -159,6 +164,50 @@ fn lease(fence: u64) -> LeaseRow {
     }
 }
 
+fn choice(number: u64, cell: u64, outcome: Outcome) -> ChoiceRow {
+    let candidate = |value: Value, mean: f64| Candidate {
+        value,
+        n: 3,
+        missing: 1,
+        mean,
+        standard_error: (mean > 0.2).then_some(mean / 3.0),
+    };
+    ChoiceRow {
+        sweep: sweep(number).id,
+        choice: ChoiceId {
+            stage: 1,
+            rule: 0,
+            cell,
+        },
+        candidates: vec![
+            candidate(Value::Text("adam".to_owned()), 0.1),
+            candidate(Value::Int(7), 0.7),
+        ],
+        outcome,
+    }
+}
+
+pub(super) fn choices(place: &mut impl Place) {
+    let mut store = place.open();
+    let chosen = |cell| choice(1, cell, Outcome::Chosen(vec![Value::Float(0.1)]));
+    store
+        .commit(&[Record::Sweep(sweep(1)), Record::Choice(chosen(3))])
+        .unwrap();
+    store
+        .commit(&[Record::Choice(chosen(0)), Record::Choice(chosen(2))])
+        .unwrap();
+    let again = choice(1, 3, Outcome::Withdrawn);
+    store.commit(&[Record::Choice(again.clone())]).unwrap();
+    let mut reader = store.reader().unwrap();
+    let id = sweep(1).id;
+    assert_eq!(
+        reader.choices(id, 0).unwrap(),
+        [(2, chosen(0)), (2, chosen(2)), (3, again.clone())]
+    );
+    assert_eq!(reader.choices(id, 2).unwrap(), [(3, again)]);
+    assert_eq!(reader.choices(sweep(2).id, 0).unwrap(), []);
+}
+
 fn provenance() -> Provenance {
     Provenance {
         host: "node".to_owned(),
@@ -227,6 +276,14 @@ pub(super) fn rows_come_back(place: &mut impl Place) {
         Record::Sweep(sweep(1)),
     ];
     written.extend([Record::Worker(worker()), Record::Lease(lease(3))]);
+    written.extend([
+        Record::Choice(choice(
+            1,
+            0,
+            Outcome::Chosen(vec![Value::Float(0.1 + 0.2), Value::Bool(true)]),
+        )),
+        Record::Choice(choice(1, 7, Outcome::Nothing("nothing".to_owned()))),
+    ]);
     written.extend(trials.iter().cloned().map(Record::Trial));
     written.push(Record::Epochs(epochs(&trials[2], 3, 1)));
     let mut store = place.open();
@@ -669,6 +726,7 @@ pub(super) fn gone(place: &mut impl Place) {
     records.extend((0..500).map(|at| Record::Epochs(epochs(&mine, 3, 1 + 2 * at))));
     records.extend((0..3_000).map(|index| Record::Trial(trial(1, 1 + index, 0, TrialState::Failed))));
     records.push(Record::Attempt(attempt(&mine, 1)));
+    records.push(Record::Choice(choice(1, 0, Outcome::Withdrawn)));
     records.extend([Record::Trial(other.clone()), Record::Epochs(epochs(&other, 3, 1))]);
     store.commit(&records).unwrap();
     let mut reader = store.reader().unwrap();
@@ -683,6 +741,7 @@ pub(super) fn gone(place: &mut impl Place) {
     let nothing = |reader: &mut dyn Reader| {
         assert_eq!(reader.point(mine.id.sweep, 0, 0).unwrap(), []);
         assert_eq!(reader.attempts(mine.id).unwrap(), []);
+        assert_eq!(reader.choices(mine.id.sweep, 0).unwrap(), []);
         assert_eq!(reader.changes(mine.id.sweep, 0, Page::rows(10)).unwrap().rows, []);
     };
     nothing(reader.as_mut());
@@ -853,6 +912,8 @@ fn any_record() -> impl Strategy<Value = Record> {
         1 => (1..3u64, any::<bool>()).prop_map(|(number, over)| {
             Record::Sweep(SweepRow { finished_at: over.then_some(5), ..sweep(number) })
         }),
+        1 => (1..3u64, 0..2u64, prop_oneof![Just(Outcome::Withdrawn), Just(Outcome::Chosen(vec![Value::Float(0.1)]))])
+            .prop_map(|(number, cell, outcome)| Record::Choice(choice(number, cell, outcome))),
         1 => (1..5u64).prop_map(|fence| Record::Lease(lease(fence))),
         1 => (1..5u64).prop_map(|fence| Record::LeaseClosed(Fence(fence))),
         1 => (0..99u64).prop_map(|fence| Record::Counters(Counters { fence, sweeps: 2 })),
@@ -894,6 +955,7 @@ proptest! {
         let (mut a, mut b) = (memory.reader().unwrap(), sqlite.reader().unwrap());
         for number in [1, 2] {
             let id = sweep(number).id;
+            prop_assert_eq!(a.choices(id, 1).unwrap(), b.choices(id, 1).unwrap());
             for index in 0..4 {
                 prop_assert_eq!(a.point(id, 0, index).unwrap(), b.point(id, 0, index).unwrap());
             }

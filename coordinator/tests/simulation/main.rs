@@ -24,8 +24,15 @@ repetitions = 3
 epochs = 4
 [settings]
 architecture = "perceptron-5"
-[axes]
+[[stage]]
+name = "rates"
+[stage.axes]
 learning_rate = [0.1, 0.01, 0.001]
+[[stage]]
+name = "around"
+repetitions = 1
+[stage.axes]
+learning_rate = { refine = "rates", points = 3, span = 0.5 }
 "#;
 
 fn simulate(seed: u64, trouble: bool) -> BTreeMap<TrialKey, Vec<Block>> {
@@ -50,11 +57,13 @@ fn simulate(seed: u64, trouble: bool) -> BTreeMap<TrialKey, Vec<Block>> {
     }
     let state = world.state().sweep(id).unwrap();
     let counts = state.counts();
-    assert_eq!((counts.succeeded, counts.diverged, counts.total()), (8, 1, 9));
+    assert_eq!((counts.succeeded, counts.diverged, counts.total()), (11, 1, 12));
+    let rate = |index| state.sweep().stages()[1].spec(index, 0).unwrap().learning_rate;
+    assert_eq!(rate(1), 0.1, "the same is chosen, whatever happens");
     let mut reader = world.store.reader().unwrap();
     let mut curves = BTreeMap::new();
-    for index in 0..3 {
-        for trial in reader.point(id, 0, index).unwrap() {
+    for (stage, index) in (0..2).flat_map(|stage| (0..3).map(move |index| (stage, index))) {
+        for trial in reader.point(id, stage, index).unwrap() {
             let mut whole = trial.blocks[0].clone();
             trial.blocks[1..]
                 .iter()
@@ -128,7 +137,7 @@ fn a_store_that_stays_full_is_not_hammered_and_can_still_be_looked_at() {
 #[test]
 fn trouble_changes_nothing_that_is_exported() {
     let undisturbed = simulate(0, false);
-    assert_eq!(undisturbed.len(), 9);
+    assert_eq!(undisturbed.len(), 12);
     let seeds: Vec<u64> = match std::env::var("TENFOLD_SIMULATION_SEED") {
         Ok(seed) => vec![seed.parse().expect("TENFOLD_SIMULATION_SEED is a number")],
         Err(_) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tenfold::choose;
 use tenfold::store::Store;
 use tenfold::turn::{Turn, TurnError};
 use tenfold_core::{Answer, Grant, Input, Order, Settings, State, SweepState};
@@ -247,10 +248,32 @@ impl World {
         worker.next_message(&mut self.random)
     }
 
+    /// What can be chosen is looked at, and sooner or later told.
+    fn choose(&mut self, trouble: bool) {
+        let Ok(state) = self.turn.state() else { return };
+        let Some((sweep, choice)) = choose::due(state).pop() else {
+            return;
+        };
+        let mut reader = self.store.reader().unwrap();
+        let candidates = choose::candidates(reader.as_mut(), &sweep, choice).unwrap();
+        if trouble && self.chance(50) {
+            self.trouble();
+        }
+        let input = Input::Choose {
+            sweep: sweep.id(),
+            choice,
+            candidates,
+        };
+        _ = self.decide(input);
+    }
+
     pub(crate) fn step(&mut self, trouble: bool) {
         self.now += self.random.random_range(0..10);
         if trouble {
             self.trouble();
+        }
+        if self.chance(30) {
+            self.choose(trouble);
         }
         self.store.luck().full = self.now < self.full;
         let number = self.random.random_range(0..self.workers.len());

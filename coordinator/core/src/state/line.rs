@@ -53,6 +53,12 @@ impl Line {
         })
     }
 
+    /// The places of a stage: from the first to the one behind the last.
+    pub(super) fn places(&self, stage: u32) -> Option<(u64, u64)> {
+        let part = self.stages.get(stage as usize)?;
+        Some((part.start, part.end()))
+    }
+
     /// The place behind the last.
     pub(super) fn end(&self) -> u64 {
         self.stages.last().map_or(0, Part::end)

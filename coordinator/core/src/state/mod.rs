@@ -9,6 +9,7 @@ use crate::record::{Counters, LeaseRow, QuickFailure, Record, SweepRow, TrialRow
 use crate::sweep::Sweep;
 
 mod accepted;
+mod choices;
 mod line;
 mod places;
 mod sweep;
@@ -219,6 +220,7 @@ impl State {
                     worker.quarantined = *quarantined;
                 }
             }
+            Record::Choice(row) => self.on_sweep(row.sweep, |sweep| sweep.evolve_choice(row)),
             Record::Trial(row) => self.evolve_trial(row),
             Record::Attempt(_) => {}
             Record::Epochs(row) => self.on_sweep(row.trial.sweep, |sweep| sweep.evolve_epochs(row)),

@@ -26,6 +26,35 @@ impl Places {
         self.end_of_run(from).unwrap_or(from)
     }
 
+    /// Adds all numbers from this one up to before that one, of which none is there yet.
+    pub(super) fn insert_run(&mut self, from: u64, to: u64) {
+        if from >= to {
+            return;
+        }
+        let before = self.runs.range(..from).next_back();
+        let start = before
+            .filter(|(_, end)| **end == from)
+            .map_or(from, |(first, _)| *first);
+        let end = self.runs.remove(&to).unwrap_or(to);
+        self.runs.insert(start, end);
+    }
+
+    pub(super) fn remove(&mut self, place: u64) {
+        let Some((&first, &end)) = self.runs.range(..=place).next_back() else {
+            return;
+        };
+        if end <= place {
+            return;
+        }
+        match first == place {
+            true => _ = self.runs.remove(&first),
+            false => _ = self.runs.insert(first, place),
+        }
+        if place + 1 < end {
+            self.runs.insert(place + 1, end);
+        }
+    }
+
     pub(super) fn insert(&mut self, place: u64) {
         if self.contains(place) {
             return;
@@ -74,6 +103,26 @@ mod tests {
                 places
             });
             prop_assert_eq!(again, places, "the order leaves no trace");
+        }
+
+        #[test]
+        fn what_is_removed_is_not_there(from in 0u64..20, length in 0u64..20, removed in prop::collection::vec(0u64..40, 0..40)) {
+            let mut places = Places::default();
+            places.insert(from + length);
+            if from > 0 {
+                places.insert(from - 1);
+            }
+            places.insert_run(from, from + length);
+            let mut plain: BTreeSet<u64> = (from.saturating_sub(1)..=from + length).collect();
+            for number in removed {
+                places.remove(number);
+                plain.remove(&number);
+                let again = plain.iter().fold(Places::default(), |mut places, number| {
+                    places.insert(*number);
+                    places
+                });
+                prop_assert_eq!(&again, &places);
+            }
         }
     }
 }

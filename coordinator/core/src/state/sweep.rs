@@ -6,11 +6,12 @@ use tenfold_types::{Curve, Fence, TrialId, TrialKey};
 
 use crate::Millis;
 use crate::aggregate::Counts;
-use crate::record::{Control, EpochsRow, LeaseRow, SweepRow, TrialRow};
-use crate::sweep::Sweep;
+use crate::record::{ChoiceRow, Control, EpochsRow, LeaseRow, Outcome, SweepRow, TrialRow};
+use crate::sweep::{ChoiceId, Sweep};
 use crate::trial::TrialState;
 
 use super::accepted::Accepted;
+use super::choices::Choices;
 use super::line::Line;
 use super::places::Places;
 
@@ -24,17 +25,22 @@ pub struct SweepState {
     trials: BTreeMap<TrialKey, TrialRow>,
     /// Touched trials with one.
     accepted: Accepted,
-    /// Where the touched trials stand in order of work.
+    choices: Choices,
+    /// Where the touched trials stand in order of work, and those whose values are still to be chosen.
     touched: Places,
     /// The first trial, in order of work, that is not touched.
     untouched: Option<TrialKey>,
     /// Touched trials that are PENDING.
     ready: BTreeSet<TrialKey>,
+    /// Those of them whose values are still to be chosen, which are not in `ready`.
+    held_back: BTreeSet<TrialKey>,
     pub(super) backoff: BTreeSet<(Millis, TrialKey)>,
     failed: BTreeSet<TrialKey>,
     /// Leased and running trials whose lease is suspected.
     suspect: BTreeSet<TrialKey>,
     counts: Counts,
+    /// Trials whose values are still to be chosen.
+    unresolved: u64,
     /// The curves of leased and running trials so far.
     live: BTreeMap<TrialKey, Curve>,
     live_epochs: u64,
@@ -48,17 +54,29 @@ impl SweepState {
             sweep,
             trials: BTreeMap::new(),
             accepted: Accepted::default(),
+            choices: Choices::default(),
             touched: Places::default(),
             untouched: None,
             ready: BTreeSet::new(),
+            held_back: BTreeSet::new(),
             backoff: BTreeSet::new(),
             failed: BTreeSet::new(),
             suspect: BTreeSet::new(),
             counts: Counts::default(),
+            unresolved: 0,
             live: BTreeMap::new(),
             live_epochs: 0,
         };
-        state.untouched = state.first_from(0);
+        state.choices = Choices::of(&state.sweep);
+        for (stage, of) in (0..).zip(state.sweep.stages()) {
+            if !of.rules().is_empty()
+                && let Some((from, to)) = state.line.places(stage)
+            {
+                state.touched.insert_run(from, to);
+                state.unresolved += of.trials();
+            }
+        }
+        state.untouched = state.untouched_from(0);
         state
     }
 
@@ -110,6 +128,44 @@ impl SweepState {
         self.trials.values()
     }
 
+    /// Choices between its stages that were made, or taken back, in order.
+    pub fn choices(&self) -> impl Iterator<Item = &ChoiceRow> {
+        self.choices.rows()
+    }
+
+    /// Choices that can be made now, in order.
+    pub fn due_choices(&self) -> impl Iterator<Item = ChoiceId> {
+        let runs = self.row.control != Control::Stopped;
+        self.choices.due().filter(move |_| runs)
+    }
+
+    pub(crate) fn is_due(&self, choice: ChoiceId) -> bool {
+        self.row.control != Control::Stopped && self.choices.is_due(choice)
+    }
+
+    /// The trials whose values a choice gives.
+    pub(crate) fn waits_for(&self, choice: ChoiceId) -> Vec<TrialKey> {
+        let Some(stage) = self.sweep.stage(choice.stage) else {
+            return Vec::new();
+        };
+        let points = stage
+            .indexes()
+            .filter(|&index| stage.cell(choice.rule, index) == Some(choice.cell));
+        let trials = points.flat_map(|index| {
+            (0..stage.repetitions()).map(move |repetition| TrialKey {
+                stage: choice.stage,
+                index,
+                repetition,
+            })
+        });
+        trials.collect()
+    }
+
+    fn is_resolved(&self, key: TrialKey) -> bool {
+        let stage = self.sweep.stage(key.stage);
+        stage.is_some_and(|stage| stage.rules().is_empty() || stage.is_resolved(key.index))
+    }
+
     /// Trials that have failed, in order of work.
     pub fn failed(&self) -> impl Iterator<Item = &TrialRow> {
         self.failed.iter().filter_map(|key| self.trials.get(key))
@@ -138,6 +194,11 @@ impl SweepState {
             Control::Active | Control::Paused => counts.pending += untouched,
         }
         counts
+    }
+
+    /// About how many trials could be leased now: those that wait, but for those whose values are still to be chosen.
+    pub(crate) fn available(&self) -> u64 {
+        self.counts().pending.saturating_sub(self.unresolved)
     }
 
     /// Epochs durable in all trials.
@@ -193,6 +254,7 @@ impl SweepState {
     pub(crate) fn waiting(&self) -> impl Iterator<Item = TrialKey> {
         self.ready
             .iter()
+            .chain(&self.held_back)
             .copied()
             .chain(self.backoff.iter().map(|(_, key)| *key))
     }
@@ -243,6 +305,10 @@ impl SweepState {
     pub(super) fn evolve_trial(&mut self, row: &TrialRow) -> Option<Fence> {
         let key = row.id.key;
         let place = self.place(key);
+        let over = !row.state.is_open();
+        if self.is_open(key).unwrap_or(true) == over {
+            self.choices.note(&self.sweep, key, over);
+        }
         let old = match self.accepted.insert(place, row) {
             true => self.trials.remove(&key),
             false => self.trials.insert(key, row.clone()),
@@ -250,7 +316,10 @@ impl SweepState {
         if let Some(old) = &old {
             *self.count(&old.state) -= 1;
             match old.state {
-                TrialState::Pending => _ = self.ready.remove(&key),
+                TrialState::Pending => {
+                    self.ready.remove(&key);
+                    self.held_back.remove(&key);
+                }
                 TrialState::Backoff { until } => _ = self.backoff.remove(&(until, key)),
                 TrialState::Failed => _ = self.failed.remove(&key),
                 _ => {}
@@ -258,7 +327,8 @@ impl SweepState {
         }
         *self.count(&row.state) += 1;
         match row.state {
-            TrialState::Pending => _ = self.ready.insert(key),
+            TrialState::Pending if self.is_resolved(key) => _ = self.ready.insert(key),
+            TrialState::Pending => _ = self.held_back.insert(key),
             TrialState::Backoff { until } => _ = self.backoff.insert((until, key)),
             TrialState::Failed => _ = self.failed.insert(key),
             _ => {}
@@ -280,11 +350,42 @@ impl SweepState {
 
     fn touch(&mut self, place: u64) {
         self.touched.insert(place);
-        while let Some(first) = self.untouched
-            && self.touched.contains(self.place(first))
-        {
-            self.untouched = self.first_from(self.touched.first_free(self.place(first)));
+        if let Some(first) = self.untouched {
+            self.untouched = self.untouched_from(self.place(first));
         }
+    }
+
+    /// The first trial from a place on that is not touched and whose values are known.
+    fn untouched_from(&self, place: u64) -> Option<TrialKey> {
+        let mut first = self.first_from(self.touched.first_free(place))?;
+        while self.touched.contains(self.place(first)) {
+            first = self.first_from(self.touched.first_free(self.place(first)))?;
+        }
+        Some(first)
+    }
+
+    /// Takes a choice in: the trials that waited for it can be leased.
+    pub(super) fn evolve_choice(&mut self, row: &ChoiceRow) {
+        self.choices.insert(row);
+        let Outcome::Chosen(values) = &row.outcome else {
+            return;
+        };
+        self.sweep = self.sweep.with(row.choice, values.clone());
+        for key in self.waits_for(row.choice) {
+            if !self.is_resolved(key) {
+                continue;
+            }
+            self.unresolved = self.unresolved.saturating_sub(1);
+            match self.is_open(key) {
+                None => self.touched.remove(self.place(key)),
+                Some(_) => {
+                    if self.held_back.remove(&key) {
+                        self.ready.insert(key);
+                    }
+                }
+            }
+        }
+        self.untouched = self.untouched_from(0);
     }
 
     /// Notes that a lease is suspected, or no longer.
@@ -339,6 +440,8 @@ impl SweepState {
             && self.trials == other.trials
             && self.accepted == other.accepted
             && self.failed == other.failed
+            && self.choices == other.choices
+            && self.held_back == other.held_back
             && self.touched == other.touched
             && self.untouched == other.untouched
             && self.ready == other.ready
@@ -349,7 +452,11 @@ impl SweepState {
     }
 
     pub(super) fn check_invariants(&self) {
-        let mut fresh = Self::new(self.row.clone(), self.sweep.clone());
+        let unchosen = Sweep::from_normalised(&self.row.name, &self.row.normalised);
+        let mut fresh = Self::new(self.row.clone(), unchosen.unwrap_or_else(|_| self.sweep.clone()));
+        for row in self.choices() {
+            fresh.evolve_choice(row);
+        }
         for row in self.touched_trials() {
             fresh.evolve_trial(&row);
         }

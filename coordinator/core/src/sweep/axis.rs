@@ -19,7 +19,8 @@ const MAX_VALUES: u64 = 100_000;
 pub struct Axis {
     /// The setting.
     pub setting: Setting,
-    /// Its values, in the order of the file; at least one.
+    /// Its values, in the order of the file; at least one. Where they are taken from another stage (see
+    /// [`Stage::rules`](super::Stage::rules)), their places, from 0.
     pub values: Vec<Value>,
 }
 
@@ -29,6 +30,9 @@ pub struct Axis {
 pub(super) struct Written {
     pub(super) setting: String,
     pub(super) values: Vec<Value>,
+    /// Where they are taken from another stage; then no values are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rule: Option<super::rule::Written>,
 }
 
 /// The values of an axis: a list, `{ log = [a, b], points = n }` or `{ linear = [a, b], points = n }`.

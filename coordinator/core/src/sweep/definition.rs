@@ -10,6 +10,7 @@ use super::axis::{self, Axis};
 use super::document::{Entry, Node, Tree, unknown_key};
 use super::error::{Origin, Problem};
 use super::grid::{MAX_TRIALS, too_many};
+use super::rule;
 use super::selection::Selection;
 
 /// Bounds on what a file may ask for.
@@ -53,6 +54,8 @@ pub(super) struct Definition {
     /// Settings that are no axis and not at their default.
     pub(super) settings: BTreeMap<Setting, Value>,
     pub(super) axes: Vec<Axis>,
+    /// Axes whose values are taken from earlier stages; above, they have the places of these values.
+    pub(super) rules: BTreeMap<Setting, rule::Draft>,
     /// Axes that go together, by their places in `axes`.
     pub(super) zip: Vec<Vec<usize>>,
     pub(super) include: Vec<Selection>,
@@ -112,6 +115,8 @@ pub(super) fn read(document: &[Entry]) -> Result<(Definition, Places), Vec<Probl
 pub(super) struct Reader {
     pub(super) problems: Vec<Problem>,
     pub(super) places: Places,
+    /// Axes whose values are taken from earlier stages.
+    pub(super) rules: BTreeMap<Setting, rule::Draft>,
 }
 
 impl Reader {
@@ -156,6 +161,7 @@ impl Reader {
             data: self.data(get("data")),
             settings: BTreeMap::new(),
             axes: Vec::new(),
+            rules: BTreeMap::new(),
             zip: Vec::new(),
             include: Vec::new(),
             exclude: Vec::new(),
@@ -213,6 +219,7 @@ impl Reader {
                 .map(|n| self.selections(n, "exclude", axes, &names))
                 .unwrap_or_default();
         }
+        definition.rules.clone_from(&self.rules);
         definition
             .settings
             .retain(|setting, value| default(*setting).as_ref() != Some(value));
@@ -349,7 +356,15 @@ impl Reader {
                     format!("{setting} is an axis here and fixed under [settings]; keep one of the two");
                 self.problems.push(Problem::new(&entry.at, message));
             }
-            match axis::values(setting, &entry.value, architectures) {
+            let values = match rule::is_rule(&entry.value) {
+                true => rule::read(setting, &entry.value).map(|draft| {
+                    let places = (0..i64::from(draft.len())).map(Value::Int).collect();
+                    self.rules.insert(setting, draft);
+                    places
+                }),
+                false => axis::values(setting, &entry.value, architectures),
+            };
+            match values {
                 Ok(values) => {
                     self.places.axes.push(entry.at.clone());
                     axes.push(Axis { setting, values });

@@ -65,7 +65,9 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
     )?;
     writeln!(out, "\naxes")?;
     for axis in stage.axes() {
-        writeln!(out, "  {:<15} {}", axis.setting.name(), list(&axis.values))?;
+        let taken = stage.rules().iter().find(|taken| taken.setting == axis.setting);
+        let values = taken.map_or_else(|| list(&axis.values), |taken| taken.rule.to_string());
+        writeln!(out, "  {:<15} {values}", axis.setting.name())?;
     }
     if stage.axes().is_empty() {
         writeln!(out, "  none: one point")?;

@@ -36,7 +36,7 @@ enum By {
     Point,
     /// By the values of these axes.
     Axes {
-        axes: Vec<usize>,
+        axes: Vec<Setting>,
         /// For each group its members, in order.
         members: BTreeMap<u64, Vec<u64>>,
         /// For each point its group.
@@ -46,13 +46,17 @@ enum By {
 
 impl By {
     fn axes(stage: &Stage, by: &[Setting]) -> Self {
-        let place = |setting: &Setting| stage.axes().iter().position(|axis| axis.setting == *setting);
-        let axes: Vec<usize> = by.iter().filter_map(place).collect();
+        let has = |setting: &Setting| stage.axes().iter().any(|axis| axis.setting == *setting);
+        let axes: Vec<Setting> = by.iter().copied().filter(has).collect();
         let (mut members, mut group_of) = (BTreeMap::<u64, Vec<u64>>::new(), BTreeMap::new());
-        let mut first: BTreeMap<Vec<Value>, u64> = BTreeMap::new();
+        let mut first: BTreeMap<Vec<Option<Value>>, u64> = BTreeMap::new();
         for index in stage.indexes() {
             let Some(point) = stage.point(index) else { continue };
-            let values = axes.iter().map(|&axis| point.values[axis].1.clone()).collect();
+            let value = |setting: &Setting| {
+                let value = point.values.iter().find(|(axis, _)| axis == setting);
+                value.map(|(_, value)| value.clone())
+            };
+            let values = axes.iter().map(value).collect();
             let group = *first.entry(values).or_insert(index);
             members.entry(group).or_default().push(index);
             group_of.insert(index, group);
@@ -130,7 +134,7 @@ impl Grouping {
         match self.stages.get(group.stage as usize) {
             Some(By::Axes { axes, .. }) => axes
                 .iter()
-                .filter_map(|&axis| values.get(axis).cloned())
+                .filter_map(|axis| values.iter().find(|(setting, _)| setting == axis).cloned())
                 .collect(),
             Some(By::Point) | None => values,
         }

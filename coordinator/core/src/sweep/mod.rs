@@ -1,7 +1,8 @@
 //! Sweeps: the file, what is valid in it, its axes and its points.
 //!
 //! [`Sweep::parse`] reads a sweep file: `document` (TOML with places) → `overrides` → `stages` (a document for
-//! each) → `definition` (keys, kinds, defaults) → `grid` (points by index). `normalise` writes the canonical text that the
+//! each) → `definition` (keys, kinds, defaults) → `grid` (points by index) and `rule` (values that a stage takes from an
+//! earlier one: `taken` has the cells for which they are chosen). `normalise` writes the canonical text that the
 //! sweep's id is the hash of.
 
 mod architecture;
@@ -14,13 +15,16 @@ mod grid;
 mod grouping;
 mod normalise;
 mod overrides;
+mod rule;
 mod selection;
 mod stage;
 mod stages;
+mod taken;
 mod together;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tenfold_types::{Data, DeviceKind, Metric, Setting, SweepId, TrialKey, TrialSpec, Value};
 
 pub use axis::Axis;
@@ -30,7 +34,10 @@ use error::{Origin, Problem};
 use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{GroupId, Grouping, UnknownAxis};
+use rule::Stages;
+pub use rule::{Criterion, Refine, Rule};
 pub use stage::Stage;
+pub use taken::Taken;
 
 /// The longest sweep file, in bytes.
 pub const MAX_TEXT: usize = 256 * 1024;
@@ -46,8 +53,19 @@ struct Inner {
     name: String,
     description: String,
     stages: Vec<Stage>,
-    normalised: String,
+    normalised: Arc<str>,
     id: SweepId,
+}
+
+/// A choice between two stages: of the values of an axis, for a cell of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ChoiceId {
+    /// The stage that takes the values.
+    pub stage: u32,
+    /// Which of its [`rules`](Stage::rules).
+    pub rule: u32,
+    /// Which of its cells.
+    pub cell: u64,
 }
 
 impl PartialEq for Sweep {
@@ -95,8 +113,9 @@ impl Sweep {
         }
         let (mut stages, mut problems, mut name, mut description) =
             (Vec::new(), Vec::new(), String::new(), String::new());
+        let names = stages::names(&document);
         for part in stages::parts(&document).map_err(refuse)? {
-            match part.read() {
+            match part.read(&stages, &names, problems.is_empty()) {
                 Ok(stage) => {
                     name.clone_from(&stage.definition().name);
                     description.clone_from(&stage.definition().description);
@@ -133,7 +152,14 @@ impl Sweep {
         for (stage, definition) in normalise::read(name, normalised).map_err(refuse)? {
             let grid = Grid::new(&definition)
                 .map_err(|error| refuse(grid_problem(&error, &Places::default()).message))?;
-            stages.push(Stage::new(stage, definition, grid));
+            let before = Stages {
+                earlier: &stages,
+                all: &[],
+                this: &stage,
+            };
+            let stage = Stage::new(stage.clone(), definition, grid, before)
+                .map_err(|problem| refuse(problem.message))?;
+            stages.push(stage);
         }
         if stages.is_empty() {
             return Err(refuse("it has no stage".to_owned()));
@@ -156,9 +182,72 @@ impl Sweep {
             name,
             description,
             stages,
-            normalised,
+            normalised: normalised.into(),
             id,
         }))
+    }
+
+    /// The same with the values that were chosen for a cell of a stage.
+    #[must_use]
+    pub fn with(&self, choice: ChoiceId, values: Vec<Value>) -> Self {
+        let mut stages = self.0.stages.clone();
+        if let Some(stage) = stages.get_mut(choice.stage as usize) {
+            *stage = stage.with(choice.rule, choice.cell, values);
+        }
+        Self(Arc::new(Inner {
+            name: self.0.name.clone(),
+            description: self.0.description.clone(),
+            stages,
+            normalised: Arc::clone(&self.0.normalised),
+            id: self.0.id,
+        }))
+    }
+
+    /// All choices between its stages, in order.
+    pub fn choices(&self) -> impl Iterator<Item = (ChoiceId, &Taken)> {
+        (0..).zip(self.stages()).flat_map(|(stage, of)| {
+            (0..).zip(of.rules()).flat_map(move |(rule, taken)| {
+                let id = move |&cell| (ChoiceId { stage, rule, cell }, taken);
+                taken.cells().iter().map(id)
+            })
+        })
+    }
+
+    /// The rule of a choice.
+    pub fn rule(&self, choice: ChoiceId) -> Option<&Taken> {
+        self.stage(choice.stage)?.rules().get(choice.rule as usize)
+    }
+
+    /// The points of the earlier stage among whose values a choice is made, in order.
+    pub fn source_points(&self, choice: ChoiceId) -> Vec<u64> {
+        let points = |taken: &Taken| {
+            let source = self.stage(taken.rule.source)?;
+            let cell = |index: u64| taken.cell(|setting| source.value_at(index, setting));
+            let points = source.indexes().filter(|&index| cell(index) == Some(choice.cell));
+            Some(points.collect())
+        };
+        self.rule(choice).and_then(points).unwrap_or_default()
+    }
+
+    /// The choices that are made from a trial.
+    pub fn choices_from(&self, key: TrialKey) -> Vec<ChoiceId> {
+        let Some(source) = self.stage(key.stage) else {
+            return Vec::new();
+        };
+        let later = (0..).zip(self.stages()).skip(key.stage as usize + 1);
+        let rules = later.flat_map(|(stage, of)| {
+            (0..)
+                .zip(of.rules())
+                .map(move |(rule, taken)| (stage, rule, taken))
+        });
+        rules
+            .filter(|(_, _, taken)| taken.rule.source == key.stage)
+            .filter_map(|(stage, rule, taken)| {
+                let cell = taken.cell(|setting| source.value_at(key.index, setting))?;
+                let there = taken.cells().binary_search(&cell).is_ok();
+                there.then_some(ChoiceId { stage, rule, cell })
+            })
+            .collect()
     }
 
     /// The canonical text: defaults, comments, name and description left out, overrides included.
@@ -224,8 +313,7 @@ impl Sweep {
 
     /// Whether it has such a trial.
     pub fn has(&self, key: TrialKey) -> bool {
-        let of_stage =
-            |stage: &Stage| key.repetition < stage.repetitions() && stage.point(key.index).is_some();
+        let of_stage = |stage: &Stage| key.repetition < stage.repetitions() && stage.has(key.index);
         self.stage(key.stage).is_some_and(of_stage)
     }
 

@@ -12,7 +12,7 @@ use tenfold_types::{Data, DeviceKind, Setting, Value};
 
 use super::axis::{Axis, Written, check};
 use super::definition::Definition;
-use super::grid::Grid;
+use super::rule;
 use super::selection::{Selection, place};
 use super::stage::Stage;
 
@@ -54,7 +54,6 @@ struct NamedStage {
 
 /// The text of a sweep of these stages.
 pub(super) fn write(stages: &[Stage]) -> String {
-    let normalised = |stage: &Stage| normalised(stage.definition(), stage.grid());
     let text = match stages {
         [stage] if stage.name().is_empty() => serde_json::to_string(&normalised(stage)),
         stages => serde_json::to_string(&Staged {
@@ -72,7 +71,8 @@ pub(super) fn write(stages: &[Stage]) -> String {
     text.unwrap_or_default()
 }
 
-fn normalised(definition: &Definition, grid: &Grid) -> Normalised {
+fn normalised(stage: &Stage) -> Normalised {
+    let (definition, grid) = (stage.definition(), stage.grid());
     let name = |axis: &usize| definition.axes[*axis].setting.name().to_owned();
     let selections = |list: &[Selection]| -> Vec<BTreeMap<String, Vec<Value>>> {
         list.iter()
@@ -123,9 +123,13 @@ fn normalised(definition: &Definition, grid: &Grid) -> Normalised {
         axes: definition
             .axes
             .iter()
-            .map(|axis| Written {
-                setting: axis.setting.name().to_owned(),
-                values: axis.values.clone(),
+            .map(|axis| {
+                let taken = stage.rules().iter().find(|taken| taken.setting == axis.setting);
+                Written {
+                    setting: axis.setting.name().to_owned(),
+                    values: taken.map_or_else(|| axis.values.clone(), |_| Vec::new()),
+                    rule: taken.map(|taken| rule::Written::of(&taken.rule)),
+                }
             })
             .collect(),
         zip: definition
@@ -163,9 +167,16 @@ fn definition(name: &str, read: Normalised) -> Result<Definition, String> {
     let known: BTreeSet<String> = read.architectures.iter().map(|a| a.name.clone()).collect();
     let setting = |name: &str| name.parse::<Setting>().map_err(|error| error.to_string());
     let value = |setting, value: Value| check(setting, value, &known);
-    let mut axes = Vec::new();
+    let (mut axes, mut rules) = (Vec::new(), BTreeMap::new());
     for axis in read.axes {
         let setting = setting(&axis.setting)?;
+        if let Some(rule) = axis.rule {
+            let draft = rule.read()?;
+            let values = (0..i64::from(draft.len())).map(Value::Int).collect();
+            rules.insert(setting, draft);
+            axes.push(Axis { setting, values });
+            continue;
+        }
         let values = axis
             .values
             .into_iter()
@@ -212,6 +223,7 @@ fn definition(name: &str, read: Normalised) -> Result<Definition, String> {
         include: selections(read.include)?,
         exclude: selections(read.exclude)?,
         axes,
+        rules,
         architectures: read.architectures,
     })
 }

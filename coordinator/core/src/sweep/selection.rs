@@ -115,6 +115,13 @@ impl Reader {
     }
 
     fn place(&self, axes: &[Axis], name: &str, at: &Origin) -> Result<usize, Problem> {
+        if let Some(setting) = self.rules.keys().find(|setting| setting.name() == name) {
+            let message = format!(
+                "{setting} takes its values from another stage: they are not known here, and cannot be zipped, included or \
+                 excluded"
+            );
+            return Err(Problem::new(at, message));
+        }
         place(axes, name).map_err(|message| {
             let fixed = name
                 .parse::<Setting>()

@@ -1,6 +1,6 @@
 //! One step of a sweep, with points of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use tenfold_types::network::Architecture;
@@ -8,82 +8,213 @@ use tenfold_types::{Data, DeviceKind, Metric, Setting, TrialSpec, Value};
 
 use super::axis::Axis;
 use super::definition::{self, Definition};
+use super::error::Problem;
 use super::grid::{Grid, Point};
+use super::rule::Stages;
+use super::taken::Taken;
 
-/// A stage of a sweep. Cheap to clone; never changes.
+/// A stage of a sweep. Cheap to clone; never changes but by [`Sweep::with`](super::Sweep::with), which gives another.
 #[derive(Debug, Clone)]
-pub struct Stage(Arc<Inner>);
+pub struct Stage {
+    inner: Arc<Inner>,
+    /// For each rule and cell the values that were chosen.
+    chosen: Arc<BTreeMap<(u32, u64), Vec<Value>>>,
+}
 
 #[derive(Debug)]
 struct Inner {
     name: String,
     definition: Definition,
     grid: Grid,
+    /// Axes whose values are taken from earlier stages.
+    taken: Vec<Taken>,
+    /// For each axis which of these it is.
+    taken_by_axis: Vec<Option<u32>>,
     /// What all trials have in common; the rest is as at the first point.
     base: OnceLock<Option<TrialSpec>>,
 }
 
 impl Stage {
-    pub(super) fn new(name: String, definition: Definition, grid: Grid) -> Self {
-        Self(Arc::new(Inner {
-            name,
-            definition,
-            grid,
-            base: OnceLock::new(),
-        }))
+    /// With what it takes from stages before it.
+    pub(super) fn new(
+        name: String,
+        definition: Definition,
+        grid: Grid,
+        stages: Stages<'_>,
+    ) -> Result<Self, Problem> {
+        let bare = Self::bare(name.clone(), definition.clone(), grid.clone(), Vec::new());
+        let mut taken = Vec::new();
+        for (&setting, draft) in &definition.rules {
+            let rule = draft.resolve(setting, stages)?;
+            let source = &stages.earlier[rule.source as usize];
+            let Some(axis) = grid.axes().iter().position(|axis| axis.setting == setting) else {
+                continue;
+            };
+            taken.push(Taken::new(&bare, (axis, setting), rule, source, draft.at())?);
+        }
+        match taken.is_empty() {
+            true => Ok(bare),
+            false => Ok(Self::bare(name, definition, grid, taken)),
+        }
+    }
+
+    fn bare(name: String, definition: Definition, grid: Grid, taken: Vec<Taken>) -> Self {
+        let by_axis = |axis| {
+            (0..)
+                .zip(&taken)
+                .find(|(_, taken)| taken.axis == axis)
+                .map(|(rule, _)| rule)
+        };
+        Self {
+            inner: Arc::new(Inner {
+                taken_by_axis: (0..grid.axes().len()).map(by_axis).collect(),
+                name,
+                definition,
+                grid,
+                taken,
+                base: OnceLock::new(),
+            }),
+            chosen: Arc::default(),
+        }
+    }
+
+    /// The same with the values that were chosen for a cell of a rule.
+    pub(super) fn with(&self, rule: u32, cell: u64, values: Vec<Value>) -> Self {
+        let mut chosen = BTreeMap::clone(&self.chosen);
+        chosen.insert((rule, cell), values);
+        Self {
+            inner: Arc::clone(&self.inner),
+            chosen: Arc::new(chosen),
+        }
+    }
+
+    /// The axes whose values it takes from earlier stages.
+    pub fn rules(&self) -> &[Taken] {
+        &self.inner.taken
+    }
+
+    /// The cell of a point for one of [`rules`](Self::rules); none when there is no such rule or point.
+    pub fn cell(&self, rule: u32, index: u64) -> Option<u64> {
+        let taken = self.inner.taken.get(rule as usize)?;
+        taken.cell(|setting| self.value_at(index, setting))
+    }
+
+    /// Whether all values of a point are known.
+    pub fn is_resolved(&self, index: u64) -> bool {
+        let known = |rule: u32| {
+            let cell = self.cell(rule, index);
+            cell.is_some_and(|cell| self.chosen.contains_key(&(rule, cell)))
+        };
+        (0..).take(self.inner.taken.len()).all(known)
+    }
+
+    /// The values of a point, those that are still to be chosen as none, in the order of the axes.
+    fn known_values(&self, index: u64) -> Option<Vec<Option<&Value>>> {
+        let values = self.inner.grid.values(index)?;
+        let known = values.into_iter().enumerate().map(|(axis, value)| {
+            let Some(rule) = self.inner.taken_by_axis[axis] else {
+                return Some(value);
+            };
+            let Value::Int(place) = value else { return None };
+            let cell = self.cell(rule, index)?;
+            self.chosen.get(&(rule, cell))?.get(*place as usize)
+        });
+        Some(known.collect())
+    }
+
+    /// The values of a point, in the order of the axes; none when there is no such point, or one of them is still to be chosen.
+    fn values(&self, index: u64) -> Option<Vec<&Value>> {
+        if self.inner.taken.is_empty() {
+            return self.inner.grid.values(index);
+        }
+        self.known_values(index)?.into_iter().collect()
+    }
+
+    /// The value of a setting at a point, varied or fixed; none where it is still to be chosen, or there is no such point.
+    pub(crate) fn value_at(&self, index: u64, setting: Setting) -> Option<Value> {
+        let axis = self.axes().iter().position(|axis| axis.setting == setting);
+        match axis {
+            Some(axis) if self.inner.definition.rules.contains_key(&setting) => {
+                self.known_values(index)?[axis].cloned()
+            }
+            Some(axis) => Some(self.inner.grid.values(index)?[axis].clone()),
+            None => self.fixed(setting),
+        }
+    }
+
+    fn fixed(&self, setting: Setting) -> Option<Value> {
+        let fixed = self.inner.definition.settings.get(&setting).cloned();
+        fixed.or_else(|| definition::default(setting))
+    }
+
+    /// The metrics that the curves of all its points have.
+    pub(super) fn common_metrics(&self) -> Vec<Metric> {
+        let mut common: Option<Vec<Metric>> = None;
+        for (architecture, _, auxiliary) in self.networks() {
+            let spec = TrialSpec {
+                auxiliary_loss: auxiliary,
+                ..TrialSpec::with_defaults(architecture)
+            };
+            let metrics = spec.metrics();
+            match &mut common {
+                Some(common) => common.retain(|metric| metrics.contains(metric)),
+                None => common = Some(metrics),
+            }
+        }
+        common.unwrap_or_default()
     }
 
     /// Its name; empty for the one stage of a sweep without any.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.inner.name
     }
 
     pub(super) fn definition(&self) -> &Definition {
-        &self.0.definition
+        &self.inner.definition
     }
 
     pub(super) fn grid(&self) -> &Grid {
-        &self.0.grid
+        &self.inner.grid
     }
 
     /// What data, weights and order of every repetition come from.
     pub fn seed(&self) -> u64 {
-        self.0.definition.seed
+        self.inner.definition.seed
     }
 
     /// How often each point is run.
     pub fn repetitions(&self) -> u32 {
-        self.0.definition.repetitions
+        self.inner.definition.repetitions
     }
 
     /// Epochs that each trial trains.
     pub fn epochs(&self) -> u32 {
-        self.0.definition.epochs
+        self.inner.definition.epochs
     }
 
     /// The pairs.
     pub fn data(&self) -> Data {
-        self.0.definition.data
+        self.inner.definition.data
     }
 
     /// The only kind of device that may train it, if it says so.
     pub fn required_device(&self) -> Option<DeviceKind> {
-        self.0.definition.device
+        self.inner.definition.device
     }
 
     /// Its axes, in the order of the file: the first varies slowest.
     pub fn axes(&self) -> &[Axis] {
-        self.0.grid.axes()
+        self.inner.grid.axes()
     }
 
     /// Indexes of the raw grid, before `exclude`.
     pub fn raw_points(&self) -> u64 {
-        self.0.grid.raw()
+        self.inner.grid.raw()
     }
 
     /// Points that are there.
     pub fn points(&self) -> u64 {
-        self.0.grid.points()
+        self.inner.grid.points()
     }
 
     /// Indexes of the raw grid × repetitions; none beyond 64 bits.
@@ -96,14 +227,28 @@ impl Stage {
         self.points() * u64::from(self.repetitions())
     }
 
-    /// The point at an index of the raw grid; none when there is none, or it is excluded.
+    /// The point at an index of the raw grid, without values that are still to be chosen; none when there is none, or it is
+    /// excluded.
     pub fn point(&self, index: u64) -> Option<Point> {
-        self.0.grid.point(index)
+        if self.inner.taken.is_empty() {
+            return self.inner.grid.point(index);
+        }
+        let axes = self.axes().iter().zip(self.known_values(index)?);
+        let values = axes.filter_map(|(axis, value)| Some((axis.setting, value?.clone())));
+        Some(Point {
+            index,
+            values: values.collect(),
+        })
+    }
+
+    /// Whether there is a point at an index of the raw grid.
+    pub fn has(&self, index: u64) -> bool {
+        self.inner.grid.exists(index)
     }
 
     /// The index of the first point from this one on.
     pub fn first_point(&self, from: u64) -> Option<u64> {
-        self.0.grid.first(from)
+        self.inner.grid.first(from)
     }
 
     /// The indexes of all points, in order.
@@ -116,10 +261,10 @@ impl Stage {
         self.spec(index, 0).map(|spec| spec.metrics()).unwrap_or_default()
     }
 
-    /// A trial as a trainer needs it.
+    /// A trial as a trainer needs it; none as long as one of its values is still to be chosen.
     pub fn spec(&self, index: u64, repetition: u32) -> Option<TrialSpec> {
-        let values = self.0.grid.values(index)?;
-        let base = self.0.base.get_or_init(|| self.first_spec()).as_ref()?;
+        let values = self.values(index)?;
+        let base = self.inner.base.get_or_init(|| self.first_spec()).as_ref()?;
         let mut spec = TrialSpec {
             repetition,
             ..base.clone()
@@ -154,10 +299,8 @@ impl Stage {
     fn value(&self, point: &Point, setting: Setting) -> Option<Value> {
         let of_axis = point.values.iter().find(|(axis, _)| *axis == setting);
         of_axis
-            .map(|(_, value)| value)
-            .or_else(|| self.0.definition.settings.get(&setting))
-            .cloned()
-            .or_else(|| definition::default(setting))
+            .map(|(_, value)| value.clone())
+            .or_else(|| self.fixed(setting))
     }
 
     /// Sets a setting of a trial; none for a value that is not of its kind.
@@ -189,8 +332,7 @@ impl Stage {
     /// The values of a point that decide its trials' shape, for those of its axes that have a say in it: trials of
     /// points that agree in them are of one shape. None for a point that is not there.
     pub(crate) fn shaping(&self, index: u64) -> Option<Vec<&Value>> {
-        let values = self.0.grid.values(index)?;
-        let axes = self.axes().iter().zip(values);
+        let axes = self.axes().iter().zip(self.values(index)?);
         Some(
             axes.filter(|(axis, _)| decides_shape(axis.setting))
                 .map(|(_, value)| value)
@@ -200,7 +342,7 @@ impl Stage {
 
     fn architecture(&self, name: &str) -> Option<Architecture> {
         let defined = self
-            .0
+            .inner
             .definition
             .architectures
             .iter()
@@ -210,14 +352,13 @@ impl Stage {
 
     /// All values that a setting takes at some point.
     pub(super) fn values_of(&self, setting: Setting) -> Vec<Value> {
-        if self.axes().iter().any(|axis| axis.setting == setting) {
-            return self.0.grid.values_of(setting);
+        if let Some(taken) = self.inner.taken.iter().find(|taken| taken.setting == setting) {
+            return taken.possible().to_vec();
         }
-        let fixed = self.0.definition.settings.get(&setting).cloned();
-        fixed
-            .or_else(|| definition::default(setting))
-            .into_iter()
-            .collect()
+        if self.axes().iter().any(|axis| axis.setting == setting) {
+            return self.inner.grid.values_of(setting);
+        }
+        self.fixed(setting).into_iter().collect()
     }
 
     /// The networks that occur, with each of the switches that decide their shapes.
@@ -249,10 +390,28 @@ impl Stage {
         let axis = |setting: &Setting| self.axes().iter().position(|axis| axis.setting == *setting);
         let axes: Vec<Option<usize>> = settings.iter().map(axis).collect();
         let mut found = BTreeSet::new();
-        for values in (0..self.raw_points()).filter_map(|index| self.0.grid.values(index)) {
-            let of_axis =
-                |(at, axis): (usize, &Option<usize>)| axis.map_or(0, |axis| number(at, values[axis]));
-            found.insert(axes.iter().enumerate().map(of_axis).collect());
+        // A value that is still to be chosen may be any of those.
+        let possible = |axis: usize| {
+            let taken = self.inner.taken.iter().find(|taken| taken.axis == axis)?;
+            Some(taken.possible())
+        };
+        for values in (0..self.raw_points()).filter_map(|index| self.inner.grid.values(index)) {
+            let mut combinations = vec![Vec::new()];
+            for (at, axis) in axes.iter().enumerate() {
+                let numbers: Vec<usize> = match axis {
+                    None => vec![0],
+                    Some(axis) => match possible(*axis) {
+                        Some(values) => values.iter().map(|value| number(at, value)).collect(),
+                        None => vec![number(at, values[*axis])],
+                    },
+                };
+                let longer = combinations.iter().flat_map(|combination: &Vec<usize>| {
+                    let with = |&number: &usize| combination.iter().copied().chain([number]).collect();
+                    numbers.iter().map(with).collect::<Vec<Vec<usize>>>()
+                });
+                combinations = longer.collect();
+            }
+            found.extend(combinations);
             if found.len() >= most {
                 break;
             }

@@ -5,6 +5,7 @@ use super::definition::{self, Places, is_name};
 use super::document::{Entry, Node, Tree, unknown_key};
 use super::error::{Origin, Problem, quoted};
 use super::grid::Grid;
+use super::rule::Stages;
 use super::stage::Stage;
 use super::{grid_problem, together};
 
@@ -83,6 +84,20 @@ pub(super) fn parts(document: &[Entry]) -> Result<Vec<Part>, Vec<Problem>> {
         true => Ok(parts),
         false => Err(problems),
     }
+}
+
+/// The names of all stages, those that are not enabled too, as far as they can be read.
+pub(super) fn names(document: &[Entry]) -> Vec<String> {
+    let stages = document.iter().find(|entry| entry.key == "stage");
+    let tables = stages
+        .and_then(|stages| stages.value.list("").ok())
+        .unwrap_or_default();
+    let name = |table: &Node| {
+        let own = table.table("").ok()?;
+        let name = own.iter().find(|entry| entry.key == "name")?;
+        name.value.text().ok().map(str::to_owned)
+    };
+    tables.iter().filter_map(name).collect()
 }
 
 /// The document of a stage; none when it is not enabled.
@@ -226,8 +241,9 @@ fn put(entries: &mut Vec<Entry>, entry: &Entry) {
 }
 
 impl Part {
-    /// The stage, checked.
-    pub(super) fn read(self) -> Result<Stage, Vec<Problem>> {
+    /// The stage, checked, with what it takes from those before it. Where one of those is wrong, whether it fits them is
+    /// not known, and nothing is said of that.
+    pub(super) fn read(self, earlier: &[Stage], all: &[String], known: bool) -> Result<Stage, Vec<Problem>> {
         // What concerns the whole concerns this stage.
         let at = |mut problem: Problem| {
             if matches!(problem.at, Origin::Whole) {
@@ -238,7 +254,16 @@ impl Part {
         let here = |problems: Vec<Problem>| problems.into_iter().map(at).collect::<Vec<_>>();
         let (definition, places): (_, Places) = definition::read(&self.document).map_err(here)?;
         let grid = Grid::new(&definition).map_err(|error| here(vec![grid_problem(&error, &places)]))?;
-        let stage = Stage::new(self.name.clone(), definition, grid);
+        if !known && !definition.rules.is_empty() {
+            return Err(Vec::new());
+        }
+        let stages = Stages {
+            earlier,
+            all,
+            this: &self.name,
+        };
+        let stage =
+            Stage::new(self.name.clone(), definition, grid, stages).map_err(|problem| here(vec![problem]))?;
         match together::check(&stage, &places) {
             problems if problems.is_empty() => Ok(stage),
             problems => Err(here(problems)),

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod anything;
+mod choices;
 mod crowd;
 mod failures;
 mod leases;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use tenfold_core::record::{
-    AttemptRow, Counters, EpochsRow, LeaseRow, Record, Slot, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, LeaseRow, Record, Slot, SweepRow, TrialRow, WorkerRow,
 };
-use tenfold_core::sweep::Sweep;
+use tenfold_core::sweep::{ChoiceId, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_core::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Settings, Standing, State,
@@ -29,6 +29,7 @@ pub(crate) struct Rows {
     sweeps: BTreeMap<SweepId, SweepRow>,
     workers: BTreeMap<WorkerId, WorkerRow>,
     leases: BTreeMap<Fence, LeaseRow>,
+    choices: BTreeMap<(SweepId, ChoiceId), ChoiceRow>,
     trials: BTreeMap<TrialId, TrialRow>,
     attempts: BTreeMap<(TrialId, u32), AttemptRow>,
     epochs: BTreeMap<(TrialId, Fence), Vec<EpochsRow>>,
@@ -41,6 +42,7 @@ impl Rows {
             Record::Sweep(row) => _ = self.sweeps.insert(row.id, row),
             Record::Worker(row) => _ = self.workers.insert(row.id, row),
             Record::WorkerGone(worker) => _ = self.workers.remove(&worker),
+            Record::Choice(row) => _ = self.choices.insert((row.sweep, row.choice), row),
             Record::Trial(row) => _ = self.trials.insert(row.id, row),
             Record::Attempt(row) => _ = self.attempts.insert((row.trial, row.number), row),
             Record::Epochs(row) => self.epochs.entry((row.trial, row.fence)).or_default().push(row),
@@ -49,6 +51,7 @@ impl Rows {
             Record::LeaseClosed(fence) => _ = self.leases.remove(&fence),
             Record::SweepGone(sweep) => {
                 self.sweeps.remove(&sweep);
+                self.choices.retain(|(of, _), _| *of != sweep);
                 self.trials.retain(|id, _| id.sweep != sweep);
                 self.attempts.retain(|(id, _), _| id.sweep != sweep);
                 self.epochs.retain(|(id, _), _| id.sweep != sweep);
@@ -71,6 +74,9 @@ impl Rows {
         }
         for row in self.leases.values() {
             state.evolve(&Record::Lease(row.clone()));
+        }
+        for row in self.choices.values() {
+            state.evolve(&Record::Choice(row.clone()));
         }
         for row in self.trials.values() {
             state.evolve(&Record::Trial(row.clone()));

@@ -26,7 +26,7 @@ use super::{Cursor, Reader, Store, StoreError, rows};
 
 /// Rows removed at once when a sweep was deleted.
 const ROWS: i64 = 2_000;
-const TABLES: [&str; 5] = ["epochs", "change", "trial", "attempt", "lease"];
+const TABLES: [&str; 6] = ["epochs", "change", "trial", "attempt", "lease", "choice"];
 
 /// The store, and the right to write it while it lives.
 pub struct PostgresStore {
@@ -137,6 +137,12 @@ impl Store for PostgresStore {
                 .get(&number)
                 .ok_or_else(|| StoreError::Corrupt(format!("a lease names sweep number {number}")))?;
             visit(Record::Lease(rows::lease(*sweep, &row)?));
+        }
+        let choices = format!("SELECT {} FROM choice WHERE sweep = $1", rows::CHOICE);
+        for (number, sweep) in &sweeps {
+            for row in transaction.query(&choices, &[number])? {
+                visit(Record::Choice(rows::choice(*sweep, &row)?));
+            }
         }
         let mut held = Vec::new();
         let trials = transaction.prepare(&format!(

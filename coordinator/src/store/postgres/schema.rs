@@ -6,7 +6,7 @@ use postgres::Transaction;
 
 use crate::store::StoreError;
 
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, CHOICES];
 
 const FIRST: &str = "
     CREATE TABLE sweep (
@@ -95,6 +95,18 @@ const FIRST: &str = "
         PRIMARY KEY (sweep, seq)
     );
     CREATE TABLE gone (sweep BIGINT PRIMARY KEY);
+";
+
+const CHOICES: &str = "
+    CREATE TABLE choice (
+        sweep BIGINT NOT NULL,
+        stage BIGINT NOT NULL,
+        rule BIGINT NOT NULL,
+        cell BIGINT NOT NULL,
+        seq BIGINT NOT NULL,
+        row TEXT NOT NULL,
+        PRIMARY KEY (sweep, stage, rule, cell)
+    );
 ";
 
 /// The newest version.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Transaction;
 use tenfold_core::record::{
-    AttemptRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
 };
+use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Fence, SweepId, TrialKey, WorkerId, floats};
 
 use super::Numbers;
@@ -22,6 +23,7 @@ pub(super) struct Batch<'a> {
     workers: BTreeMap<WorkerId, Option<&'a WorkerRow>>,
     leases: BTreeMap<Fence, (i64, &'a LeaseRow)>,
     closed: BTreeSet<Fence>,
+    choices: BTreeMap<(i64, ChoiceId), &'a ChoiceRow>,
     trials: BTreeMap<(i64, TrialKey), &'a TrialRow>,
     attempts: BTreeMap<(i64, TrialKey, u32), &'a AttemptRow>,
     dropped: BTreeSet<(i64, TrialKey, Fence)>,
@@ -55,6 +57,9 @@ impl<'a> Batch<'a> {
             Record::WorkerGone(worker) => _ = self.workers.insert(*worker, None),
             Record::Lease(row) => _ = self.leases.insert(row.fence, (number(row.sweep)?, row)),
             Record::LeaseClosed(fence) => _ = self.closed.insert(*fence),
+            Record::Choice(row) => {
+                self.choices.insert((number(row.sweep)?, row.choice), row);
+            }
             Record::Trial(row) => {
                 let sweep = number(row.id.sweep)?;
                 self.changed.trial(sweep, row.id.key, !row.state.is_open());
@@ -93,6 +98,7 @@ impl<'a> Batch<'a> {
         write_sweeps(transaction, &self.sweeps, &self.gone, at)?;
         write_workers(transaction, &self.workers)?;
         write_leases(transaction, &self.leases, &self.closed)?;
+        write_choices(transaction, &self.choices, at)?;
         write_trials(transaction, &self.trials, at)?;
         write_attempts(transaction, &self.attempts)?;
         write_epochs(transaction, &self.dropped, &self.epochs, at)?;
@@ -107,6 +113,22 @@ fn text(text: &str) -> Cow<'_, str> {
     } else {
         text.into()
     }
+}
+
+/// A statement each: there are few.
+fn write_choices(
+    transaction: &mut Transaction<'_>,
+    choices: &BTreeMap<(i64, ChoiceId), &ChoiceRow>,
+    at: i64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO choice (sweep, stage, rule, cell, seq, row) VALUES ($1, $2, $3, $4, $5, $6) \
+               ON CONFLICT (sweep, stage, rule, cell) DO UPDATE SET seq = excluded.seq, row = excluded.row";
+    for ((sweep, choice), row) in choices {
+        let (stage, rule) = (i64::from(choice.stage), i64::from(choice.rule));
+        let stored = text(&rows::choice_text(row)?).into_owned();
+        transaction.execute(sql, &[sweep, &stage, &rule, &(choice.cell as i64), &at, &stored])?;
+    }
+    Ok(())
 }
 
 fn write_sweeps(

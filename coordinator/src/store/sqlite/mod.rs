@@ -173,6 +173,13 @@ impl Store for SqliteStore {
                     .ok_or_else(|| StoreError::Corrupt(format!("a lease names sweep number {number}")))?;
                 visit(Record::Lease(rows::lease(*sweep, row)?));
             }
+            let choices = format!("SELECT {} FROM choice WHERE sweep = ?1", rows::CHOICE);
+            let mut choices = transaction.prepare(&choices)?;
+            for (number, id) in &sweeps {
+                for row in choices.query_and_then([number], |row| rows::choice(*id, row))? {
+                    visit(Record::Choice(row?));
+                }
+            }
             let trials = format!("SELECT {} FROM trial WHERE sweep = ?1", rows::TRIAL);
             let mut trials = transaction.prepare(&trials)?;
             let mut held = Vec::new();

@@ -16,6 +16,7 @@ pub(super) const INSERT_LEASE: &str = "INSERT OR REPLACE INTO lease (fence, swee
 /// The sweep whose number its row needs.
 pub(super) fn sweep_of(record: &Record) -> Option<SweepId> {
     match record {
+        Record::Choice(row) => Some(row.sweep),
         Record::Trial(row) => Some(row.id.sweep),
         Record::Attempt(row) => Some(row.trial.sweep),
         Record::Epochs(row) => Some(row.trial.sweep),
@@ -67,6 +68,17 @@ pub(super) fn write_record(
                 ],
             )
         }
+        Record::Choice(row) => execute(
+            "INSERT OR REPLACE INTO choice (sweep, stage, rule, cell, seq, row) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                number(row.sweep)?,
+                row.choice.stage,
+                row.choice.rule,
+                row.choice.cell as i64,
+                at,
+                rows::choice_text(row)?
+            ],
+        ),
         Record::Worker(row) => execute(
             "INSERT OR REPLACE INTO worker (id, row) VALUES (?1, ?2)",
             params![row.id.0, rows::worker_text(row)?],

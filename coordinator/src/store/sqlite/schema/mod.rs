@@ -22,6 +22,7 @@ type Step = (&'static str, fn(&Transaction<'_>) -> Result<(), StoreError>);
 const MIGRATIONS: &[Step] = &[
     (FIRST, |_| Ok(())),
     (LEASES_AND_CHANGES, leases_and_changes::fill),
+    (CHOICES, |_| Ok(())),
 ];
 
 const FIRST: &str = "
@@ -131,6 +132,18 @@ const LEASES_AND_CHANGES: &str = "
     CREATE TABLE gone (sweep INTEGER PRIMARY KEY);
     DROP INDEX trial_seq;
     DROP INDEX epochs_seq;
+";
+
+const CHOICES: &str = "
+    CREATE TABLE choice (
+        sweep INTEGER NOT NULL,
+        stage INTEGER NOT NULL,
+        rule INTEGER NOT NULL,
+        cell INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        row TEXT NOT NULL,
+        PRIMARY KEY (sweep, stage, rule, cell)
+    ) WITHOUT ROWID;
 ";
 
 /// The newest version.

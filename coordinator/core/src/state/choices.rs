@@ -1,0 +1,64 @@
+//! Choices between the stages of a sweep: those made, and what the others wait for.
+
+use std::collections::BTreeMap;
+
+use tenfold_types::TrialKey;
+
+use crate::record::{ChoiceRow, Outcome};
+use crate::sweep::{ChoiceId, Sweep};
+
+/// The choices of a sweep.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Choices {
+    made: BTreeMap<ChoiceId, ChoiceRow>,
+    /// For each of them the trials that it is made from and that are not over yet.
+    open: BTreeMap<ChoiceId, u64>,
+}
+
+impl Choices {
+    pub(super) fn of(sweep: &Sweep) -> Self {
+        let open = |(id, taken): (ChoiceId, &crate::sweep::Taken)| {
+            let repetitions = sweep
+                .stage(taken.rule.source)
+                .map_or(0, |stage| stage.repetitions());
+            (id, sweep.source_points(id).len() as u64 * u64::from(repetitions))
+        };
+        Self {
+            made: BTreeMap::new(),
+            open: sweep.choices().map(open).collect(),
+        }
+    }
+
+    /// Those that were made, or taken back, in order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &ChoiceRow> {
+        self.made.values()
+    }
+
+    pub(super) fn insert(&mut self, row: &ChoiceRow) {
+        self.made.insert(row.choice, row.clone());
+    }
+
+    /// Notes that a trial is over, or no longer.
+    pub(super) fn note(&mut self, sweep: &Sweep, key: TrialKey, over: bool) {
+        if self.open.is_empty() {
+            return;
+        }
+        for id in sweep.choices_from(key) {
+            if let Some(open) = self.open.get_mut(&id) {
+                *open = if over { open.saturating_sub(1) } else { *open + 1 };
+            }
+        }
+    }
+
+    /// Whether it is to be made, and all trials that it is made from are over.
+    pub(super) fn is_due(&self, choice: ChoiceId) -> bool {
+        let made = self.made.get(&choice).map(|row| &row.outcome);
+        matches!(made, None | Some(Outcome::Withdrawn)) && self.open.get(&choice) == Some(&0)
+    }
+
+    /// Those that are due, in order.
+    pub(super) fn due(&self) -> impl Iterator<Item = ChoiceId> {
+        let over = self.open.iter().filter(|(_, open)| **open == 0);
+        over.map(|(id, _)| *id).filter(|id| self.is_due(*id))
+    }
+}
