@@ -8,13 +8,13 @@ use tenfold_types::network::Architecture;
 use tenfold_types::{Setting, Value};
 
 use super::document::{Node, Tree, unknown_key};
-use super::error::{Problem, quoted, suggestion};
+use super::error::{Origin, Problem, quoted, suggestion};
 use crate::rounding::rounded;
 
 /// The most values that one axis may have.
-const MAX_VALUES: u64 = 100_000;
+pub(super) const MAX_VALUES: u64 = 100_000;
 
-/// One varied setting and its values, which differ from one another.
+/// One varied setting and its values. They differ from one another, unless the axis is zipped: then the combinations do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Axis {
     /// The setting.
@@ -41,21 +41,31 @@ pub(super) fn values(
     node: &Node,
     architectures: &BTreeSet<String>,
 ) -> Result<Vec<Value>, Problem> {
+    let values = zipped_values(setting, node, architectures)?;
+    if let Tree::List(list) = &node.tree {
+        let mut seen = BTreeSet::new();
+        for (at, value) in values.iter().enumerate() {
+            if !seen.insert(value) {
+                let message = format!("{value} is already a value of axis {setting}; name each value once");
+                return Err(Problem::new(&list[at].at, message));
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// The same of an axis that is zipped: a list may have a value again.
+pub(super) fn zipped_values(
+    setting: Setting,
+    node: &Node,
+    architectures: &BTreeSet<String>,
+) -> Result<Vec<Value>, Problem> {
     let values = match &node.tree {
         Tree::List(list) => {
             let values = list
                 .iter()
                 .map(|value| self::value(setting, value, architectures));
-            let values = values.collect::<Result<Vec<_>, _>>()?;
-            let mut seen = BTreeSet::new();
-            for (at, value) in values.iter().enumerate() {
-                if !seen.insert(value) {
-                    let message =
-                        format!("{value} is already a value of axis {setting}; name each value once");
-                    return Err(Problem::new(&list[at].at, message));
-                }
-            }
-            values
+            values.collect::<Result<Vec<_>, _>>()?
         }
         Tree::Table(_) => range(setting, node)?,
         _ => {
@@ -74,60 +84,111 @@ pub(super) fn values(
     Ok(values)
 }
 
-fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
-    let whole = matches!(setting.kind(), Kind::Count | Kind::Whole);
-    let real = matches!(
-        setting.kind(),
-        Kind::Positive | Kind::NonNegative | Kind::Share | Kind::Factor
-    );
-    if !whole && !real {
-        return Err(node.expected(&format!(
-            "a list of values for axis {setting}, which takes no range of numbers"
-        )));
+/// Whether a setting takes whole numbers; none where it takes no numbers.
+fn whole(setting: Setting) -> Option<bool> {
+    match setting.kind() {
+        Kind::Count | Kind::Whole => Some(true),
+        Kind::Positive | Kind::NonNegative | Kind::Share | Kind::Factor => Some(false),
+        Kind::Bool | Kind::Architecture | Kind::Choice(_) => None,
     }
-    let (mut scale, mut points) = (None, None);
-    for entry in node.table("a range")? {
-        match entry.key.as_str() {
-            "log" | "linear" if scale.is_some() => {
-                return Err(Problem::new(
-                    &entry.at,
-                    "a range is either log or linear, not both",
-                ));
+}
+
+/// Whether an axis of a setting may have a range.
+#[cfg(test)]
+pub(super) fn takes_a_range(setting: Setting) -> bool {
+    whole(setting).is_some()
+}
+
+/// A range as it is written, of numbers that rise.
+#[derive(Debug, Clone)]
+pub(super) struct Range {
+    /// Whether it is even in its logarithms; then it begins above 0.
+    pub(super) log: bool,
+    /// Whether its setting takes whole numbers.
+    pub(super) whole: bool,
+    /// The first is less than the second.
+    pub(super) ends: [f64; 2],
+    /// How many points it has itself.
+    pub(super) points: Option<u64>,
+    /// Where its ends stand.
+    pub(super) at: Origin,
+}
+
+impl Range {
+    pub(super) fn read(setting: Setting, node: &Node) -> Result<Self, Problem> {
+        let Some(whole) = whole(setting) else {
+            return Err(node.expected(&format!(
+                "a list of values for axis {setting}, which takes no range of numbers"
+            )));
+        };
+        let (mut scale, mut points) = (None, None);
+        for entry in node.table("a range")? {
+            match entry.key.as_str() {
+                "log" | "linear" if scale.is_some() => {
+                    return Err(Problem::new(
+                        &entry.at,
+                        "a range is either log or linear, not both",
+                    ));
+                }
+                "log" | "linear" => scale = Some(entry),
+                "points" => points = Some(entry.value.count("points", 1, MAX_VALUES)?),
+                _ => return Err(unknown_key(entry, &["log", "linear", "points"])),
             }
-            "log" | "linear" => scale = Some(entry),
-            "points" => points = Some(entry.value.count("points", 1, MAX_VALUES)?),
-            _ => return Err(unknown_key(entry, &["log", "linear", "points"])),
         }
+        let scale = scale
+            .ok_or_else(|| Problem::new(&node.at, "a range needs log = [from, to] or linear = [from, to]"))?;
+        let [from, to] = scale.value.list("two numbers, [from, to]")? else {
+            return Err(scale.value.expected("two numbers, [from, to]"));
+        };
+        let (low, high) = (from.number()?, to.number()?);
+        if low >= high {
+            let message =
+                format!("the range goes from {low} to {high}; the first must be less than the second");
+            return Err(Problem::new(&scale.value.at, message));
+        }
+        let log = scale.key == "log";
+        if log && low <= 0.0 {
+            return Err(Problem::new(
+                &from.at,
+                format!("a log range begins above 0, not at {low}"),
+            ));
+        }
+        Ok(Self {
+            log,
+            whole,
+            ends: [low, high],
+            points,
+            at: scale.value.at.clone(),
+        })
     }
-    let scale = scale
-        .ok_or_else(|| Problem::new(&node.at, "a range needs log = [from, to] or linear = [from, to]"))?;
-    let points = points.ok_or_else(|| Problem::new(&node.at, "a range needs points = n"))?;
-    let [from, to] = scale.value.list("two numbers, [from, to]")? else {
-        return Err(scale.value.expected("two numbers, [from, to]"));
+}
+
+/// A number of a range as the value of its setting, or what is wrong with it.
+pub(super) fn number(setting: Setting, number: f64) -> Result<Value, String> {
+    let value = match number {
+        // Counts have 32 bits; beyond them the kind refuses the number as it stands.
+        _ if whole(setting) == Some(true) && number.fract() == 0.0 && number.abs() < 1e15 => {
+            Value::Int(number as i64)
+        }
+        _ => Value::Float(number),
     };
-    let (low, high) = (from.number()?, to.number()?);
-    if low >= high {
-        let message = format!("the range goes from {low} to {high}; the first must be less than the second");
-        return Err(Problem::new(&scale.value.at, message));
-    }
-    if scale.key == "log" && low <= 0.0 {
-        return Err(Problem::new(
-            &from.at,
-            format!("a log range begins above 0, not at {low}"),
-        ));
-    }
+    check(setting, value, &BTreeSet::new())
+}
+
+fn range(setting: Setting, node: &Node) -> Result<Vec<Value>, Problem> {
+    let range = Range::read(setting, node)?;
+    let [low, high] = range.ends;
+    let points = range.points.ok_or_else(|| {
+        let message = "a range needs points = n, or a [sample] table that says how it is sampled";
+        Problem::new(&node.at, message)
+    })?;
     if points < 2 {
         return Err(Problem::new(&node.at, "a range has at least 2 points, its ends"));
     }
-    let values = spaced(low, high, points, scale.key == "log");
-    let checked = values.iter().map(|&number| {
-        let value = match number {
-            // Counts have 32 bits; beyond them the kind refuses the number as it stands.
-            _ if whole && number.fract() == 0.0 && number.abs() < 1e15 => Value::Int(number as i64),
-            _ => Value::Float(number),
-        };
-        check(setting, value, &BTreeSet::new()).map_err(|message| Problem::new(&scale.value.at, message))
-    });
+    let values = spaced(low, high, points, range.log);
+    let checked = values
+        .iter()
+        .map(|&at| number(setting, at).map_err(|message| Problem::new(&range.at, message)));
     let checked = checked.collect::<Result<Vec<_>, _>>()?;
     if checked.windows(2).any(|pair| pair[0] >= pair[1]) {
         let message = format!("{points} points do not fit between {low} and {high} as numbers that differ");

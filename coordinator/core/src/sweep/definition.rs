@@ -11,6 +11,7 @@ use super::document::{Entry, Node, Tree, unknown_key};
 use super::error::{Origin, Problem};
 use super::grid::{MAX_TRIALS, too_many};
 use super::rule;
+use super::sample::{self, Sample};
 use super::selection::Selection;
 
 /// Bounds on what a file may ask for.
@@ -35,6 +36,7 @@ const KEYS: &[&str] = &[
     "settings",
     "axes",
     "zip",
+    "sample",
     "include",
     "exclude",
     "architecture",
@@ -180,12 +182,22 @@ impl Reader {
         if let Some(node) = get("settings") {
             definition.settings = self.settings(node, &names);
         }
+        let sample = document.iter().find(|entry| entry.key == "sample");
+        let sample = sample.map(|entry| self.sample(entry, definition.seed));
+        let zipped = zipped(get("zip"));
+        // The places of the axes that are sampled together.
+        let mut sampled = Vec::new();
         if let Some(node) = get("axes") {
             self.places.grid = node.at.clone();
             // A grid that is far too large is refused before its values are spelled out.
-            match size(node, get("zip")) {
+            match size(node, &zipped, sample.as_ref()) {
                 size if size.is_some_and(|size| size <= MAX_TRIALS) => {
-                    definition.axes = self.axes(node, &names, &definition.settings);
+                    let how = Values {
+                        architectures: &names,
+                        zipped: &zipped,
+                        sample: sample.as_ref(),
+                    };
+                    (definition.axes, sampled) = self.axes(node, &how, &definition.settings);
                 }
                 size => {
                     let repetitions = u64::from(definition.repetitions);
@@ -194,6 +206,11 @@ impl Reader {
                         .push(Problem::new(&self.places.grid, too_many(trials)));
                 }
             }
+        }
+        if let Some(sample) = &sample
+            && !matches!(get("axes").map(|node| &node.tree), Some(Tree::Table(axes)) if sample::has_sampled(axes))
+        {
+            self.problems.push(sample::nothing_to_sample(&sample.at));
         }
         let axes = definition.axes.as_slice();
         let names_one = |entry: &Entry| match &entry.value.tree {
@@ -210,7 +227,10 @@ impl Reader {
         }
         if self.problems.is_empty() {
             if let Some(node) = get("zip") {
-                definition.zip = self.zip(node, axes);
+                definition.zip = self.zip(node, axes, &sampled);
+            }
+            if let Some(sample) = &sample {
+                definition.zip = self.sampled(sample, axes, sampled, definition.zip);
             }
             definition.include = get("include")
                 .map(|n| self.selections(n, "include", axes, &names))
@@ -340,13 +360,14 @@ impl Reader {
         settings
     }
 
+    /// The axes, and the places of those that are sampled.
     fn axes(
         &mut self,
         node: &Node,
-        architectures: &BTreeSet<String>,
+        how: &Values<'_>,
         fixed: &BTreeMap<Setting, Value>,
-    ) -> Vec<Axis> {
-        let mut axes = Vec::new();
+    ) -> (Vec<Axis>, Vec<usize>) {
+        let (mut axes, mut sampled) = (Vec::new(), Vec::new());
         for entry in self.note(node.table("a table: [axes]").map(<[Entry]>::to_vec)) {
             let Some(setting) = self.setting(&entry) else {
                 continue;
@@ -356,13 +377,20 @@ impl Reader {
                     format!("{setting} is an axis here and fixed under [settings]; keep one of the two");
                 self.problems.push(Problem::new(&entry.at, message));
             }
-            let values = match rule::is_rule(&entry.value) {
-                true => rule::read(setting, &entry.value).map(|draft| {
+            let values = match how.sample {
+                _ if rule::is_rule(&entry.value) => rule::read(setting, &entry.value).map(|draft| {
                     let places = (0..i64::from(draft.len())).map(Value::Int).collect();
                     self.rules.insert(setting, draft);
                     places
                 }),
-                false => axis::values(setting, &entry.value, architectures),
+                Some(sample) if sample::is_sampled(&entry.value) => {
+                    sampled.push(axes.len());
+                    sample.values(setting, &entry.value, sampled.len() - 1)
+                }
+                _ if how.zipped.iter().flatten().any(|name| *name == setting.name()) => {
+                    axis::zipped_values(setting, &entry.value, how.architectures)
+                }
+                _ => axis::values(setting, &entry.value, how.architectures),
             };
             match values {
                 Ok(values) => {
@@ -372,8 +400,16 @@ impl Reader {
                 Err(problem) => self.problems.push(problem),
             }
         }
-        axes
+        (axes, sampled)
     }
+}
+
+/// What the values of axes depend on beside the axes.
+struct Values<'a> {
+    /// The names of those that the file defines.
+    architectures: &'a BTreeSet<String>,
+    zipped: &'a [Vec<&'a str>],
+    sample: Option<&'a Sample>,
 }
 
 pub(super) fn is_name(name: &str) -> bool {
@@ -409,9 +445,21 @@ fn below_a_table(entry: &Entry) -> Option<Problem> {
     })
 }
 
+/// The names of axes that go together, as far as they can be read.
+fn zipped(zip: Option<&Node>) -> Vec<Vec<&str>> {
+    match zip.map(|zip| &zip.tree) {
+        Some(Tree::List(groups)) => groups
+            .iter()
+            .filter_map(|group| group.list("").ok())
+            .map(|group| group.iter().filter_map(|name| name.text().ok()).collect())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// How many points the axes make, by the lengths that the document gives them; none beyond 64 bits. Zipped axes count
-/// once; whether they fit one another, and all else, is checked later.
-fn size(axes: &Node, zip: Option<&Node>) -> Option<u64> {
+/// once, as do sampled ones; whether they fit one another, and all else, is checked later.
+fn size(axes: &Node, zipped: &[Vec<&str>], sample: Option<&Sample>) -> Option<u64> {
     let Tree::Table(axes) = &axes.tree else {
         return Some(1);
     };
@@ -423,20 +471,15 @@ fn size(axes: &Node, zip: Option<&Node>) -> Option<u64> {
         },
         _ => 1,
     };
-    let groups: Vec<Vec<&str>> = match zip.map(|zip| &zip.tree) {
-        Some(Tree::List(groups)) => groups
-            .iter()
-            .filter_map(|group| group.list("").ok())
-            .map(|group| group.iter().filter_map(|name| name.text().ok()).collect())
-            .collect(),
-        _ => Vec::new(),
-    };
     let leads = |key: &str| {
-        groups
+        zipped
             .iter()
             .all(|group| !group.contains(&key) || group[0] == key)
     };
+    let together = sample
+        .filter(|_| sample::has_sampled(axes))
+        .map_or(1, Sample::points);
     axes.iter()
         .filter(|entry| leads(&entry.key))
-        .try_fold(1u64, |size, entry| size.checked_mul(length(entry).max(1)))
+        .try_fold(together, |size, entry| size.checked_mul(length(entry).max(1)))
 }

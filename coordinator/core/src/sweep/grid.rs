@@ -32,22 +32,17 @@ pub struct Point {
 #[derive(Debug, Clone, PartialEq)]
 struct Dimension {
     axes: Vec<(usize, Vec<Value>)>,
-    /// Where the values of the first axis are. They differ from one another, so they tell the positions apart.
-    positions: BTreeMap<Value, usize>,
+    /// Its positions, in the order of their values. No two are the same, though a value of one axis may occur again.
+    order: Vec<u32>,
 }
 
 impl Dimension {
     fn new(axes: Vec<(usize, Vec<Value>)>) -> Arc<Self> {
-        let first = axes.first().map(|(_, values)| values.as_slice());
-        let positions = first
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-            .map(|(at, value)| (value.clone(), at));
-        Arc::new(Self {
-            positions: positions.collect(),
-            axes,
-        })
+        let positions = axes.first().map_or(0, |(_, values)| values.len() as u32);
+        let mut order: Vec<u32> = (0..positions).collect();
+        let at = |position: u32| axes.iter().map(move |(_, list)| &list[position as usize]);
+        order.sort_unstable_by(|&one, &other| at(one).cmp(at(other)));
+        Arc::new(Self { order, axes })
     }
 
     fn len(&self) -> u64 {
@@ -56,19 +51,28 @@ impl Dimension {
 
     /// Whether at one of its positions every axis of it has its value.
     fn holds(&self, values: &[&Value]) -> bool {
-        let Some(((first, _), others)) = self.axes.split_first() else {
-            return true;
-        };
-        let position = self.positions.get(values[*first]);
-        position.is_some_and(|&at| others.iter().all(|(axis, list)| list[at] == *values[*axis]))
+        let wanted = || self.axes.iter().map(|(axis, _)| values[*axis]);
+        let at = |position: u32| self.axes.iter().map(move |(_, list)| &list[position as usize]);
+        let found = self
+            .order
+            .binary_search_by(|&position| at(position).cmp(wanted()));
+        found.is_ok()
+    }
+
+    /// Whether one of its positions has this value of its only axis.
+    fn has(&self, list: &[Value], value: &Value) -> bool {
+        let found = self
+            .order
+            .binary_search_by(|&position| list[position as usize].cmp(value));
+        found.is_ok()
     }
 
     /// Whether at one of its positions every axis that the exclusion names has a value of it.
     fn meets(&self, exclusion: &Exclusion) -> bool {
         let named = |axis: &usize| exclusion.get(axis);
         match self.axes.as_slice() {
-            [(axis, _)] => {
-                named(axis).is_none_or(|wanted| wanted.iter().any(|value| self.positions.contains_key(value)))
+            [(axis, list)] => {
+                named(axis).is_none_or(|wanted| wanted.iter().any(|value| self.has(list, value)))
             }
             axes if axes.iter().all(|(axis, _)| named(axis).is_none()) => true,
             axes => (0..self.len() as usize).any(|at| {

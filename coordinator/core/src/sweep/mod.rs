@@ -16,7 +16,9 @@ mod grouping;
 mod normalise;
 mod overrides;
 mod rule;
+mod sample;
 mod selection;
+mod sobol;
 mod stage;
 mod stages;
 mod taken;
@@ -381,7 +383,7 @@ fn grid_problem(error: &GridError, places: &Places) -> Problem {
         ),
         GridError::HalfZipped(number) => Problem::new(
             &at(&places.include, *number),
-            "this include names some axes of a zip and not the others; name all of them or none",
+            "this include names some axes that are zipped or sampled together and not the others; name all of them or none",
         ),
         GridError::NothingNew(number) => Problem::new(
             &at(&places.include, *number),

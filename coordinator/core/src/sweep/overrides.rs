@@ -4,6 +4,7 @@ use tenfold_types::Setting;
 
 use super::document::{self, Entry, Node, Tree};
 use super::error::{Origin, Problem, quoted, suggestion};
+use super::sample;
 
 /// Keys at the top that take one value.
 const TOP: &[&str] = &["name", "description", "seed", "repetitions", "epochs", "device"];
@@ -68,6 +69,11 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
         set(document, key, value);
     } else if !of_stage && DATA.contains(&bare) && !key.starts_with("settings.") {
         set(table(document, "data", &at)?, bare, value);
+    } else if let Some(key) = key
+        .strip_prefix("sample.")
+        .filter(|key| sample::KEYS.contains(key))
+    {
+        set(table(document, "sample", &at)?, key, value);
     } else if let Ok(setting) = bare.parse::<Setting>() {
         let several = matches!(value.tree, Tree::List(_) | Tree::Table(_));
         let (into, from) = if several {
@@ -82,6 +88,7 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
         let names = top
             .iter()
             .chain(data)
+            .chain(&["sample.method", "sample.points", "sample.seed"])
             .copied()
             .chain(Setting::ALL.iter().map(|setting| setting.name()));
         let near = suggestion(key, names);
@@ -90,8 +97,8 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
             quoted(key),
             match (near.is_empty(), of_stage) {
                 (false, _) => "",
-                (true, true) => "; settings, repetitions, epochs and enabled of a stage can",
-                (true, false) => "; settings, data sizes, seed, epochs, device and name can",
+                (true, true) => "; settings, repetitions, epochs, sample and enabled of a stage can",
+                (true, false) => "; settings, data sizes, sample, seed, epochs, device and name can",
             }
         )));
     }
@@ -146,7 +153,7 @@ fn table<'a>(document: &'a mut Vec<Entry>, key: &str, at: &Origin) -> Result<&'a
     }
 }
 
-/// `log(a,b,n)`, `linear(a,b,n)`, a list with commas, or one value.
+/// `log(a,b,n)`, `linear(a,b,n)`, the same without `n`, a list with commas, or one value.
 fn read(text: &str, at: &Origin) -> Result<Node, Problem> {
     for scale in ["log", "linear"] {
         if let Some(inner) = text
@@ -157,11 +164,18 @@ fn read(text: &str, at: &Origin) -> Result<Node, Problem> {
                 .strip_suffix(')')
                 .map(|inner| inner.split(',').collect())
                 .unwrap_or_default();
-            let [from, to, points] = parts.as_slice() else {
-                return Err(Problem::new(
-                    at,
-                    format!("write {scale}(FROM,TO,POINTS), such as {scale}(0.001,0.1,3)"),
-                ));
+            let (from, to, points) = match parts.as_slice() {
+                [from, to, points] => (from, to, Some(points)),
+                [from, to] => (from, to, None),
+                _ => {
+                    return Err(Problem::new(
+                        at,
+                        format!(
+                            "write {scale}(FROM,TO,POINTS), such as {scale}(0.001,0.1,3), or {scale}(FROM,TO) for an axis \
+                             that is sampled"
+                        ),
+                    ));
+                }
             };
             let ends = Tree::List(vec![scalar(from, at), scalar(to, at)]);
             let entry = |key: &str, value| Entry {
@@ -173,9 +187,9 @@ fn read(text: &str, at: &Origin) -> Result<Node, Problem> {
                 tree: ends,
                 at: at.clone(),
             };
-            let range = vec![entry(scale, ends), entry("points", scalar(points, at))];
+            let points = points.map(|points| entry("points", scalar(points, at)));
             return Ok(Node {
-                tree: Tree::Table(range),
+                tree: Tree::Table([entry(scale, ends)].into_iter().chain(points).collect()),
                 at: at.clone(),
             });
         }

@@ -8,12 +8,14 @@ use super::axis::{self, Axis};
 use super::definition::Reader;
 use super::document::{Node, Tree};
 use super::error::{Origin, Problem, quoted, suggestion};
+use super::sample::Sample;
 
 /// For some axes, by their places, the values meant.
 pub(super) type Selection = BTreeMap<usize, Vec<Value>>;
 
 impl Reader {
-    pub(super) fn zip(&mut self, node: &Node, axes: &[Axis]) -> Vec<Vec<usize>> {
+    /// Reads `zip`; axes that are sampled cannot be in it.
+    pub(super) fn zip(&mut self, node: &Node, axes: &[Axis], sampled: &[usize]) -> Vec<Vec<usize>> {
         let mut zip: Vec<Vec<usize>> = Vec::new();
         for group in self.note(
             node.list("lists of axes, such as [[\"learning_rate\", \"batch_size\"]]")
@@ -25,6 +27,16 @@ impl Reader {
                     let mut places = Vec::new();
                     for name in names {
                         let place = self.place(axes, name.text()?, &name.at)?;
+                        if sampled.contains(&place) {
+                            return Err(Problem::new(
+                                &name.at,
+                                format!(
+                                    "axis {} is sampled, together with all others that are, and cannot be zipped; give \
+                                     its range points = n, or leave it out here",
+                                    axes[place].setting
+                                ),
+                            ));
+                        }
                         if places.contains(&place) || zip.iter().any(|group| group.contains(&place)) {
                             return Err(Problem::new(
                                 &name.at,
@@ -49,6 +61,15 @@ impl Reader {
                         return Err(Problem::new(&group.at, message));
                     }
                     places.sort_unstable();
+                    if let Some([first, second]) = repeated(axes, &places) {
+                        let message = format!(
+                            "zipped axes have {} as values {} and {}; name each combination once",
+                            combination(axes, &places, first),
+                            first + 1,
+                            second + 1
+                        );
+                        return Err(Problem::new(&group.at, message));
+                    }
                     Ok(places)
                 });
             match places {
@@ -60,6 +81,30 @@ impl Reader {
             }
         }
         zip.sort_unstable();
+        zip
+    }
+
+    /// Adds the axes that are sampled together to the zipped ones.
+    pub(super) fn sampled(
+        &mut self,
+        sample: &Sample,
+        axes: &[Axis],
+        places: Vec<usize>,
+        mut zip: Vec<Vec<usize>>,
+    ) -> Vec<Vec<usize>> {
+        if let Some([first, second]) = repeated(axes, &places) {
+            let message = format!(
+                "points {} and {} of the sample would both have {}; take fewer points, or a wider range",
+                first + 1,
+                second + 1,
+                combination(axes, &places, first)
+            );
+            self.problems.push(Problem::new(&sample.at, message));
+        }
+        if places.len() > 1 {
+            zip.push(places);
+            zip.sort_unstable();
+        }
         zip
     }
 
@@ -137,6 +182,25 @@ impl Reader {
             Problem::new(at, message)
         })
     }
+}
+
+/// Two positions at which these axes, all as long as one another, have the same values; the first such.
+fn repeated(axes: &[Axis], places: &[usize]) -> Option<[usize; 2]> {
+    let length = places.first().map_or(0, |&place| axes[place].values.len());
+    let mut seen = BTreeMap::new();
+    (0..length).find_map(|at| {
+        let values: Vec<&Value> = places.iter().map(|&place| &axes[place].values[at]).collect();
+        seen.insert(values, at).map(|earlier| [earlier, at])
+    })
+}
+
+/// The values of these axes at a position, in words.
+fn combination(axes: &[Axis], places: &[usize], at: usize) -> String {
+    let values = places.iter().map(|&place| &axes[place]);
+    let values: Vec<String> = values
+        .map(|axis| format!("{} {}", axis.setting, axis.values[at]))
+        .collect();
+    values.join(", ")
 }
 
 /// The place of an axis by its name.

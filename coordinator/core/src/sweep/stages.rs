@@ -7,7 +7,7 @@ use super::error::{Origin, Problem, quoted};
 use super::grid::Grid;
 use super::rule::Stages;
 use super::stage::Stage;
-use super::{grid_problem, together};
+use super::{grid_problem, sample, together};
 
 /// The most stages.
 const MAX_STAGES: usize = 32;
@@ -20,6 +20,7 @@ const KEYS: &[&str] = &[
     "settings",
     "axes",
     "zip",
+    "sample",
     "include",
     "exclude",
 ];
@@ -28,7 +29,7 @@ const OF_POINTS: &[&str] = &["zip", "include", "exclude"];
 /// Where settings stand.
 const TABLES: [&str; 2] = ["settings", "axes"];
 /// What `--set` means already.
-const TAKEN: [&str; 2] = ["settings", "data"];
+const TAKEN: [&str; 3] = ["settings", "data", "sample"];
 const NAME_RULE: &str = "a name of letters, digits, - and _, such as \"coarse\"";
 
 /// A stage's document.
@@ -69,6 +70,16 @@ pub(super) fn parts(document: &[Entry]) -> Result<Vec<Part>, Vec<Problem>> {
             Problem::new(&entry.at, message)
         })
         .collect();
+    let sampled = |table: &Node| match &table.tree {
+        Tree::Table(own) => sample::has_sampled(table_of(own, "axes")),
+        _ => false,
+    };
+    if let Some(entry) = document.iter().find(|entry| entry.key == "sample")
+        && !sample::has_sampled(table_of(document, "axes"))
+        && !tables.iter().any(sampled)
+    {
+        problems.push(sample::nothing_to_sample(&entry.at));
+    }
     let (mut parts, mut names) = (Vec::new(), Vec::new());
     for table in tables {
         match part(document, table, &mut names) {
@@ -202,7 +213,25 @@ fn overlaid(common: &[Entry], own: &[Entry]) -> Vec<Entry> {
             *of_document = entries;
         }
     }
+    sample_of(&mut document, common, own);
     document
+}
+
+/// How a stage samples: as all do, but for what it says itself. What is common to all concerns no stage that samples nothing.
+fn sample_of(document: &mut Vec<Entry>, common: &[Entry], own: &[Entry]) {
+    let is_own = own.iter().any(|entry| entry.key == "sample");
+    if !is_own && !sample::has_sampled(table_of(document, "axes")) {
+        document.retain(|entry| entry.key != "sample");
+    }
+    let mut entries = table_of(common, "sample").to_vec();
+    for entry in table_of(own, "sample") {
+        put(&mut entries, entry);
+    }
+    if let Some(entry) = document.iter_mut().find(|entry| entry.key == "sample")
+        && let Tree::Table(table) = &mut entry.value.tree
+    {
+        *table = entries;
+    }
 }
 
 /// All settings of a table, fixed or varied.
