@@ -25,10 +25,20 @@ const POOL: &[(&str, &[&str])] = &[
 struct Case {
     /// By place in the pool, with the number of values.
     axes: Vec<(usize, usize)>,
-    zip: bool,
+    zip: Zip,
     include: Vec<Selection>,
     exclude: Vec<Selection>,
     repetitions: u32,
+}
+
+/// Whether the first two axes are zipped, if they are as long as one another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Zip {
+    No,
+    /// Each value once.
+    Once,
+    /// Of this axis every value twice.
+    Twice(usize),
 }
 
 /// For some axes of the case, the places of values in the pool.
@@ -39,7 +49,14 @@ type Plain = Vec<usize>;
 
 impl Case {
     fn zipped(&self) -> bool {
-        self.zip && self.axes.len() >= 2 && self.axes[0].1 == self.axes[1].1
+        self.zip != Zip::No && self.axes.len() >= 2 && self.axes[0].1 == self.axes[1].1
+    }
+
+    /// The values of an axis.
+    fn values(&self, axis: usize) -> Vec<usize> {
+        let twice = self.zipped() && self.zip == Zip::Twice(axis);
+        let value = |at: usize| if twice { at / 2 } else { at };
+        (0..self.axes[axis].1).map(value).collect()
     }
 
     fn product(lists: &[Vec<usize>]) -> Vec<Plain> {
@@ -57,7 +74,10 @@ impl Case {
     /// The raw points, each with whether it is there; an error where the sweep should be refused.
     fn expected(&self) -> Result<Vec<Option<Plain>>, &'static str> {
         let all: Vec<Vec<usize>> = self.axes.iter().map(|(_, n)| (0..*n).collect()).collect();
-        let together = |point: &Plain| point[0] == point[1];
+        let together = |point: &Plain| {
+            let pairs = std::iter::zip(self.values(0), self.values(1));
+            pairs.into_iter().any(|pair| pair == (point[0], point[1]))
+        };
         let mut raw: Vec<Plain> = Self::product(&all);
         if self.zipped() {
             raw.retain(together);
@@ -88,6 +108,14 @@ impl Case {
                 .iter()
                 .all(|(axis, values)| values.contains(&point[*axis]))
         };
+        let unknown = |(axis, values): &(usize, Vec<usize>)| {
+            let points = raw.iter().chain(included.iter().flatten());
+            let known: BTreeSet<usize> = points.map(|point| point[*axis]).collect();
+            !values.iter().all(|value| known.contains(value))
+        };
+        if self.exclude.iter().flatten().any(unknown) {
+            return Err("a value that no point has");
+        }
         for exclude in &self.exclude {
             if !raw
                 .iter()
@@ -143,8 +171,8 @@ impl Case {
                 several => format!("[{}]", several.join(", ")),
             }
         };
-        for (axis, (_, values)) in self.axes.iter().enumerate() {
-            let values: Vec<&str> = (0..*values).map(|at| value(axis, at)).collect();
+        for axis in 0..self.axes.len() {
+            let values: Vec<&str> = self.values(axis).into_iter().map(|at| value(axis, at)).collect();
             writeln!(text, "{} = [{}]", name(axis), values.join(", ")).unwrap();
         }
         for (key, selections) in [("include", &self.include), ("exclude", &self.exclude)] {
@@ -201,7 +229,12 @@ fn cases() -> impl Strategy<Value = Case> {
             };
             (
                 Just(axes.clone()),
-                any::<bool>(),
+                prop_oneof![
+                    Just(Zip::No),
+                    Just(Zip::Once),
+                    Just(Zip::Twice(0)),
+                    Just(Zip::Twice(1))
+                ],
                 proptest::collection::vec(one(axes.clone(), true), 0..3),
                 proptest::collection::vec(one(axes, false), 0..3),
                 1..20u32,
@@ -350,6 +383,12 @@ const PIECES: &[&str] = &[
     "\"perceptron-7\"",
     "batch_size",
     "zip",
+    "[sample]\n",
+    "method",
+    "points",
+    "\"sobol\"",
+    "{ log = [1e-3, 1] }",
+    "{ linear = [1, 9] }",
     "name",
     "layers",
     "sub_networks",

@@ -60,6 +60,8 @@ pub(super) struct Definition {
     pub(super) rules: BTreeMap<Setting, rule::Draft>,
     /// Axes that go together, by their places in `axes`.
     pub(super) zip: Vec<Vec<usize>>,
+    /// Axes whose values were sampled together, and how; a normalised text has nothing of it. More than one are zipped.
+    pub(super) sample: Option<(Vec<usize>, Sample)>,
     pub(super) include: Vec<Selection>,
     pub(super) exclude: Vec<Selection>,
     /// The architectures that the file defines.
@@ -165,6 +167,7 @@ impl Reader {
             axes: Vec::new(),
             rules: BTreeMap::new(),
             zip: Vec::new(),
+            sample: None,
             include: Vec::new(),
             exclude: Vec::new(),
             architectures: Vec::new(),
@@ -229,8 +232,13 @@ impl Reader {
             if let Some(node) = get("zip") {
                 definition.zip = self.zip(node, axes, &sampled);
             }
-            if let Some(sample) = &sample {
-                definition.zip = self.sampled(sample, axes, sampled, definition.zip);
+            if let Some(sample) = sample {
+                self.differ(&sample, axes, &sampled);
+                if sampled.len() > 1 {
+                    definition.zip.push(sampled.clone());
+                    definition.zip.sort_unstable();
+                }
+                definition.sample = Some((sampled, sample));
             }
             definition.include = get("include")
                 .map(|n| self.selections(n, "include", axes, &names))

@@ -72,12 +72,20 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
     if stage.axes().is_empty() {
         writeln!(out, "  none: one point")?;
     }
-    for group in &stage.definition().zip {
+    let names = |group: &[usize]| -> String {
         let names: Vec<&str> = group
             .iter()
             .map(|&axis| stage.axes()[axis].setting.name())
             .collect();
-        writeln!(out, "  zipped          {}", names.join(" with "))?;
+        names.join(" with ")
+    };
+    let definition = stage.definition();
+    let sampled = definition.sample.as_ref().map(|(group, _)| group);
+    for group in definition.zip.iter().filter(|&group| Some(group) != sampled) {
+        writeln!(out, "  zipped          {}", names(group))?;
+    }
+    if let Some((group, sample)) = &definition.sample {
+        writeln!(out, "  sampled         {}: {sample}", names(group))?;
     }
     writeln!(out, "\nfixed")?;
     for setting in Setting::ALL

@@ -1,9 +1,9 @@
 //! Sweeps: the file, what is valid in it, its axes and its points.
 //!
 //! [`Sweep::parse`] reads a sweep file: `document` (TOML with places) → `overrides` → `stages` (a document for
-//! each) → `definition` (keys, kinds, defaults) → `grid` (points by index) and `rule` (values that a stage takes from an
-//! earlier one: `taken` has the cells for which they are chosen). `normalise` writes the canonical text that the
-//! sweep's id is the hash of.
+//! each) → `definition` (keys, kinds, defaults; `sample` draws values) → `grid` (points by index) and `rule` (values that a
+//! stage takes from an earlier one: `taken` has the cells for which they are chosen). `normalise` writes the canonical text
+//! that the sweep's id is the hash of.
 
 mod architecture;
 mod axis;
@@ -383,7 +383,7 @@ fn grid_problem(error: &GridError, places: &Places) -> Problem {
         ),
         GridError::HalfZipped(number) => Problem::new(
             &at(&places.include, *number),
-            "this include names some axes that are zipped or sampled together and not the others; name all of them or none",
+            "this include names some axes of a zip or a sample and not the others; name all of them or none",
         ),
         GridError::NothingNew(number) => Problem::new(
             &at(&places.include, *number),

@@ -220,6 +220,7 @@ fn definition(name: &str, read: Normalised) -> Result<Definition, String> {
             })
             .collect::<Result<_, String>>()?,
         zip: read.zip.into_iter().map(group).collect::<Result<_, _>>()?,
+        sample: None,
         include: selections(read.include)?,
         exclude: selections(read.exclude)?,
         axes,

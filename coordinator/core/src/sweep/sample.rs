@@ -5,6 +5,8 @@
 //! first n of 2n values are the n values, everywhere. From here on the axes are zipped lists; nothing else, nor the id, knows
 //! where their values come from.
 
+use std::fmt;
+
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
@@ -28,7 +30,7 @@ enum Method {
 }
 
 /// How the axes of a stage are sampled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sample {
     method: Method,
     points: u64,
@@ -119,6 +121,17 @@ fn method(node: &Node) -> Result<Method, Problem> {
             );
             Err(Problem::new(&node.at, message))
         }
+    }
+}
+
+/// For people: `16 points, sobol, seed 7`.
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = match self.method {
+            Method::Sobol => METHODS[0],
+            Method::Random => METHODS[1],
+        };
+        write!(f, "{} points, {method}, seed {}", self.points, self.seed)
     }
 }
 

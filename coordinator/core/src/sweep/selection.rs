@@ -84,28 +84,17 @@ impl Reader {
         zip
     }
 
-    /// Adds the axes that are sampled together to the zipped ones.
-    pub(super) fn sampled(
-        &mut self,
-        sample: &Sample,
-        axes: &[Axis],
-        places: Vec<usize>,
-        mut zip: Vec<Vec<usize>>,
-    ) -> Vec<Vec<usize>> {
-        if let Some([first, second]) = repeated(axes, &places) {
+    /// Notes it where axes that are sampled together, by their places, have the same values at two points.
+    pub(super) fn differ(&mut self, sample: &Sample, axes: &[Axis], places: &[usize]) {
+        if let Some([first, second]) = repeated(axes, places) {
             let message = format!(
                 "points {} and {} of the sample would both have {}; take fewer points, or a wider range",
                 first + 1,
                 second + 1,
-                combination(axes, &places, first)
+                combination(axes, places, first)
             );
             self.problems.push(Problem::new(&sample.at, message));
         }
-        if places.len() > 1 {
-            zip.push(places);
-            zip.sort_unstable();
-        }
-        zip
     }
 
     pub(super) fn selections(
