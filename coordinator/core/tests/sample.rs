@@ -162,6 +162,42 @@ fn every_value_lies_in_its_range_and_batch_sizes_occur_again() {
 }
 
 #[test]
+fn ranges_as_wide_as_numbers_go_are_sampled() {
+    let ranges = [
+        ("learning_rate", "log", "5e-324", "1.7976931348623157e308"),
+        ("weight_decay", "linear", "0", "1.7976931348623157e308"),
+        ("batch_size", "log", "1", "4294967295"),
+        ("warm_up", "linear", "0", "999999"),
+        ("momentum", "linear", "0", "0.9999999999999999"),
+    ];
+    for method in ["sobol", "random"] {
+        for (axis, scale, from, to) in ranges {
+            let text = format!(
+                "epochs = 1000000\n[settings]\narchitecture = \"perceptron-10\"\noptimizer = \"sgd\"\n[axes]\nweight_sharing = [false, true]\n\
+                 {axis} = {{ {scale} = [{from}, {to}] }}\n[sample]\nmethod = \"{method}\"\npoints = 20\n"
+            );
+            let sweep = parse(&text, &[]);
+            let number = |value: &Value| match value {
+                Value::Int(value) => *value as f64,
+                Value::Float(value) => *value,
+                other => panic!("{other}"),
+            };
+            let numbers: Vec<f64> = sweep.stages()[0].axes()[1].values.iter().map(number).collect();
+            let (from, to): (f64, f64) = (from.parse().unwrap(), to.parse().unwrap());
+            assert!(
+                numbers.iter().all(|number| (from..=to).contains(number)),
+                "{axis}: {numbers:?}"
+            );
+            let above = numbers.iter().filter(|&&number| match scale {
+                "log" => number.ln() > f64::midpoint(from.ln(), to.ln()),
+                _ => number > from / 2.0 + to / 2.0,
+            });
+            assert!((5..=15).contains(&above.count()), "{axis}: {numbers:?}");
+        }
+    }
+}
+
+#[test]
 fn what_refers_to_values_works_where_they_occur_again() {
     let excluded = format!("{SAMPLED}[[exclude]]\nbatch_size = 12\narchitecture = \"perceptron-20\"\n");
     let sweep = parse(&excluded, &[]);

@@ -5,6 +5,7 @@
 //! other, so an index means the same point for as long as the axes stand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use tenfold_types::{Setting, Value};
@@ -34,15 +35,23 @@ struct Dimension {
     axes: Vec<(usize, Vec<Value>)>,
     /// Its positions, in the order of their values. No two are the same, though a value of one axis may occur again.
     order: Vec<u32>,
+    /// Which part of that order has a value of the first axis: one position, unless the value occurs again.
+    parts: BTreeMap<Value, Range<usize>>,
 }
 
 impl Dimension {
     fn new(axes: Vec<(usize, Vec<Value>)>) -> Arc<Self> {
-        let positions = axes.first().map_or(0, |(_, values)| values.len() as u32);
-        let mut order: Vec<u32> = (0..positions).collect();
-        let at = |position: u32| axes.iter().map(move |(_, list)| &list[position as usize]);
+        let first = axes.first().map(|(_, values)| values.as_slice());
+        let first = first.unwrap_or_default();
+        let mut order: Vec<u32> = (0..first.len() as u32).collect();
+        let at = |position: u32| axes.iter().map(move |(_, list)| list.get(position as usize));
         order.sort_unstable_by(|&one, &other| at(one).cmp(at(other)));
-        Arc::new(Self { order, axes })
+        let mut parts: BTreeMap<Value, Range<usize>> = BTreeMap::new();
+        for (place, &position) in order.iter().enumerate() {
+            let part = parts.entry(first[position as usize].clone());
+            part.or_insert(place..place).end = place + 1;
+        }
+        Arc::new(Self { order, parts, axes })
     }
 
     fn len(&self) -> u64 {
@@ -51,19 +60,15 @@ impl Dimension {
 
     /// Whether at one of its positions every axis of it has its value.
     fn holds(&self, values: &[&Value]) -> bool {
-        let wanted = || self.axes.iter().map(|(axis, _)| values[*axis]);
-        let at = |position: u32| self.axes.iter().map(move |(_, list)| &list[position as usize]);
-        let found = self
-            .order
-            .binary_search_by(|&position| at(position).cmp(wanted()));
-        found.is_ok()
-    }
-
-    /// Whether one of its positions has this value of its only axis.
-    fn has(&self, list: &[Value], value: &Value) -> bool {
-        let found = self
-            .order
-            .binary_search_by(|&position| list[position as usize].cmp(value));
+        let Some(((first, _), others)) = self.axes.split_first() else {
+            return true;
+        };
+        let Some(part) = self.parts.get(values[*first]) else {
+            return false;
+        };
+        let wanted = || others.iter().map(|(axis, _)| Some(values[*axis]));
+        let at = |position: u32| others.iter().map(move |(_, list)| list.get(position as usize));
+        let found = self.order[part.clone()].binary_search_by(|&position| at(position).cmp(wanted()));
         found.is_ok()
     }
 
@@ -71,8 +76,8 @@ impl Dimension {
     fn meets(&self, exclusion: &Exclusion) -> bool {
         let named = |axis: &usize| exclusion.get(axis);
         match self.axes.as_slice() {
-            [(axis, list)] => {
-                named(axis).is_none_or(|wanted| wanted.iter().any(|value| self.has(list, value)))
+            [(axis, _)] => {
+                named(axis).is_none_or(|wanted| wanted.iter().any(|value| self.parts.contains_key(value)))
             }
             axes if axes.iter().all(|(axis, _)| named(axis).is_none()) => true,
             axes => (0..self.len() as usize).any(|at| {

@@ -1,8 +1,43 @@
 //! Sobol's sequence: points that fill a cube more evenly than random ones do.
 //!
 //! The direction numbers are those of Joe and Kuo (Constructing Sobol sequences with better two-dimensional projections,
-//! SIAM J. Sci. Comput. 30, 2008; the file `new-joe-kuo-6.21201`, © 2008 Frances Y. Kuo and Stephen Joe, BSD licence), and
-//! the order is that of Gray's code (Antonov and Saleev, 1979), as in SciPy.
+//! SIAM J. Sci. Comput. 30, 2008; the file `new-joe-kuo-6.21201`), and the order is that of Gray's code (Antonov and Saleev,
+//! 1979), as in SciPy.
+
+// The numbers of this table come with this licence.
+//
+// Copyright (c) 2008, Frances Y. Kuo and Stephen Joe
+// All rights reserved.
+//
+// Redistribution and use in source and binary forms, with or without
+// modification, are permitted provided that the following conditions are
+// met:
+//
+//   * Redistributions of source code must retain the above copyright
+//     notice, this list of conditions and the following disclaimer.
+//
+//   * Redistributions in binary form must reproduce the above copyright
+//     notice, this list of conditions and the following disclaimer in the
+//     documentation and/or other materials provided with the
+//     distribution.
+//
+//   * Neither the names of the copyright holders nor the names of the
+//     University of New South Wales and the University of Waikato
+//     and its contributors may be used to endorse or promote products
+//     derived from this software without specific prior written
+//     permission.
+//
+// THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS ``AS IS'' AND ANY
+// EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE
+// IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR
+// PURPOSE ARE DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDERS BE
+// LIABLE FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR
+// CONSEQUENTIAL DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF
+// SUBSTITUTE GOODS OR SERVICES; LOSS OF USE, DATA, OR PROFITS; OR
+// BUSINESS INTERRUPTION) HOWEVER CAUSED AND ON ANY THEORY OF LIABILITY,
+// WHETHER IN CONTRACT, STRICT LIABILITY, OR TORT (INCLUDING NEGLIGENCE
+// OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE OF THIS SOFTWARE, EVEN
+// IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
 
 /// Of each dimension after the first, the inner coefficients of its primitive polynomial, as bits, and the first direction
 /// numbers, as many as the polynomial's degree.
