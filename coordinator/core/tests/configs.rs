@@ -88,6 +88,8 @@ fn the_reference_names_everything() {
         "epochs",
         "device",
         "zip",
+        "method",
+        "points",
         "train",
         "test",
         "target",
