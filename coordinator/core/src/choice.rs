@@ -1,7 +1,10 @@
 //! Choices between stages: from the means of an earlier stage to the values of a later one.
 
-use tenfold_types::{SweepId, TrialKey, Value};
+use std::collections::BTreeMap;
 
+use tenfold_types::{SweepId, TrialKey, TrialSpec, Value};
+
+use crate::Millis;
 use crate::input::{Answer, Refusal, Transition};
 use crate::record::{Candidate, ChoiceRow, Outcome, Record, TrialRow};
 use crate::state::{State, SweepState};
@@ -10,7 +13,13 @@ use crate::trial::TrialState;
 
 /// Makes a choice that is due from what its candidates came to, in the order of their axis. One that is not due, or from
 /// other trials than have succeeded, is not made: whoever asked has looked at what has changed since.
-pub(crate) fn choose(state: &State, id: SweepId, choice: ChoiceId, candidates: Vec<Candidate>) -> Transition {
+pub(crate) fn choose(
+    state: &State,
+    id: SweepId,
+    choice: ChoiceId,
+    candidates: Vec<Candidate>,
+    now: Millis,
+) -> Transition {
     let Some(sweep) = state.sweep(id) else {
         return Transition::refuse(Refusal::UnknownSweep(id));
     };
@@ -30,8 +39,13 @@ pub(crate) fn choose(state: &State, id: SweepId, choice: ChoiceId, candidates: V
         None => Outcome::Nothing(nothing(&taken.rule, &candidates)),
     };
     let mut records = Vec::new();
-    if let Outcome::Nothing(reason) = &outcome {
-        fail(sweep, choice, reason, &mut records);
+    match &outcome {
+        Outcome::Chosen(values) => {
+            let resolved = sweep.sweep().with(choice, values.clone());
+            reuse(sweep, &resolved, choice, now, &mut records);
+        }
+        Outcome::Nothing(reason) => fail(sweep, choice, reason, &mut records),
+        Outcome::Withdrawn => {}
     }
     let chosen = matches!(outcome, Outcome::Chosen(_));
     // First: what it says of the trials counts before they are looked at.
@@ -108,8 +122,13 @@ fn nothing(rule: &Rule, candidates: &[Candidate]) -> String {
         .iter()
         .map(|candidate| u64::from(candidate.missing))
         .sum();
+    let ended = match missing {
+        // They waited for a choice themselves.
+        0 => String::new(),
+        _ => format!(", {missing} have diverged or failed"),
+    };
     format!(
-        "nothing to choose from: no trial of stage {} has succeeded, {missing} have diverged or failed",
+        "nothing to choose from: no trial of stage {} has succeeded{ended}",
         rule.source_name
     )
 }
@@ -126,6 +145,62 @@ fn fail(sweep: &SweepState, choice: ChoiceId, reason: &str, records: &mut Vec<Re
             }));
         }
     }
+}
+
+/// Trials of the later stage that were trained in the earlier one already have their results: what they train from, and for
+/// how long, is the same, so they would come to the same.
+fn reuse(sweep: &SweepState, resolved: &Sweep, choice: ChoiceId, now: Millis, records: &mut Vec<Record>) {
+    let source = resolved.rule(choice).map(|taken| taken.rule.source);
+    let Some((number, source)) = source.and_then(|source| Some((source, resolved.stage(source)?))) else {
+        return;
+    };
+    if source.epochs() != resolved.epochs(choice.stage) {
+        return;
+    }
+    let mut trained: BTreeMap<String, u64> = BTreeMap::new();
+    for index in resolved.source_points(choice) {
+        if let Some(spec) = source.spec(index, 0) {
+            trained.entry(same(&spec)).or_insert(index);
+        }
+    }
+    let mut known: BTreeMap<u64, Option<u64>> = BTreeMap::new();
+    for to in sweep.waits_for(choice) {
+        let twin = known.entry(to.index).or_insert_with(|| {
+            let first = TrialKey { repetition: 0, ..to };
+            trained.get(&same(&resolved.spec(first)?)).copied()
+        });
+        let Some(index) = *twin else { continue };
+        let from = TrialKey {
+            stage: number,
+            index,
+            ..to
+        };
+        let accepted = sweep
+            .trial(from)
+            .and_then(|row| Some((row.state.accepted()?, row)));
+        if let Some((fence, row)) = accepted
+            && sweep.is_open(to).is_none()
+        {
+            records.push(Record::EpochsCopied {
+                sweep: sweep.row().id,
+                from,
+                to,
+                fence,
+            });
+            records.push(Record::Trial(TrialRow {
+                state: row.state,
+                attempts: row.attempts,
+                accepted_at: Some(now),
+                ..sweep.row_of(to)
+            }));
+        }
+    }
+}
+
+/// Trials with the same text come to the same curve.
+fn same(spec: &TrialSpec) -> String {
+    // Plain data with finite numbers: there is nothing that JSON could refuse.
+    serde_json::to_string(spec).unwrap_or_default()
 }
 
 /// Takes back the choices that found nothing: their stages are run again.

@@ -58,7 +58,7 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
             sweep,
             choice,
             candidates,
-        } => choice::choose(state, sweep, choice, candidates),
+        } => choice::choose(state, sweep, choice, candidates, now),
         Input::Delete(sweep) => order::delete(state, sweep),
         Input::Tick => lease::tick(state, now),
     };

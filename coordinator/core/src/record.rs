@@ -34,6 +34,17 @@ pub enum Record {
         /// The attempt's fence.
         fence: Fence,
     },
+    /// A trial has the curve of another one, which was the same by its settings, data and seed.
+    EpochsCopied {
+        /// The sweep of both.
+        sweep: SweepId,
+        /// The one that was trained.
+        from: TrialKey,
+        /// The other, which had no epochs.
+        to: TrialKey,
+        /// The fence of the attempt that was accepted.
+        fence: Fence,
+    },
     /// A lease was given.
     Lease(LeaseRow),
     /// A lease is over.

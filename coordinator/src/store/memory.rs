@@ -115,6 +115,28 @@ impl Store for MemoryStore {
                     rows.epochs
                         .retain(|(of, under, _), _| (*of, *under) != (trial, fence));
                 }
+                Record::EpochsCopied {
+                    sweep,
+                    from,
+                    to,
+                    fence,
+                } => {
+                    let blocks: Vec<Block> = rows.blocks(sweep, (from, fence)).cloned().collect();
+                    let trial = TrialId { sweep, key: to };
+                    let attempt = rows
+                        .trials
+                        .get(&TrialId { sweep, key: from })
+                        .map_or(1, |(_, row)| row.attempts);
+                    for block in blocks {
+                        let row = EpochsRow {
+                            trial,
+                            fence,
+                            attempt,
+                            block,
+                        };
+                        rows.epochs.insert((trial, fence, row.block.first), (at, row));
+                    }
+                }
                 Record::Lease(row) => _ = rows.leases.insert(row.fence, (true, row)),
                 Record::LeaseClosed(fence) => {
                     if let Some((lives, _)) = rows.leases.get_mut(&fence) {

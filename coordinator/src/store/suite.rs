@@ -52,6 +52,10 @@ macro_rules! store_suite {
             suite::choices(&mut $place);
         }
         #[test]
+        fn a_trial_can_have_the_curve_of_another() {
+            suite::copied(&mut $place);
+        }
+        #[test]
         fn a_sweep_that_is_gone_leaves_nothing() {
             suite::gone(&mut $place);
         }
@@ -206,6 +210,55 @@ pub(super) fn choices(place: &mut impl Place) {
     );
     assert_eq!(reader.choices(id, 2).unwrap(), [(3, again)]);
     assert_eq!(reader.choices(sweep(2).id, 0).unwrap(), []);
+}
+
+pub(super) fn copied(place: &mut impl Place) {
+    let mut store = place.open();
+    let state = TrialState::Succeeded {
+        fence: Fence(3),
+        epochs: 4,
+    };
+    let from = trial(1, 0, 1, state.clone());
+    let to = trial(1, 5, 0, state);
+    store
+        .commit(&[
+            Record::Sweep(sweep(1)),
+            Record::Epochs(epochs(&from, 3, 1)),
+            Record::Epochs(epochs(&from, 3, 3)),
+            // Of another attempt, which did not count.
+            Record::Epochs(epochs(&from, 2, 1)),
+            Record::Trial(from.clone()),
+        ])
+        .unwrap();
+    store
+        .commit(&[
+            Record::EpochsCopied {
+                sweep: from.id.sweep,
+                from: from.id.key,
+                to: to.id.key,
+                fence: Fence(3),
+            },
+            Record::Trial(to.clone()),
+        ])
+        .unwrap();
+    let mut reader = store.reader().unwrap();
+    let stored = |reader: &mut dyn Reader, row: &TrialRow| {
+        let of_point = reader.point(row.id.sweep, 0, row.id.key.index).unwrap();
+        let found = of_point
+            .into_iter()
+            .find(|stored| stored.row.id == row.id)
+            .unwrap();
+        (found.row, found.blocks)
+    };
+    let (there, here) = (stored(reader.as_mut(), &from), stored(reader.as_mut(), &to));
+    assert_eq!((here.0, &here.1), (to.clone(), &there.1));
+    assert_eq!(here.1.len(), 2);
+    let touched = reader.touched(to.id.sweep, 1, 10).unwrap();
+    assert!(touched.trials.iter().all(|(key, _)| *key == to.id.key));
+    let any = |of: fn(&What) -> bool| touched.trials.iter().any(|(_, what)| of(what));
+    assert!(any(|what| what.row) && any(|what| what.epochs) && any(|what| what.over));
+    let rows = reader.changes(to.id.sweep, 1, Page::rows(10)).unwrap().rows;
+    assert_eq!(rows.len(), 3, "two blocks and the trial: {rows:?}");
 }
 
 fn provenance() -> Provenance {

@@ -222,7 +222,8 @@ impl State {
             }
             Record::Choice(row) => self.on_sweep(row.sweep, |sweep| sweep.evolve_choice(row)),
             Record::Trial(row) => self.evolve_trial(row),
-            Record::Attempt(_) => {}
+            // Of a curve that is accepted the state keeps what the trial's row says.
+            Record::Attempt(_) | Record::EpochsCopied { .. } => {}
             Record::Epochs(row) => self.on_sweep(row.trial.sweep, |sweep| sweep.evolve_epochs(row)),
             Record::EpochsDropped { trial, .. } => {
                 self.on_sweep(trial.sweep, |sweep| sweep.drop_epochs(trial.key));

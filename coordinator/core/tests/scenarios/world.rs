@@ -47,6 +47,17 @@ impl Rows {
             Record::Attempt(row) => _ = self.attempts.insert((row.trial, row.number), row),
             Record::Epochs(row) => self.epochs.entry((row.trial, row.fence)).or_default().push(row),
             Record::EpochsDropped { trial, fence } => _ = self.epochs.remove(&(trial, fence)),
+            Record::EpochsCopied {
+                sweep,
+                from,
+                to,
+                fence,
+            } => {
+                let rows = self.epochs[&(TrialId { sweep, key: from }, fence)].iter();
+                let trial = TrialId { sweep, key: to };
+                let copies = rows.map(|row| EpochsRow { trial, ..row.clone() }).collect();
+                self.epochs.insert((trial, fence), copies);
+            }
             Record::Lease(row) => _ = self.leases.insert(row.fence, row),
             Record::LeaseClosed(fence) => _ = self.leases.remove(&fence),
             Record::SweepGone(sweep) => {

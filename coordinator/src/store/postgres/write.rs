@@ -28,6 +28,8 @@ pub(super) struct Batch<'a> {
     attempts: BTreeMap<(i64, TrialKey, u32), &'a AttemptRow>,
     dropped: BTreeSet<(i64, TrialKey, Fence)>,
     epochs: BTreeMap<(i64, TrialKey, Fence, u32), &'a EpochsRow>,
+    /// Sweep, the trial whose epochs they are, the one that gets them, and the fence.
+    copied: Vec<(i64, TrialKey, TrialKey, Fence)>,
     changed: Changed,
 }
 
@@ -81,6 +83,16 @@ impl<'a> Batch<'a> {
                     .retain(|(of, key, under, _), _| (*of, *key, *under) != (sweep, trial.key, *fence));
                 self.dropped.insert((sweep, trial.key, *fence));
             }
+            Record::EpochsCopied {
+                sweep,
+                from,
+                to,
+                fence,
+            } => {
+                let sweep = number(*sweep)?;
+                self.changed.epochs(sweep, *to);
+                self.copied.push((sweep, *from, *to, *fence));
+            }
             Record::Renewed { .. }
             | Record::Suspected { .. }
             | Record::Seen { .. }
@@ -102,6 +114,7 @@ impl<'a> Batch<'a> {
         write_trials(transaction, &self.trials, at)?;
         write_attempts(transaction, &self.attempts)?;
         write_epochs(transaction, &self.dropped, &self.epochs, at)?;
+        copy_epochs(transaction, &self.copied, at)?;
         write_changes(transaction, self.changed, at)
     }
 }
@@ -127,6 +140,39 @@ fn write_choices(
         let (stage, rule) = (i64::from(choice.stage), i64::from(choice.rule));
         let stored = text(&rows::choice_text(row)?).into_owned();
         transaction.execute(sql, &[sweep, &stage, &rule, &(choice.cell as i64), &at, &stored])?;
+    }
+    Ok(())
+}
+
+/// Curves that other trials have too.
+fn copy_epochs(
+    transaction: &mut Transaction<'_>,
+    copied: &[(i64, TrialKey, TrialKey, Fence)],
+    at: i64,
+) -> Result<(), StoreError> {
+    if copied.is_empty() {
+        return Ok(());
+    }
+    let statement = transaction.prepare(
+        "INSERT INTO epochs (sweep, stage, point, repetition, fence, first, seq, attempt, epochs, columns, seconds) \
+         SELECT sweep, $6, $7, $8, fence, first, $9, attempt, epochs, columns, seconds FROM epochs \
+         WHERE sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4 AND fence = $5 ON CONFLICT DO NOTHING",
+    )?;
+    for (sweep, from, to, fence) in copied {
+        let [sweep, stage, point, repetition] = super::read::parameters(*sweep, *from);
+        let [_, to_stage, to_point, to_repetition] = super::read::parameters(sweep, *to);
+        let values: [&(dyn postgres::types::ToSql + Sync); 9] = [
+            &sweep,
+            &stage,
+            &point,
+            &repetition,
+            &(fence.0 as i64),
+            &to_stage,
+            &to_point,
+            &to_repetition,
+            &at,
+        ];
+        transaction.execute(&statement, &values)?;
     }
     Ok(())
 }

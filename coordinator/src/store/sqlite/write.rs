@@ -22,7 +22,7 @@ pub(super) fn sweep_of(record: &Record) -> Option<SweepId> {
         Record::Epochs(row) => Some(row.trial.sweep),
         Record::EpochsDropped { trial, .. } => Some(trial.sweep),
         Record::Lease(row) => Some(row.sweep),
-        Record::SweepGone(sweep) => Some(*sweep),
+        Record::EpochsCopied { sweep, .. } | Record::SweepGone(sweep) => Some(*sweep),
         _ => None,
     }
 }
@@ -147,6 +147,31 @@ pub(super) fn write_record(
                     index as i64,
                     repetition,
                     fence.0 as i64
+                ],
+            )
+        }
+        Record::EpochsCopied {
+            sweep,
+            from,
+            to,
+            fence,
+        } => {
+            let sweep = number(*sweep)?;
+            changed.epochs(sweep, *to);
+            execute(
+                "INSERT OR REPLACE INTO epochs (sweep, stage, point, repetition, fence, first, seq, attempt, epochs, columns, \
+                 seconds) SELECT sweep, ?6, ?7, ?8, fence, first, ?9, attempt, epochs, columns, seconds FROM epochs \
+                 WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 AND fence = ?5",
+                params![
+                    sweep,
+                    from.stage,
+                    from.index as i64,
+                    from.repetition,
+                    fence.0 as i64,
+                    to.stage,
+                    to.index as i64,
+                    to.repetition,
+                    at
                 ],
             )
         }
