@@ -41,6 +41,7 @@ const KEYS: &[&str] = &[
     "exclude",
     "architecture",
     "stage",
+    "hypothesis",
 ];
 
 /// A sweep file, understood.

@@ -13,6 +13,7 @@ mod document;
 mod error;
 mod grid;
 mod grouping;
+mod hypothesis;
 mod normalise;
 mod overrides;
 mod rule;
@@ -36,6 +37,7 @@ use error::{Origin, Problem};
 use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{GroupId, Grouping, UnknownAxis};
+pub use hypothesis::{Claim, Hypothesis};
 use rule::Stages;
 pub use rule::{Criterion, Refine, Rule};
 pub use stage::Stage;
@@ -55,6 +57,7 @@ struct Inner {
     name: String,
     description: String,
     stages: Vec<Stage>,
+    hypotheses: Vec<Hypothesis>,
     normalised: Arc<str>,
     id: SweepId,
 }
@@ -135,10 +138,11 @@ impl Sweep {
         if trials.is_none_or(|trials| trials > MAX_TRIALS) {
             return Err(refuse_one(too_many(trials)));
         }
+        let hypotheses = hypothesis::read(&document, &stages).map_err(refuse)?;
         if name.is_empty() {
             name = name_of(file);
         }
-        Ok(Self::build(name, description, stages))
+        Ok(Self::build(name, description, stages, hypotheses))
     }
 
     /// The sweep of a normalised text.
@@ -151,7 +155,8 @@ impl Sweep {
             SweepError::new("the normalised text", normalised, &[], vec![problem])
         };
         let mut stages = Vec::new();
-        for (stage, definition) in normalise::read(name, normalised).map_err(refuse)? {
+        let (definitions, hypotheses) = normalise::read(name, normalised).map_err(refuse)?;
+        for (stage, definition) in definitions {
             let grid = Grid::new(&definition)
                 .map_err(|error| refuse(grid_problem(&error, &Places::default()).message))?;
             let before = Stages {
@@ -166,7 +171,7 @@ impl Sweep {
         if stages.is_empty() {
             return Err(refuse("it has no stage".to_owned()));
         }
-        let sweep = Self::build(name.to_owned(), String::new(), stages);
+        let sweep = Self::build(name.to_owned(), String::new(), stages, hypotheses);
         if sweep.normalised() == normalised {
             Ok(sweep)
         } else {
@@ -177,13 +182,14 @@ impl Sweep {
     }
 
     /// Of one stage at least.
-    fn build(name: String, description: String, stages: Vec<Stage>) -> Self {
-        let normalised = normalise::write(&stages);
+    fn build(name: String, description: String, stages: Vec<Stage>, hypotheses: Vec<Hypothesis>) -> Self {
+        let normalised = normalise::write(&stages, &hypotheses);
         let id = SweepId::of(&normalised);
         Self(Arc::new(Inner {
             name,
             description,
             stages,
+            hypotheses,
             normalised: normalised.into(),
             id,
         }))
@@ -200,6 +206,7 @@ impl Sweep {
             name: self.0.name.clone(),
             description: self.0.description.clone(),
             stages,
+            hypotheses: self.0.hypotheses.clone(),
             normalised: Arc::clone(&self.0.normalised),
             id: self.0.id,
         }))
@@ -280,6 +287,19 @@ impl Sweep {
     /// A stage by its number, from 0.
     pub fn stage(&self, number: u32) -> Option<&Stage> {
         self.0.stages.get(number as usize)
+    }
+
+    /// What it is expected to show, as its file said before it ran.
+    pub fn hypotheses(&self) -> &[Hypothesis] {
+        &self.0.hypotheses
+    }
+
+    /// Reads the `[[hypothesis]]` tables of a file of their own, about this sweep. `file` is what messages call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, each with its place.
+    pub fn more_hypotheses(&self, text: &str, file: &str) -> Result<Vec<Hypothesis>, SweepError> {
+        hypothesis::added(self, text, file)
     }
 
     /// The pairs: the same for all stages.

@@ -12,6 +12,7 @@ use tenfold_types::{Data, DeviceKind, Setting, Value};
 
 use super::axis::{Axis, Written, check};
 use super::definition::Definition;
+use super::hypothesis::{self, Hypothesis};
 use super::rule;
 use super::selection::{Selection, place};
 use super::stage::Stage;
@@ -34,6 +35,8 @@ struct Normalised {
     include: Vec<BTreeMap<String, Vec<Value>>>,
     exclude: Vec<BTreeMap<String, Vec<Value>>>,
     architectures: Vec<Architecture>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hypotheses: Vec<hypothesis::Written>,
 }
 
 /// The text of a sweep with stages.
@@ -42,6 +45,8 @@ struct Normalised {
 struct Staged {
     tenfold: u32,
     stages: Vec<NamedStage>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hypotheses: Vec<hypothesis::Written>,
 }
 
 /// A stage as if it were a sweep by itself.
@@ -52,10 +57,14 @@ struct NamedStage {
     sweep: Normalised,
 }
 
-/// The text of a sweep of these stages.
-pub(super) fn write(stages: &[Stage]) -> String {
+/// The text of a sweep of these stages. Hypotheses are in it where there are any.
+pub(super) fn write(stages: &[Stage], hypotheses: &[Hypothesis]) -> String {
+    let hypotheses = hypotheses.iter().map(hypothesis::Written::from).collect();
     let text = match stages {
-        [stage] if stage.name().is_empty() => serde_json::to_string(&normalised(stage)),
+        [stage] if stage.name().is_empty() => serde_json::to_string(&Normalised {
+            hypotheses,
+            ..normalised(stage)
+        }),
         stages => serde_json::to_string(&Staged {
             tenfold: FORM,
             stages: stages
@@ -65,6 +74,7 @@ pub(super) fn write(stages: &[Stage]) -> String {
                     sweep: normalised(stage),
                 })
                 .collect(),
+            hypotheses,
         }),
     };
     // Plain data with string keys and finite numbers: there is nothing that JSON could refuse.
@@ -140,21 +150,31 @@ fn normalised(stage: &Stage) -> Normalised {
         include: selections(&definition.include),
         exclude,
         architectures,
+        hypotheses: Vec::new(),
     }
 }
 
-/// The names and definitions of the stages.
-pub(super) fn read(name: &str, text: &str) -> Result<Vec<(String, Definition)>, String> {
+/// Stages with their names.
+type Stages = Vec<(String, Definition)>;
+
+/// The names and definitions of the stages, and the hypotheses.
+pub(super) fn read(name: &str, text: &str) -> Result<(Stages, Vec<Hypothesis>), String> {
     let wrong = |error: serde_json::Error| error.to_string();
+    let read = |written: Vec<hypothesis::Written>| {
+        let written = written.into_iter();
+        written
+            .map(hypothesis::Written::read)
+            .collect::<Result<_, String>>()
+    };
     if !text.starts_with(&format!("{{\"tenfold\":{FORM},\"stages\":")) {
-        let one = serde_json::from_str(text).map_err(wrong)?;
-        return Ok(vec![(String::new(), definition(name, one)?)]);
+        let mut one: Normalised = serde_json::from_str(text).map_err(wrong)?;
+        let hypotheses = read(std::mem::take(&mut one.hypotheses))?;
+        return Ok((vec![(String::new(), definition(name, one)?)], hypotheses));
     }
     let staged: Staged = serde_json::from_str(text).map_err(wrong)?;
     let stages = staged.stages.into_iter();
-    stages
-        .map(|stage| Ok((stage.name, definition(name, stage.sweep)?)))
-        .collect()
+    let stages = stages.map(|stage| Ok((stage.name, definition(name, stage.sweep)?)));
+    Ok((stages.collect::<Result<_, String>>()?, read(staged.hypotheses)?))
 }
 
 fn definition(name: &str, read: Normalised) -> Result<Definition, String> {
