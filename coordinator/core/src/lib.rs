@@ -2,10 +2,11 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, choice, schedule, lease → state, input → aggregate, record → trial → sweep.
+//! order, choice, schedule, lease → state, input → compare → aggregate, record → trial → sweep.
 
 pub mod aggregate;
 mod choice;
+pub mod compare;
 pub mod input;
 mod lease;
 mod order;

@@ -1,0 +1,145 @@
+//! Paired comparisons against SciPy; `fixtures/comparison.py` says how the numbers came about.
+
+use serde_json::Value;
+use tenfold_core::compare::{Comparison, Difference, Null, holm, two_sided_t};
+
+fn fixture() -> serde_json::Result<Value> {
+    serde_json::from_str(include_str!("fixtures/comparison.json"))
+}
+
+fn numbers(list: &Value) -> Vec<f64> {
+    let list = list.as_array().unwrap();
+    list.iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+fn all(values: &[f64]) -> Vec<Option<f64>> {
+    values.iter().copied().map(Some).collect()
+}
+
+#[track_caller]
+fn close(ours: Option<f64>, theirs: Option<f64>, tolerance: f64, what: &str) {
+    assert_eq!(
+        ours.is_some(),
+        theirs.is_some(),
+        "{what}: {ours:?} here, {theirs:?} there"
+    );
+    if let (Some(ours), Some(theirs)) = (ours, theirs) {
+        let difference = (ours - theirs).abs();
+        assert!(
+            difference <= tolerance * theirs.abs() || difference < 1e-15,
+            "{what}: {ours:e} here, {theirs:e} there"
+        );
+    }
+}
+
+#[test]
+fn paired_samples_have_the_tests_that_scipy_gives_them() {
+    let fixture = fixture().unwrap();
+    let rows = fixture["comparisons"].as_array().unwrap();
+    assert!(rows.len() >= 20);
+    let (mut exact, mut tiny) = (0, 0);
+    for row in rows {
+        let (this, than) = (all(&numbers(&row["this"])), all(&numbers(&row["than"])));
+        let ours = Comparison::of(&this, &than);
+        let theirs = |key: &str| row.get(key).and_then(Value::as_f64);
+        let what = format!("n = {}, first {:?}", this.len(), this[0]);
+        assert_eq!((ours.left_out, ours.missing), (0, 0));
+        let difference = ours.difference.unwrap();
+        let statistics = difference.statistics;
+        assert_eq!(Some(f64::from(statistics.n)), theirs("n"));
+        close(Some(statistics.mean), theirs("mean"), 1e-10, &what);
+        // What should be 0 in SciPy's fixture is the noise of its mean.
+        let deviation = theirs("standard_deviation").filter(|deviation| *deviation > 1e-15);
+        close(
+            statistics.standard_deviation.filter(|deviation| *deviation > 0.0),
+            deviation,
+            1e-10,
+            &what,
+        );
+        if let (Some((low, high)), Some(_)) = (statistics.ci95, deviation) {
+            close(Some(low), row["ci95"][0].as_f64(), 1e-9, &what);
+            close(Some(high), row["ci95"][1].as_f64(), 1e-9, &what);
+            close(difference.t_test.map(|test| test.t), theirs("t"), 1e-9, &what);
+            close(difference.t_test.map(|test| test.p), theirs("p_t"), 1e-6, &what);
+            close(difference.d_z, theirs("d_z"), 1e-9, &what);
+            close(difference.g_z, theirs("g_z"), 1e-9, &what);
+            tiny += usize::from(theirs("p_t").unwrap() < 1e-9);
+        } else {
+            assert_eq!(
+                (difference.t_test, difference.d_z, difference.g_z),
+                (None, None, None)
+            );
+        }
+        let wilcoxon = difference.wilcoxon;
+        close(wilcoxon.map(|test| test.statistic), theirs("w"), 1e-12, &what);
+        close(wilcoxon.map(|test| test.p), theirs("p_w"), 1e-9, &what);
+        close(wilcoxon.map(|test| test.n.into()), theirs("n_w"), 0.0, &what);
+        let is_exact = wilcoxon.map(|test| test.null == Null::Exact);
+        assert_eq!(is_exact, row.get("exact").and_then(Value::as_bool), "{what}");
+        exact += usize::from(is_exact == Some(true));
+    }
+    assert!(exact >= 5 && tiny >= 2, "{exact} exact, {tiny} far in the tails");
+}
+
+#[test]
+fn tails_of_t_keep_their_digits() {
+    let fixture = fixture().unwrap();
+    let tails = fixture["tails"].as_array().unwrap();
+    assert!(tails.iter().any(|tail| tail["p"].as_f64().unwrap() < 1e-10));
+    for tail in tails {
+        let (t, freedom) = (tail["t"].as_f64().unwrap(), tail["freedom"].as_f64().unwrap());
+        let what = format!("t = {t}, {freedom} degrees of freedom");
+        close(two_sided_t(t, freedom), tail["p"].as_f64(), 1e-6, &what);
+        assert_eq!(two_sided_t(t, freedom), two_sided_t(-t, freedom));
+    }
+}
+
+#[test]
+fn families_are_corrected() {
+    for family in fixture().unwrap()["families"].as_array().unwrap() {
+        let (ours, theirs) = (holm(&numbers(&family["p"])), numbers(&family["holm"]));
+        assert_eq!(ours.len(), theirs.len());
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            close(Some(ours), Some(theirs), 1e-12, "holm");
+        }
+    }
+    assert_eq!(holm(&[]), Vec::<f64>::new());
+    assert_eq!(holm(&[0.5, 0.01, 0.6]), [1.0, 0.03, 1.0]);
+}
+
+#[test]
+fn what_one_side_lacks_is_left_out_and_counted() {
+    let this = [Some(0.1), None, Some(0.3), None];
+    let than = [Some(0.2), Some(0.2), Some(0.6)];
+    let ours = Comparison::of(&this, &than);
+    assert_eq!((ours.pairs(), ours.left_out, ours.missing), (2, 1, 1));
+    assert_eq!((ours.this_mean, ours.than_mean), (Some(0.2), Some(0.4)));
+    assert_eq!(ours.difference.unwrap().statistics.mean, -0.2);
+
+    let one = Comparison::of(&[Some(0.1)], &[Some(0.2)]).difference.unwrap();
+    assert_eq!((one.statistics.ci95, one.t_test, one.d_z), (None, None, None));
+    let none = Comparison::of(&[Some(0.1)], &[None]);
+    assert_eq!(
+        (none.difference.clone(), none.this_mean, none.left_out),
+        (None, None, 1)
+    );
+    assert_eq!(none.pairs(), 0);
+}
+
+#[test]
+fn an_interaction_is_a_difference_of_differences() {
+    // a1b1 − a1b0 is −0.1, −0.2, −0.3; a0b1 − a0b0 is 0.1 throughout.
+    let both = all(&[0.3, 0.3, 0.3]);
+    let first = all(&[0.4, 0.5, 0.6]);
+    let second = all(&[0.7, 0.8, 0.9]);
+    let mut neither = all(&[0.6, 0.7, 0.8]);
+    let (contrast, left_out) = Difference::interaction(&both, &first, &second, &neither);
+    let contrast = contrast.unwrap();
+    assert_eq!((contrast.statistics.n, left_out), (3, 0));
+    assert!((contrast.statistics.mean + 0.3).abs() < 1e-12);
+    assert!((contrast.statistics.standard_deviation.unwrap() - 0.1).abs() < 1e-12);
+    neither[1] = None;
+    let (contrast, left_out) = Difference::interaction(&both, &first, &second, &neither);
+    assert_eq!((contrast.unwrap().statistics.n, left_out), (2, 1));
+    assert_eq!(Difference::interaction(&[], &[], &[], &[]), (None, 0));
+}
