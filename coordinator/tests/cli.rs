@@ -46,6 +46,8 @@ fn help_is_as_it_was() {
         "show",
         "tail",
         "results",
+        "compare",
+        "hypotheses",
         "plot",
         "pause",
         "resume",

@@ -1,5 +1,7 @@
 //! Paired comparisons against SciPy; `fixtures/comparison.py` says how the numbers came about.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 use serde_json::Value;
 use tenfold_core::compare::{Comparison, Difference, Null, holm, two_sided_t};
 

@@ -11,11 +11,13 @@ macro_rules! note {
 
 mod backup;
 mod client;
+mod compare;
 mod completions;
 mod delete;
 mod drain;
 mod exit;
 mod format;
+mod hypotheses;
 mod json;
 mod list;
 mod orders;
@@ -113,6 +115,10 @@ enum Command {
     Tail(tail::Tail),
     /// Print aggregated results, or single curves
     Results(results::Results),
+    /// Compare points in pairs of repetitions: differences, intervals, tests
+    Compare(compare::Compare),
+    /// Judge the hypotheses of a sweep
+    Hypotheses(hypotheses::Hypotheses),
     /// Draw error curves with their 95 % bands
     Plot(plot::Plot),
     /// Hand out no more trials of a sweep; what runs goes on
@@ -237,6 +243,8 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Show(command) => command.run(&common).await,
         Command::Tail(command) => command.run(&common).await,
         Command::Results(command) => command.run(&common).await,
+        Command::Compare(command) => command.run(&common).await,
+        Command::Hypotheses(command) => command.run(&common).await,
         Command::Plot(command) => command.run(&common).await,
         Command::Pause(command) => orders::pause(command, &common).await,
         Command::Resume(command) => orders::resume(command, &common).await,

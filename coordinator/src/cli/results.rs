@@ -138,7 +138,16 @@ pub(crate) async fn curves(
     let request = v1::CurvesRequest {
         selector: selector.to_owned(),
         provenance,
+        ..v1::CurvesRequest::default()
     };
+    request_curves(client, request).await
+}
+
+/// The curves that a request asks for.
+pub(crate) async fn request_curves(
+    client: &Client,
+    request: v1::CurvesRequest,
+) -> Result<Vec<TrialCurveRow>, Failure> {
     let curves = client
         .all(request, |mut control, request| async move {
             control.curves(request).await

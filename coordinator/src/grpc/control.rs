@@ -7,7 +7,7 @@ use tenfold_core::sweep::{Grouping, Sweep, SweepError};
 use tenfold_core::{Answer, Input, Order, State, SweepState};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
-use tenfold_types::{Curve, SweepId, TrialKey, WorkerId};
+use tenfold_types::{Curve, Metric, SweepId, TrialKey, WorkerId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -312,15 +312,22 @@ impl Control for Service {
         let message = request.into_inner();
         let look = |_: &State, sweep: &SweepState| (sweep.row().id, sweep.sweep().clone());
         let (id, sweep) = self.with_sweep(message.selector, look).await?;
-        let (provenance, readers) = (message.provenance, self.readers.clone());
+        let wanted = wanted(&sweep, message.stage, &message.metrics)?;
+        let wanted = Arc::new(CurvesWanted {
+            provenance: message.provenance,
+            every_trial: message.every_trial,
+            ..wanted
+        });
+        let readers = self.readers.clone();
         let (sender, stream) = mpsc::channel(STREAM);
         tokio::spawn(async move {
             let points = (0..).zip(sweep.stages());
+            let points = points.filter(|(number, _)| wanted.stage.is_none_or(|stage| stage == *number));
             let points = points.flat_map(|(number, stage)| stage.indexes().map(move |index| (number, index)));
             for (stage, index) in points {
-                let of = sweep.clone();
+                let (of, wanted) = (sweep.clone(), Arc::clone(&wanted));
                 let curves = readers
-                    .with(move |reader| point_curves(reader, &of, id, (stage, index), provenance))
+                    .with(move |reader| point_curves(reader, &of, id, (stage, index), &wanted))
                     .await;
                 let messages = match curves {
                     Ok(messages) => messages,
@@ -470,18 +477,67 @@ impl Control for Service {
     }
 }
 
+/// Which curves are wanted, and what of them.
+#[derive(Default)]
+struct CurvesWanted {
+    stage: Option<u32>,
+    /// All where it is empty.
+    metrics: Vec<Metric>,
+    provenance: bool,
+    every_trial: bool,
+}
+
+impl CurvesWanted {
+    fn only(&self, curve: Curve) -> Curve {
+        if self.metrics.is_empty() {
+            return curve;
+        }
+        let columns = curve.metrics.into_iter().zip(curve.columns);
+        let (metrics, columns) = columns
+            .filter(|(metric, _)| self.metrics.contains(metric))
+            .unzip();
+        Curve { metrics, columns }
+    }
+}
+
+fn wanted(sweep: &Sweep, stage: Option<String>, metrics: &[String]) -> Result<CurvesWanted, Status> {
+    let number = |name: String| {
+        let mut stages = (0..).zip(sweep.stages());
+        let found = stages.find(|(_, stage)| stage.name() == name);
+        found
+            .map(|(number, _)| number)
+            .ok_or_else(|| Status::invalid_argument(format!("no stage is called {name:?}")))
+    };
+    let metrics = metrics.iter().map(|name| name.parse::<Metric>());
+    Ok(CurvesWanted {
+        stage: stage.map(number).transpose()?,
+        metrics: metrics
+            .collect::<Result<_, _>>()
+            .map_err(|error| Status::invalid_argument(error.to_string()))?,
+        ..CurvesWanted::default()
+    })
+}
+
 /// The accepted curves of one point, in repetition order.
 fn point_curves(
     reader: &mut dyn crate::store::Reader,
     sweep: &Sweep,
     id: SweepId,
     (stage, index): (u32, u64),
-    provenance: bool,
+    wanted: &CurvesWanted,
 ) -> Result<Vec<v1::TrialCurve>, crate::store::StoreError> {
     let mut curves = Vec::new();
     for trial in reader.point(id, stage, index)? {
         let key = trial.row.id.key;
         let Some(fence) = trial.row.state.accepted() else {
+            if wanted.every_trial {
+                curves.push(v1::TrialCurve {
+                    trial: Some(key.into()),
+                    point: messages::assignments(&sweep.values(key)),
+                    state: messages::trial_state(&trial.row.state).into(),
+                    ..v1::TrialCurve::default()
+                });
+            }
             continue;
         };
         let mut curve = Curve::new(sweep.metrics(key));
@@ -492,7 +548,9 @@ fn point_curves(
                 trial.row.id
             )));
         }
-        let attempt = if provenance {
+        let epochs = curve.epochs();
+        let curve = wanted.only(curve);
+        let attempt = if wanted.provenance {
             reader
                 .attempts(trial.row.id)?
                 .into_iter()
@@ -509,10 +567,14 @@ fn point_curves(
             point: messages::assignments(&sweep.values(key)),
             state: messages::trial_state(&trial.row.state).into(),
             metrics: messages::metrics(&curve.metrics),
-            epochs: curve.epochs(),
+            epochs,
             columns: curve.columns.concat(),
             attempt: attempt.map(messages::attempt),
-            seconds: if provenance { seconds.collect() } else { Vec::new() },
+            seconds: if wanted.provenance {
+                seconds.collect()
+            } else {
+                Vec::new()
+            },
             more: false,
         });
     }

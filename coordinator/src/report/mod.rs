@@ -3,12 +3,15 @@
 //! Nothing here reads or writes anything: functions return text or bytes. The same results in the same order give the
 //! same output, byte for byte.
 
+pub mod compare;
 pub mod export;
 pub mod figure;
+pub mod hypotheses;
 pub mod log;
 pub mod number;
 pub mod raw;
 pub mod table;
+pub mod values;
 pub mod words;
 
 #[cfg(test)]

@@ -1,0 +1,79 @@
+//! A metric's values at one epoch, by point and repetition: what comparisons are made of.
+
+use std::collections::BTreeMap;
+
+use tenfold_core::aggregate::Counts;
+use tenfold_core::compare::as_written;
+use tenfold_types::Metric;
+
+use super::raw::TrialCurveRow;
+
+/// The values of a stage's succeeded trials, and what became of the others.
+#[derive(Debug, Clone, Default)]
+pub struct Values {
+    repetitions: u32,
+    values: BTreeMap<(u64, u32), f64>,
+    /// The states of trials without a value; of a trial that is not here nothing is known, as it has not begun.
+    states: BTreeMap<(u64, u32), String>,
+}
+
+impl Values {
+    /// Of the trials of a stage, at an epoch from 1.
+    pub fn of(rows: &[TrialCurveRow], stage: u32, metric: Metric, epoch: u32, repetitions: u32) -> Self {
+        let mut of = Self {
+            repetitions,
+            ..Self::default()
+        };
+        for row in rows.iter().filter(|row| row.key.stage == stage) {
+            let place = (row.key.index, row.key.repetition);
+            let value = || {
+                let at = (epoch as usize).checked_sub(1)?;
+                row.curve.column(metric)?.get(at).copied()
+            };
+            match value().filter(|_| row.state == "succeeded") {
+                Some(value) => _ = of.values.insert(place, as_written(value)),
+                None => _ = of.states.insert(place, row.state.clone()),
+            }
+        }
+        of
+    }
+
+    /// The values of a point, by repetition.
+    pub fn point(&self, index: u64) -> Vec<Option<f64>> {
+        let repetitions = 0..self.repetitions;
+        repetitions
+            .map(|repetition| self.values.get(&(index, repetition)).copied())
+            .collect()
+    }
+
+    /// The mean over some points, for each repetition that all of them have.
+    pub fn mean(&self, points: &[u64]) -> Vec<Option<f64>> {
+        let mean = |repetition| {
+            let values = points
+                .iter()
+                .map(|point| self.values.get(&(*point, repetition)).copied());
+            let values: Vec<f64> = values.collect::<Option<_>>()?;
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        (0..self.repetitions).map(mean).collect()
+    }
+
+    /// What became of the trials of these points that have no value.
+    pub fn missing(&self, points: &[u64]) -> Counts {
+        let mut counts = Counts::default();
+        for &index in points {
+            for place in (0..self.repetitions).map(|repetition| (index, repetition)) {
+                if self.values.contains_key(&place) {
+                    continue;
+                }
+                match self.states.get(&place).map(String::as_str) {
+                    Some("diverged") => counts.diverged += 1,
+                    Some("failed") => counts.failed += 1,
+                    Some("cancelled") => counts.cancelled += 1,
+                    _ => counts.pending += 1,
+                }
+            }
+        }
+        counts
+    }
+}
