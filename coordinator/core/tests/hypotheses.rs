@@ -23,7 +23,7 @@ lower_by = 0.08
 "#;
 
 fn parse(text: &str) -> Sweep {
-    Sweep::parse(text, "h.toml", &[], None).unwrap()
+    Sweep::parse(text, "h.toml", &[], None).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]

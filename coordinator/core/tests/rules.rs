@@ -135,3 +135,34 @@ fn the_plan_says_where_values_come_from() {
         "{plan}"
     );
 }
+
+#[test]
+fn a_hypothesis_can_be_about_a_stage_whose_rate_is_not_known_yet() {
+    let about = |this: &str, than: &str| {
+        format!(
+            "{STUDY}\n[[hypothesis]]\nclaim = \"it helps\"\nstage = \"modes\"\nlower_by = 0.01\nthis = {{ {this} }}\n\
+             than = {{ {than} }}\n"
+        )
+    };
+    let sweep = parse(&about("weight_sharing = true", "weight_sharing = false"));
+    let hypothesis = &sweep.hypotheses()[0];
+    let before = hypothesis.pairs(&sweep);
+    assert_eq!(before.len(), 2, "each network");
+    let chosen = sweep
+        .choices()
+        .map(|(id, _)| id)
+        .filter(|id| id.stage == 2)
+        .zip([0.1, 0.01]);
+    let resolved = chosen.fold(sweep.clone(), |sweep, (id, rate)| {
+        sweep.with(id, vec![Value::Float(rate)])
+    });
+    assert_eq!(hypothesis.pairs(&resolved), before);
+    let wrong = about("learning_rate = 0.1", "learning_rate = 0.01");
+    let error = Sweep::parse(&wrong, "study.toml", &[], None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("learning_rate is taken from another stage here"),
+        "{error}"
+    );
+}

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tenfold::grpc::messages;
 use tenfold::report::hypotheses::{jsonl, judged, text};
 use tenfold_core::sweep::Sweep;
 use tenfold_proto::v1;
 
 use super::client::Client;
-use super::exit::{Failure, of_file};
-use super::{Common, format, results};
+use super::exit::Failure;
+use super::{Common, format, read_text, results};
 
 #[derive(Args)]
 pub(crate) struct Hypotheses {
@@ -28,7 +29,7 @@ impl Hypotheses {
         let added = match &self.add {
             None => Vec::new(),
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| of_file(path, &error))?;
+                let text = read_text(path)?;
                 let read = sweep.more_hypotheses(&text, &path.display().to_string());
                 read.map_err(|error| Failure::Usage(error.to_string()))?
             }
@@ -72,7 +73,10 @@ pub(crate) async fn sweep(client: &Client, selector: String) -> Result<(String, 
         })
         .await?;
     let status = shown.status.unwrap_or_default();
-    let sweep = Sweep::from_normalised(&status.name, &shown.normalised)
+    let text = Sweep::from_normalised(&status.name, &shown.normalised)
         .map_err(|error| Failure::Refused(error.to_string()))?;
+    // As it is now: with what its stages have taken from one another.
+    let chosen = shown.choices.iter().filter_map(messages::chosen);
+    let sweep = chosen.fold(text, |sweep, (choice, values)| sweep.with(choice, values));
     Ok((format::hex(&status.sweep), sweep))
 }

@@ -161,34 +161,38 @@ pub(crate) struct Source {
 impl Source {
     /// The file's text and the changes, as they are submitted.
     fn read(&self) -> Result<v1::SweepSource, Failure> {
-        let failed = |error: std::io::Error| exit::of_file(&self.file, &error);
-        // What a file says of its length need not be so: a device says 0 and never ends.
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(&self.file).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        file.take(MAX_TEXT as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
-        let length = length.max(bytes.len() as u64);
-        let wrong = |what: String| Failure::Usage(format!("{}: {what}", self.file.display()));
-        if length > MAX_TEXT as u64 {
-            return Err(wrong(format!(
-                "the file has {length} bytes; a sweep file has at most {MAX_TEXT}"
-            )));
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            wrong(format!(
-                "byte {at} begins no UTF-8 character; a sweep file is TOML text"
-            ))
-        })?;
         Ok(v1::SweepSource {
-            text,
+            text: read_text(&self.file)?,
             file: self.file.display().to_string(),
             overrides: self.set.clone(),
             repetitions: self.repetitions,
         })
     }
+}
+
+/// The text of a sweep file, or of one like it.
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| exit::of_file(path, &error);
+    // What a file says of its length need not be so: a device says 0 and never ends.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    file.take(MAX_TEXT as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    let length = length.max(bytes.len() as u64);
+    let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
+    if length > MAX_TEXT as u64 {
+        return Err(wrong(format!(
+            "the file has {length} bytes; a sweep file has at most {MAX_TEXT}"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        wrong(format!(
+            "byte {at} begins no UTF-8 character; a sweep file is TOML text"
+        ))
+    })
 }
 
 /// Runs the command that the arguments name.

@@ -85,7 +85,7 @@ pub(crate) fn choice(sweep: &Sweep, row: &ChoiceRow) -> Option<v1::Choice> {
 }
 
 /// Which choice it is, and the values that were chosen; none when there was nothing to choose from.
-pub(crate) fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
+pub fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
     let id = ChoiceId {
         stage: choice.stage,
         rule: choice.rule,

@@ -50,6 +50,8 @@ struct Row {
 
 /// A point: its index, the values compared.
 type Compared = (u64, Vec<(Setting, Value)>);
+/// The values that points have in common, and the points.
+type Stratum = (Vec<(Setting, Value)>, Vec<Compared>);
 
 /// Compares all pairs of values of some axes where all other values are equal, the later with the earlier; and where they are two
 /// axes of two values each, how one depends on the other. The Holm corrections are over all of them.
@@ -86,16 +88,7 @@ pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<F
                 });
             }
         }
-        // The first axis varies slowest: neither, second, first, both.
-        let two = |axis: &Setting| {
-            stage
-                .axes()
-                .iter()
-                .any(|of| of.setting == *axis && of.values.len() == 2)
-        };
-        if let ([_, _], [neither, second, first, both]) = (wanted.by.as_slice(), points.as_slice())
-            && wanted.by.iter().all(two)
-        {
+        if let Some([neither, second, first, both]) = square(stage, &wanted.by, &points) {
             let of = |point: &Compared| values.point(point.0);
             let (difference, left_out) =
                 Difference::interaction(&of(both), &of(first), &of(second), &of(neither));
@@ -119,6 +112,27 @@ pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<F
     Ok(Family { wanted, rows: family })
 }
 
+/// The four points of two axes of two values each: with the first value of both, the second of the second axis, the second of the
+/// first, the second of both. None where there are other axes, or one of the points is not there.
+fn square<'a>(stage: &Stage, by: &[Setting], points: &'a [Compared]) -> Option<[&'a Compared; 4]> {
+    let [first, second] = by else { return None };
+    let two = |setting: &Setting| {
+        let axis = stage.axes().iter().find(|axis| axis.setting == *setting)?;
+        <&[Value; 2]>::try_from(axis.values.as_slice()).ok()
+    };
+    let ([a0, a1], [b0, b1]) = (two(first)?, two(second)?);
+    let point = |a: &Value, b: &Value| {
+        points.iter().find(|(_, values)| {
+            let has = |setting: &Setting, value: &Value| {
+                let found = values.iter().find(|(of, _)| of == setting);
+                found.is_some_and(|(_, found)| found == value)
+            };
+            has(first, a) && has(second, b)
+        })
+    };
+    Some([point(a0, b0)?, point(a0, b1)?, point(a1, b0)?, point(a1, b1)?])
+}
+
 /// Rows without a p-value are no part of the family.
 fn correct(rows: &mut [Row], p: impl Fn(&Row) -> Option<f64>, put: impl Fn(&mut Row, f64)) {
     let (places, values): (Vec<usize>, Vec<f64>) = rows
@@ -132,7 +146,7 @@ fn correct(rows: &mut [Row], p: impl Fn(&Row) -> Option<f64>, put: impl Fn(&mut 
 }
 
 /// The points that record the metric, by their values of the other axes that vary, in the order of the points.
-fn strata(stage: &Stage, wanted: &Wanted) -> Vec<(Vec<(Setting, Value)>, Vec<Compared>)> {
+fn strata(stage: &Stage, wanted: &Wanted) -> Vec<Stratum> {
     let mut strata: indexed::Strata = indexed::Strata::default();
     for point in stage.indexes().filter_map(|index| stage.point(index)) {
         if !stage.metrics(point.index).contains(&wanted.metric) {
@@ -144,7 +158,7 @@ fn strata(stage: &Stage, wanted: &Wanted) -> Vec<(Vec<(Setting, Value)>, Vec<Com
             .partition(|(setting, _)| wanted.by.contains(setting));
         let varies = |setting: &Setting| {
             let axis = stage.axes().iter().find(|axis| axis.setting == *setting);
-            axis.is_some_and(|axis| axis.values.len() > 1)
+            axis.is_some_and(|axis| axis.values.len() > 1) && !stage.is_one_taken(*setting)
         };
         let others = others
             .into_iter()
@@ -159,11 +173,11 @@ fn strata(stage: &Stage, wanted: &Wanted) -> Vec<(Vec<(Setting, Value)>, Vec<Com
 mod indexed {
     use std::collections::BTreeMap;
 
-    use super::{Compared, Setting, Value};
+    use super::{Compared, Setting, Stratum, Value};
 
     #[derive(Default)]
     pub(super) struct Strata {
-        pub(super) all: Vec<(Vec<(Setting, Value)>, Vec<Compared>)>,
+        pub(super) all: Vec<Stratum>,
         places: BTreeMap<Vec<(Setting, Value)>, usize>,
     }
 

@@ -33,6 +33,9 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
         data.train, data.test, data.target
     )?;
     writeln!(out, "  seed          {}, {device}", sweep.seed())?;
+    for hypothesis in sweep.hypotheses() {
+        writeln!(out, "  hypothesis    {}", hypothesis.claim)?;
+    }
     match sweep.stages() {
         [stage] => write_stage(stage, out),
         stages => {

@@ -154,10 +154,11 @@ fn pairs(stage: &Stage, this: &BTreeMap<Setting, Value>, than: &BTreeMap<Setting
         if !is_this && !is_than {
             continue;
         }
+        // What is taken from another stage goes with the rest: it is no other network or mode by itself.
         let others = point
             .values
             .iter()
-            .filter(|(setting, _)| !this.contains_key(setting));
+            .filter(|(setting, _)| !this.contains_key(setting) && !stage.is_one_taken(*setting));
         let others = others.map(|(_, value)| value.clone()).collect();
         let pair = partners.entry(others).or_default();
         if is_this {
@@ -377,6 +378,12 @@ impl<'a> Reader<'a> {
         if this == than {
             let message = "this and than are the same; give than at least one other value";
             return Err(Problem::new(at("than"), message));
+        }
+        if let Some(setting) = this.keys().find(|setting| stage.is_taken(**setting)) {
+            let message = format!(
+                "{setting} is taken from another stage here: its value is not known before, and cannot be named"
+            );
+            return Err(Problem::new(at("this"), message));
         }
         self.looked_at = self.looked_at.saturating_add(stage.raw_points());
         if self.looked_at > MAX_LOOKED_AT {

@@ -93,6 +93,17 @@ impl Stage {
         &self.inner.taken
     }
 
+    /// Whether the values of a setting are taken from an earlier stage.
+    pub fn is_taken(&self, setting: Setting) -> bool {
+        self.inner.taken.iter().any(|taken| taken.setting == setting)
+    }
+
+    /// Whether one value of a setting, for each cell, is.
+    pub fn is_one_taken(&self, setting: Setting) -> bool {
+        let one = |taken: &Taken| taken.setting == setting && taken.rule.refine.is_none();
+        self.inner.taken.iter().any(one)
+    }
+
     /// The cell of a point for one of [`rules`](Self::rules); none when there is no such rule or point.
     pub fn cell(&self, rule: u32, index: u64) -> Option<u64> {
         let taken = self.inner.taken.get(rule as usize)?;
@@ -257,8 +268,19 @@ impl Stage {
     }
 
     /// The columns of the curves of a point; none for a point that is not there.
+    /// Known before all of its values are: none that is taken from another stage has a say in them.
     pub fn metrics(&self, index: u64) -> Vec<Metric> {
-        self.spec(index, 0).map(|spec| spec.metrics()).unwrap_or_default()
+        let spec = || {
+            let known = self.known_values(index)?;
+            let mut spec = self.inner.base.get_or_init(|| self.first_spec()).clone()?;
+            for (axis, value) in self.axes().iter().zip(known) {
+                if let Some(value) = value {
+                    self.put(&mut spec, axis.setting, value)?;
+                }
+            }
+            Some(spec)
+        };
+        spec().map(|spec| spec.metrics()).unwrap_or_default()
     }
 
     /// A trial as a trainer needs it; none as long as one of its values is still to be chosen.
