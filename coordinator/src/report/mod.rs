@@ -5,8 +5,10 @@
 
 pub mod compare;
 pub mod export;
+mod facet;
 pub mod figure;
 pub mod hypotheses;
+pub mod last;
 pub mod log;
 pub mod number;
 pub mod raw;

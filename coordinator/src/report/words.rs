@@ -108,6 +108,11 @@ fn value(setting: Setting, value: &Value, digits: Digits) -> String {
     }
 }
 
+/// A value of a setting as a table has it, to three significant digits: `on`, `1e-3`, `perceptron-600`.
+pub fn cell(of: Setting, to: &Value) -> String {
+    value(of, to, Digits::Few)
+}
+
 /// A setting with its value, as a legend has it: `sharing on`, `learning rate 1e-3`, `perceptron-600`.
 fn phrase(of: Setting, to: &Value, digits: Digits) -> String {
     let text = value(of, to, digits);

@@ -3,25 +3,29 @@
 //! From top to bottom: title and subtitle; panels side by side; the legend in columns below them, where it covers no
 //! line; notes; caption. The page grows with its legend.
 
+use super::marks;
 use super::palette::{Style, style};
-use super::scale::{Scale, epoch_range, epoch_ticks, value_range, value_ticks};
+use super::scale::{Along, Scale, range, value_range, value_ticks};
 use super::svg::{Anchor, Svg, number, path};
 use super::text::Face;
-use super::{Figure, Panel, Series, Unit};
+use super::{AxisKind, Dress, Figure, Form, Panel, Series, Unit};
 
 /// The page's width; all lengths are in its units. At 1,200 pixels the smallest text is 16 pixels high.
-const WIDTH: f64 = 900.0;
-const MARGIN: f64 = 20.0;
-const INNER: f64 = WIDTH - 2.0 * MARGIN;
+pub(super) const WIDTH: f64 = 900.0;
+pub(super) const MARGIN: f64 = 20.0;
+pub(super) const INNER: f64 = WIDTH - 2.0 * MARGIN;
 /// Between panels.
 const GAP: f64 = 26.0;
-/// Of a panel's axes.
+/// Of a panel's axes; and of one among many.
 const PANEL_HEIGHT: f64 = 300.0;
+const SMALL_HEIGHT: f64 = 170.0;
+/// More panels than these are small.
+const LARGE_PANELS: usize = 4;
 /// Of a line in the legend.
 const SAMPLE: f64 = 30.0;
 
-const INK: &str = "#1a1a1a";
-const GREY: &str = "#555";
+pub(super) const INK: &str = "#1a1a1a";
+pub(super) const GREY: &str = "#555";
 const TITLE: Face = Face {
     size: 18.0,
     weight: 600,
@@ -32,17 +36,17 @@ const SUBTITLE: Face = Face {
     weight: 400,
     colour: GREY,
 };
-const HEAD: Face = Face {
+pub(super) const HEAD: Face = Face {
     size: 14.0,
     weight: 600,
     colour: INK,
 };
-const LABEL: Face = Face {
+pub(super) const LABEL: Face = Face {
     size: 13.0,
     weight: 400,
     colour: INK,
 };
-const TICK: Face = Face {
+pub(super) const TICK: Face = Face {
     size: 12.0,
     weight: 400,
     colour: GREY,
@@ -52,7 +56,7 @@ const LEGEND: Face = Face {
     weight: 400,
     colour: INK,
 };
-const NOTE: Face = Face {
+pub(super) const NOTE: Face = Face {
     size: 12.0,
     weight: 400,
     colour: GREY,
@@ -64,35 +68,36 @@ const LEADING: f64 = 1.4;
 /// A piece of the page below the panels: lines of text, and where each stands.
 struct Block {
     lines: Vec<(f64, f64, Face, String)>,
-    samples: Vec<(f64, f64, Style)>,
+    samples: Vec<(f64, f64, Style, Form)>,
     bottom: f64,
 }
 
-pub(super) fn draw(figure: &Figure) -> String {
-    let mut top = MARGIN;
+pub(super) fn draw(figure: &Figure, dress: Dress<'_>) -> String {
+    let mut top = if dress.words { MARGIN } else { 0.0 };
     let mut heading: Vec<(f64, Face, String)> = Vec::new();
     for (face, text) in [(TITLE, Some(&figure.title)), (SUBTITLE, figure.subtitle.as_ref())] {
-        for line in face.wrap(text.map_or("", String::as_str), INNER) {
+        let text = text.map_or("", String::as_str);
+        for line in face.wrap(if dress.words { text } else { "" }, INNER) {
             top += face.size * LEADING;
             heading.push((top - 0.3 * face.size, face, line));
         }
     }
-    let frames = frames(figure, top + 14.0);
+    let frames = frames(figure, top + if dress.words { 14.0 } else { 4.0 });
     let bottom = frames.iter().map(|frame| frame.y.from).fold(top, f64::max);
-    let cut = frames.iter().any(|frame| frame.cut);
     let legend = legend(figure, bottom + 54.0);
-    let notes = notes(figure, cut, legend.bottom + 8.0);
+    let lines = if dress.words { words(figure) } else { Vec::new() };
+    let notes = notes(&lines, legend.bottom + 8.0);
 
-    let mut svg = Svg::new(WIDTH, notes.bottom + MARGIN - 4.0, &figure.title);
+    let mut svg = Svg::new(WIDTH, notes.bottom + MARGIN - 4.0, &figure.title, dress.font);
     for (y, face, line) in heading {
         svg.text(MARGIN, y, Anchor::Start, face, &line);
     }
     for (number, frame) in frames.iter().enumerate() {
-        frame.draw(&mut svg, number, &figure.x_label);
+        frame.draw(&mut svg, &format!("{}{number}", dress.prefix));
     }
     for block in [legend, notes] {
-        for (x, y, style) in block.samples {
-            svg.line((x, y), (x + SAMPLE, y), &stroke(style, 2.4));
+        for (x, y, style, form) in block.samples {
+            marks::sample(&mut svg, (x, y), SAMPLE, style, form);
         }
         for (x, y, face, line) in block.lines {
             svg.text(x, y, Anchor::Start, face, &line);
@@ -101,7 +106,18 @@ pub(super) fn draw(figure: &Figure) -> String {
     svg.finish()
 }
 
-fn stroke(style: Style, width: f64) -> String {
+/// Notes, then the caption.
+pub(super) fn words(figure: &Figure) -> Vec<String> {
+    let mut caption = figure.caption.clone();
+    if frames(figure, 0.0).iter().any(|frame| frame.cut) {
+        caption += " Intervals that reach far beyond all means are cut off at the top.";
+    }
+    let mut words = figure.notes.clone();
+    words.extend((!caption.is_empty()).then_some(caption));
+    words
+}
+
+pub(super) fn stroke(style: Style, width: f64) -> String {
     let dashes = match style.dashes {
         "" => String::new(),
         dashes => format!(" stroke-dasharray=\"{dashes}\""),
@@ -115,25 +131,36 @@ fn stroke(style: Style, width: f64) -> String {
 /// A panel with its place on the page.
 struct Frame<'a> {
     panel: &'a Panel,
-    x: Scale,
+    x: Along<'a>,
     y: Scale,
     /// Whether the vertical axis has labels here, or shares those of its neighbour.
     labelled: bool,
+    /// Whether the horizontal axis is named here, or below.
+    named: bool,
+    /// At most so many ticks of values.
+    ticks: f64,
     /// Whether a band leaves the panel.
     cut: bool,
 }
 
-/// Places the panels: up to three in a row.
+/// Places the panels: up to three in a row, or four of many.
 fn frames(figure: &Figure, top: f64) -> Vec<Frame<'_>> {
     let panels = &figure.panels;
-    let columns = if panels.len() == 4 {
-        2
+    let columns = match panels.len() {
+        4 => 2,
+        count @ 0..=9 => count.clamp(1, 3),
+        _ => 4,
+    };
+    let small = panels.len() > LARGE_PANELS;
+    // Where rows are low, only the lowest of a column names the axis.
+    let (height, below, most) = if small {
+        (SMALL_HEIGHT, 58.0, 4.0)
     } else {
-        panels.len().clamp(1, 3)
+        (PANEL_HEIGHT, 84.0, 7.0)
     };
     let unit = panels.first().map(|panel| panel.unit);
     let shared = panels.iter().all(|panel| Some(panel.unit) == unit);
-    let range = |panel| {
+    let values = |panel| {
         value_range(&if shared {
             panels.iter().collect()
         } else {
@@ -141,7 +168,7 @@ fn frames(figure: &Figure, top: f64) -> Vec<Frame<'_>> {
         })
     };
     let widest = |panel: &Panel, (low, high)| {
-        let ticks = value_ticks(low, high, panel.unit);
+        let ticks = value_ticks(low, high, panel.unit, most);
         TICK.widths(ticks.iter().map(|tick| tick.label.as_str()))
             .into_iter()
             .fold(0.0, f64::max)
@@ -149,39 +176,49 @@ fn frames(figure: &Figure, top: f64) -> Vec<Frame<'_>> {
     // Room for the tick labels and, where values have no unit, nothing more: the panel's title names them.
     let axis = panels
         .iter()
-        .map(|panel| widest(panel, range(panel).0))
+        .map(|panel| widest(panel, values(panel).0))
         .fold(0.0, f64::max)
         + 34.0;
     let axes = if shared { 1 } else { columns };
     let free = INNER - axis * axes as f64 - GAP * (columns - 1) as f64;
     // A single panel needs not be as wide as the page.
     let width = if columns == 1 {
-        free.min(620.0)
+        free.min(760.0)
     } else {
         free / columns as f64
     };
-    let (first, last) = epoch_range(panels);
+    let (first, last) = range(&figure.x, panels);
+    let head = if panels.iter().all(|panel| panel.title.is_empty()) {
+        4.0
+    } else {
+        24.0
+    };
     let place = |(number, panel)| {
         let (row, column) = (number / columns, number % columns);
         let labels = if shared { 1 } else { column + 1 };
         let left = MARGIN + axis * labels as f64 + (width + GAP) * column as f64;
-        let upper = top + 24.0 + (PANEL_HEIGHT + 84.0) * row as f64;
-        let ((low, high), cut) = range(panel);
+        let upper = top + head + (height + below) * row as f64;
+        let ((low, high), cut) = values(panel);
         Frame {
             panel,
-            x: Scale {
-                low: first,
-                high: last,
-                from: left,
-                to: left + width,
+            x: Along {
+                axis: &figure.x,
+                scale: Scale {
+                    low: first,
+                    high: last,
+                    from: left,
+                    to: left + width,
+                },
             },
             y: Scale {
                 low,
                 high,
-                from: upper + PANEL_HEIGHT,
+                from: upper + height,
                 to: upper,
             },
             labelled: !shared || column == 0,
+            named: !small || number + columns >= panels.len(),
+            ticks: most,
             cut,
         }
     };
@@ -189,12 +226,13 @@ fn frames(figure: &Figure, top: f64) -> Vec<Frame<'_>> {
 }
 
 impl Frame<'_> {
-    fn draw(&self, svg: &mut Svg, number: usize, x_label: &str) {
-        let (x, y) = (self.x, self.y);
-        svg.raw(&format!("<g id=\"panel-{number}\">"));
-        svg.text(x.from, y.to - 11.0, Anchor::Start, HEAD, &self.panel.title);
-        self.axes(svg, x_label);
-        self.lines(svg, number);
+    fn draw(&self, svg: &mut Svg, name: &str) {
+        let (x, y) = (self.x.scale, self.y);
+        svg.raw(&format!("<g id=\"panel-{name}\">"));
+        let title = HEAD.clip(&self.panel.title, x.to - x.from + 10.0);
+        svg.text(x.from, y.to - 11.0, Anchor::Start, HEAD, &title);
+        self.axes(svg);
+        self.lines(svg, name);
         if self.panel.series.is_empty() {
             let middle = (f64::midpoint(x.from, x.to), f64::midpoint(y.from, y.to));
             svg.text(middle.0, middle.1, Anchor::Middle, NOTE, "no values");
@@ -202,9 +240,10 @@ impl Frame<'_> {
         svg.raw("</g>");
     }
 
-    fn axes(&self, svg: &mut Svg, x_label: &str) {
-        let (x, y) = (self.x, self.y);
-        for tick in value_ticks(y.low, y.high, self.panel.unit) {
+    fn axes(&self, svg: &mut Svg) {
+        let (x, y) = (self.x.scale, self.y);
+        let ticks = value_ticks(y.low, y.high, self.panel.unit, self.ticks);
+        for tick in &ticks {
             let at = y.at(tick.value);
             if tick.value != y.low {
                 svg.line(
@@ -222,32 +261,44 @@ impl Frame<'_> {
                 svg.text(x.from - 8.0, at + 4.2, Anchor::End, TICK, &tick.label);
             }
         }
-        for tick in epoch_ticks(x.low, x.high) {
-            let at = x.at(tick.value);
+        let places = matches!(self.x.axis.kind, AxisKind::Places(_));
+        let along = self.x.ticks();
+        let room = (x.to - x.from) / along.len().max(1) as f64 - 6.0;
+        for tick in along {
+            let at = self.x.at(tick.value);
+            let length = if tick.label.is_empty() { 2.5 } else { 4.0 };
             svg.line(
                 (at, y.from),
-                (at, y.from + 4.0),
+                (at, y.from + length),
                 "stroke=\"#555\" stroke-width=\"0.9\"",
             );
-            svg.text(at, y.from + 18.0, Anchor::Middle, TICK, &tick.label);
+            let label = if places {
+                TICK.clip(&tick.label, room)
+            } else {
+                tick.label
+            };
+            if !label.is_empty() {
+                svg.text(at, y.from + 18.0, Anchor::Middle, TICK, &label);
+            }
         }
         let corner = path([(x.from, y.to), (x.from, y.from), (x.to, y.from)]);
         svg.raw(&format!(
             "<path d=\"{corner}\" fill=\"none\" stroke=\"#555\" stroke-width=\"0.9\"/>"
         ));
-        svg.text(
-            f64::midpoint(x.from, x.to),
-            y.from + 37.0,
-            Anchor::Middle,
-            LABEL,
-            x_label,
-        );
+        if self.named {
+            svg.text(
+                f64::midpoint(x.from, x.to),
+                y.from + 37.0,
+                Anchor::Middle,
+                LABEL,
+                &self.x.axis.label,
+            );
+        }
         if self.labelled {
             let label = match self.panel.unit {
                 Unit::Percent => "share of wrong answers",
                 Unit::Plain => "loss",
             };
-            let ticks = value_ticks(y.low, y.high, self.panel.unit);
             let wide = TICK
                 .widths(ticks.iter().map(|tick| tick.label.as_str()))
                 .into_iter()
@@ -256,18 +307,18 @@ impl Frame<'_> {
         }
     }
 
-    /// Bands first, so that no band covers a line.
-    fn lines(&self, svg: &mut Svg, number_of_panel: usize) {
-        let (x, y) = (self.x, self.y);
+    /// Bands first, so that no band covers a line; what stands beside a line last.
+    fn lines(&self, svg: &mut Svg, name: &str) {
+        let (x, y) = (self.x.scale, self.y);
         let [left, upper, width, height] =
             [x.from, y.to - 2.0, x.to - x.from, y.from - y.to + 2.0].map(number);
         svg.raw(&format!(
-            "<clipPath id=\"clip-{number_of_panel}\"><rect x=\"{left}\" y=\"{upper}\" width=\"{width}\" \
-             height=\"{height}\"/></clipPath>"
+            "<clipPath id=\"clip-{name}\"><rect x=\"{left}\" y=\"{upper}\" \
+             width=\"{width}\" height=\"{height}\"/></clipPath>"
         ));
         let opacity = if self.panel.series.len() > 6 { 0.1 } else { 0.17 };
         svg.raw(&format!(
-            "<g clip-path=\"url(#clip-{number_of_panel})\" fill-opacity=\"{opacity}\">"
+            "<g clip-path=\"url(#clip-{name})\" fill-opacity=\"{opacity}\">"
         ));
         for series in &self.panel.series {
             let band = self.band(series);
@@ -280,31 +331,18 @@ impl Frame<'_> {
             }
         }
         svg.raw("</g>");
-        for series in &self.panel.series {
-            let style = style(series.style);
-            let points = series
-                .points
-                .iter()
-                .map(|point| (x.at(point.x), y.at(point.mean)));
-            if let [point] = series.points.as_slice() {
-                let (cx, cy) = (number(x.at(point.x)), number(y.at(point.mean)));
-                let (class, colour) = (series.style, style.colour);
-                svg.raw(&format!(
-                    "<circle class=\"line-{class}\" cx=\"{cx}\" cy=\"{cy}\" r=\"3.5\" fill=\"{colour}\"/>"
-                ));
-                continue;
-            }
-            svg.raw(&format!(
-                "<path class=\"line-{}\" d=\"{}\" {} stroke-linejoin=\"round\"/>",
-                series.style,
-                path(points),
-                stroke(style, 1.8)
-            ));
+        let count = self.panel.series.len();
+        for (number, series) in self.panel.series.iter().enumerate() {
+            marks::line(svg, series, |x| self.x.at(x), y, marks::aside(number, count));
         }
+        marks::labels(svg, self.panel, |x| self.x.at(x), x, y);
     }
 
     /// There along the upper ends, back along the lower; empty without intervals.
     fn band(&self, series: &Series) -> String {
+        if series.form != Form::Band {
+            return String::new();
+        }
         let of = |point: &super::Point| point.band.map(|(low, high)| (self.x.at(point.x), low, high));
         let banded: Vec<(f64, f64, f64)> = series.points.iter().filter_map(of).collect();
         let spread = if banded.len() == 1 { 4.0 } else { 0.0 };
@@ -332,19 +370,21 @@ impl Frame<'_> {
 
 /// The legend: a sample of each line with its name, in as many columns as fit, read down and then to the right.
 fn legend(figure: &Figure, top: f64) -> Block {
-    let mut entries: Vec<(usize, String)> = Vec::new();
+    let mut entries: Vec<(usize, Form, String)> = Vec::new();
     for series in figure.panels.iter().flat_map(|panel| &panel.series) {
-        if entries.iter().all(|(style, _)| *style != series.style) {
+        if entries.iter().all(|(style, ..)| *style != series.style) {
             let note = series
                 .note
                 .as_ref()
                 .map_or(String::new(), |note| format!(" ({note})"));
-            entries.push((series.style, format!("{}{note}", series.label)));
+            entries.push((series.style, series.form, format!("{}{note}", series.label)));
         }
     }
-    entries.sort_by_key(|(style, _)| *style);
+    // A single line that is called nothing needs no legend.
+    entries.retain(|(.., text)| !text.is_empty());
+    entries.sort_by_key(|(style, ..)| *style);
     let lead = SAMPLE + 9.0;
-    let widths = LEGEND.widths(entries.iter().map(|(_, text)| text.as_str()));
+    let widths = LEGEND.widths(entries.iter().map(|(.., text)| text.as_str()));
     let widest = widths.into_iter().fold(1.0, f64::max) + lead + 22.0;
     let columns = ((INNER + 22.0) / widest).floor().clamp(1.0, 4.0) as usize;
     let rows = entries.len().div_ceil(columns).max(1);
@@ -355,12 +395,12 @@ fn legend(figure: &Figure, top: f64) -> Block {
         bottom: top,
     };
     let mut y = top;
-    for (number, (of, text)) in entries.iter().enumerate() {
+    for (number, (of, form, text)) in entries.iter().enumerate() {
         if number % rows == 0 {
             y = top;
         }
         let x = MARGIN + widest.min(INNER) * (number / rows) as f64;
-        block.samples.push((x, y + 0.5 * height, style(*of)));
+        block.samples.push((x, y + 0.5 * height, style(*of), *form));
         for line in LEGEND.wrap(text, INNER - lead) {
             y += height;
             block.lines.push((x + lead, y - 0.24 * height, LEGEND, line));
@@ -371,18 +411,14 @@ fn legend(figure: &Figure, top: f64) -> Block {
     block
 }
 
-/// Notes, then the caption.
-fn notes(figure: &Figure, cut: bool, top: f64) -> Block {
+/// Lines of words.
+fn notes(words: &[String], top: f64) -> Block {
     let mut block = Block {
         lines: Vec::new(),
         samples: Vec::new(),
         bottom: top,
     };
-    let mut caption = figure.caption.clone();
-    if cut {
-        caption += " Bands that reach far beyond all means are cut off at the top.";
-    }
-    for text in figure.notes.iter().chain([&caption]) {
+    for text in words {
         for line in NOTE.wrap(text, INNER) {
             block.bottom += NOTE.size * LEADING;
             block

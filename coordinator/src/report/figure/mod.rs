@@ -1,9 +1,13 @@
 //! Figures: aggregated curves as SVG, and as PNG from that SVG.
 
 mod draw;
+mod forest;
+mod marks;
+mod multiples;
 mod palette;
 mod png;
 mod scale;
+mod sensitivity;
 mod svg;
 mod text;
 
@@ -13,7 +17,10 @@ use tenfold_core::aggregate::GroupResult;
 use tenfold_types::Metric;
 
 use super::words::{self, Labels, Unit};
+pub use forest::{Forest, Row};
+pub use multiples::{MAX_PANELS, multiples};
 pub use png::{MAX_WIDTH, PngError, png};
+pub use sensitivity::{Optimum, Sensitivity, sensitivity};
 
 /// What a figure shows, before it is laid out.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,14 +29,36 @@ pub struct Figure {
     pub title: String,
     /// What all lines have in common.
     pub subtitle: Option<String>,
-    /// What the horizontal axis shows.
-    pub x_label: String,
-    /// Its panels, side by side. Those of one unit share their vertical axis.
+    /// The horizontal axis, which all panels share.
+    pub x: Axis,
+    /// Its panels, side by side, then below one another. Those of one unit share their vertical axis.
     pub panels: Vec<Panel>,
     /// What could not be drawn, and why: a line each.
     pub notes: Vec<String>,
     /// What the lines and bands are.
     pub caption: String,
+}
+
+/// A horizontal axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// What it shows.
+    pub label: String,
+    /// How values lie along it.
+    pub kind: AxisKind,
+}
+
+/// How values lie along an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AxisKind {
+    /// Whole numbers, from the first to the last.
+    Epochs,
+    /// Numbers.
+    Linear,
+    /// Numbers above zero, by their logarithms.
+    Log,
+    /// Side by side, with these names: a point's x is its place, 0 first.
+    Places(Vec<String>),
 }
 
 /// One pair of axes with its lines.
@@ -52,19 +81,45 @@ pub struct Series {
     pub label: String,
     /// What the legend adds to the name.
     pub note: Option<String>,
+    /// How it is drawn.
+    pub form: Form,
+    /// The point that stands out, if one does.
+    pub mark: Option<Mark>,
     /// Its points, from left to right.
     pub points: Vec<Point>,
+}
+
+/// How a line is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A line within a band.
+    Band,
+    /// A line through dots, each with a whisker for its interval.
+    Intervals,
+    /// Dots with whiskers alone.
+    Dots,
+}
+
+/// A ring around a point of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The point's place in the line.
+    pub at: usize,
+    /// What stands beside it.
+    pub label: Option<String>,
 }
 
 /// A point of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// The epoch.
+    /// Where along the axis, such as the epoch.
     pub x: f64,
     /// The mean.
     pub mean: f64,
     /// The interval around the mean; none for a single value.
     pub band: Option<(f64, f64)>,
+    /// Whether its dot is hollow: something is missing of the group.
+    pub hollow: bool,
 }
 
 /// What to draw of some results.
@@ -96,17 +151,70 @@ pub fn curves_figure(results: &[GroupResult], options: &CurvesOptions) -> Figure
     Figure {
         title: options.title.clone(),
         subtitle: (!labels.common.is_empty()).then(|| labels.common.clone()),
-        x_label: "epoch".to_owned(),
+        x: Axis {
+            label: "epoch".to_owned(),
+            kind: AxisKind::Epochs,
+        },
         panels: metrics.iter().map(panel).collect(),
         notes: notes(results, &labels, metrics),
         caption: caption(results),
     }
 }
 
+/// A style sheet that brings the font of all figures along, for a page that shows them inline.
+pub const FONT_STYLE: &str = text::FONT_FACES;
+
 impl Figure {
     /// The figure as SVG. It embeds its font and depends on nothing else.
     pub fn svg(&self) -> String {
-        draw::draw(self)
+        draw::draw(self, Dress::ALONE)
+    }
+
+    /// The figure without its words: for a document, which has them as text.
+    pub fn bare_svg(&self) -> String {
+        draw::draw(self, Dress::FIGURE)
+    }
+
+    /// The figure without its words and without its font, for a page that has both and shows several figures: all names of
+    /// elements begin with a prefix.
+    pub fn inline_svg(&self, prefix: &str) -> String {
+        draw::draw(self, Dress::inline(prefix))
+    }
+
+    /// What [`Figure::svg`] writes below the panels: notes, then the caption.
+    pub fn words(&self) -> Vec<String> {
+        draw::words(self)
+    }
+}
+
+/// What is drawn beside the panels and the legend.
+#[derive(Debug, Clone, Copy)]
+struct Dress<'a> {
+    /// Title, notes and caption.
+    words: bool,
+    /// The font, embedded.
+    font: bool,
+    /// What names of elements begin with.
+    prefix: &'a str,
+}
+
+impl<'a> Dress<'a> {
+    const ALONE: Self = Self {
+        words: true,
+        font: true,
+        prefix: "",
+    };
+    const FIGURE: Self = Self {
+        words: false,
+        ..Self::ALONE
+    };
+
+    fn inline(prefix: &'a str) -> Self {
+        Self {
+            words: false,
+            font: false,
+            prefix,
+        }
     }
 }
 
@@ -118,6 +226,7 @@ fn series(style: usize, result: &GroupResult, label: &str, metric: Metric) -> Op
             x: (at + 1) as f64,
             mean: statistics.mean,
             band: statistics.ci95,
+            hollow: false,
         })
     };
     let points: Vec<Point> = result.epochs.iter().enumerate().filter_map(point).collect();
@@ -125,6 +234,8 @@ fn series(style: usize, result: &GroupResult, label: &str, metric: Metric) -> Op
         style,
         label: label.to_owned(),
         note: words::missing_of_all(&result.group.counts),
+        form: Form::Band,
+        mark: None,
         points,
     })
 }
@@ -151,13 +262,12 @@ fn notes(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> Vec<St
 }
 
 /// What lines and bands are: `Mean of 10 repetitions; band: 95 % t interval.`
-fn caption(results: &[GroupResult]) -> String {
-    let counts = || {
-        results
-            .iter()
-            .filter_map(|result| result.epochs.first()?.first().map(|s| s.n))
-    };
-    let (Some(least), Some(most)) = (counts().min(), counts().max()) else {
+fn caption<'a>(results: impl IntoIterator<Item = &'a GroupResult>) -> String {
+    let counts: Vec<u32> = results
+        .into_iter()
+        .filter_map(|result| result.epochs.first()?.first().map(|s| s.n))
+        .collect();
+    let (Some(&least), Some(&most)) = (counts.iter().min(), counts.iter().max()) else {
         return "No repetition has succeeded.".to_owned();
     };
     let mut caption = match (least, most) {

@@ -16,13 +16,18 @@ pub(super) enum Anchor {
 }
 
 impl Svg {
-    /// An empty white page of this size, called so by screen readers.
-    pub(super) fn new(width: f64, height: f64, name: &str) -> Self {
+    /// An empty white page of this size, called so by screen readers; with its font or without.
+    pub(super) fn new(width: f64, height: f64, name: &str, font: bool) -> Self {
         let (width, height, name) = (number(width), number(height), escape(name));
+        let style = if font {
+            format!("<style>\n{FONT_FACES}</style>\n")
+        } else {
+            String::new()
+        };
         Self(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"{FAMILY}\">\n\
-             <title>{name}</title>\n<style>\n{FONT_FACES}</style>\n\
+             <title>{name}</title>\n{style}\
              <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"
         ))
     }
@@ -42,6 +47,12 @@ impl Svg {
     pub(super) fn upwards(&mut self, x: f64, y: f64, face: Face, text: &str) {
         let turn = format!(" transform=\"rotate(-90 {} {})\"", number(x), number(y));
         self.turned(x, y, Anchor::Middle, face, text, &turn);
+    }
+
+    /// Adds a line of text that is read over lines: white around its letters.
+    pub(super) fn haloed(&mut self, x: f64, y: f64, anchor: Anchor, face: Face, text: &str) {
+        let halo = " stroke=\"#fff\" stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\"";
+        self.turned(x, y, anchor, face, text, halo);
     }
 
     fn turned(&mut self, x: f64, y: f64, anchor: Anchor, face: Face, text: &str, turn: &str) {

@@ -200,6 +200,180 @@ fn the_same_results_give_the_same_bytes() {
     assert_eq!(figure(&many()).svg(), figure(&many()).svg());
 }
 
+/// Architectures × rates × modes, as a study has them.
+fn study(architectures: &[&str], rates: usize, modes: bool) -> Vec<GroupResult> {
+    let mut results = Vec::new();
+    for (number, name) in architectures.iter().enumerate() {
+        for at in 0..rates {
+            for mode in 0..if modes { 4 } else { 1 } {
+                let exponent = -5.0 + 4.0 * at as f64 / (rates - 1) as f64;
+                let values = vec![
+                    (Setting::Architecture, Value::Text((*name).to_owned())),
+                    (Setting::LearningRate, Value::Float(10f64.powf(exponent))),
+                    (Setting::WeightSharing, Value::Bool(mode & 1 > 0)),
+                    (Setting::AuxiliaryLoss, Value::Bool(mode & 2 > 0)),
+                ];
+                let off = exponent + 2.6 + 0.2 * number as f64;
+                let floor = (0.1 + 0.03 * number as f64 - 0.02 * f64::from(mode) + 0.05 * off * off).min(0.5);
+                let lost = u32::from(at + 1 == rates) * (3 + 2 * (number as u32 % 2));
+                let mut group = group(results.len() as u64, values, u64::from(5 - lost));
+                group.counts.diverged = lost.into();
+                results.push(result(group, &falling(5 - lost, 30, floor, 0.2, 0.04)));
+            }
+        }
+    }
+    results
+}
+
+const NETWORKS: [&str; 6] = [
+    "perceptron-20",
+    "perceptron-50",
+    "perceptron-600",
+    "conv-4",
+    "conv-20",
+    "a-network-with-a-long-name-of-its-own",
+];
+
+fn refs(results: &[GroupResult]) -> Vec<&GroupResult> {
+    results.iter().collect()
+}
+
+#[test]
+fn sensitivity_marks_the_lowest_whole_group_of_each_line() {
+    let results = study(&NETWORKS[..3], 5, false);
+    let found = sensitivity(&refs(&results), Setting::LearningRate, Metric::TestError, "rates").unwrap();
+    let [figure] = found.figures.as_slice() else {
+        panic!()
+    };
+    assert_eq!((figure.x.kind.clone(), figure.panels.len()), (AxisKind::Log, 1));
+    let labels: Vec<&str> = found
+        .optima
+        .iter()
+        .map(|optimum| optimum.label.as_str())
+        .collect();
+    assert_eq!(labels, NETWORKS[..3]);
+    for (series, optimum) in figure.panels[0].series.iter().zip(&found.optima) {
+        let mark = series.mark.as_ref().unwrap();
+        assert!(!series.points[mark.at].hollow);
+        // Of the second architecture nothing is left at the last rate.
+        assert_eq!(
+            series.points.get(4).map(|point| point.hollow),
+            (series.style != 1).then_some(true)
+        );
+        assert_eq!(series.points[mark.at].mean, last_mean(&results[optimum.group]));
+        assert!(!optimum.edge);
+    }
+    assert!(figure.caption.contains("after epoch 30") && figure.caption.contains("whiskers: 95"));
+    assert!(figure.caption.contains("Hollow dots"), "{}", figure.caption);
+    let svg = figure.svg();
+    let document = Document::parse(&svg).unwrap();
+    let rings = document.descendants().filter(|node| {
+        node.attribute("class")
+            .is_some_and(|class| class.starts_with("mark-"))
+    });
+    assert_eq!(rings.count(), 3);
+    assert!(!svg.contains("NaN") && !svg.contains("inf"));
+}
+
+fn last_mean(result: &GroupResult) -> f64 {
+    result.epochs.last().unwrap()[1].mean
+}
+
+#[test]
+fn sensitivity_of_many_groups_has_panels_and_of_too_many_none() {
+    let results = study(&NETWORKS, 5, true);
+    let found = sensitivity(&refs(&results), Setting::LearningRate, Metric::TestError, "rates").unwrap();
+    assert_eq!(found.figures[0].panels.len(), 6);
+    assert_eq!(found.optima.len(), 24);
+    assert!(found.optima[0].label.starts_with("perceptron-20 · "));
+    let names: Vec<String> = (0..100).map(|number| format!("n-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let many = study(&names, 3, false);
+    assert_eq!(
+        sensitivity(&refs(&many), Setting::LearningRate, Metric::TestError, "rates"),
+        None
+    );
+}
+
+#[test]
+fn small_multiples_have_a_panel_an_architecture_and_a_line_a_mode() {
+    let results = study(&NETWORKS, 2, true);
+    let some: Vec<&GroupResult> = results
+        .iter()
+        .filter(|result| result.group.index % 8 < 4)
+        .collect();
+    let settings = [
+        Setting::Architecture,
+        Setting::WeightSharing,
+        Setting::AuxiliaryLoss,
+    ];
+    let figures = multiples(&some, &settings, Metric::TestError, "modes");
+    let [figure] = figures.as_slice() else { panic!() };
+    assert_eq!(figure.panels.len(), 6);
+    assert!(figure.panels.iter().all(|panel| panel.series.len() == 4));
+    assert_eq!(figure.panels[1].title, "perceptron-50");
+    assert_eq!(figure.panels[1].series[3].label, "sharing on · auxiliary loss on");
+    assert!(Document::parse(&figure.svg()).is_ok());
+}
+
+#[test]
+fn names_in_inline_figures_differ_and_their_font_is_the_page_s() {
+    let figure = figure(&modes(2, 3));
+    let inline = figure.inline_svg("f7-");
+    assert!(inline.contains("id=\"clip-f7-0\"") && inline.contains("url(#clip-f7-1)"));
+    assert!(!inline.contains("@font-face") && !inline.contains("<style"));
+    assert!(
+        !inline.contains("t interval") && figure.words()[0].contains("t interval"),
+        "its words are text elsewhere"
+    );
+    assert!(figure.bare_svg().contains("@font-face"));
+}
+
+fn forest() -> Forest {
+    let row = |number: u32| {
+        let mean = -0.06 + 0.02 * f64::from(number);
+        Row {
+            head: number
+                .is_multiple_of(3)
+                .then(|| format!("perceptron-{}", 20 * (number + 1))),
+            name: "sharing on · auxiliary loss off − sharing off · auxiliary loss off".to_owned(),
+            mean: (number != 4).then_some(mean),
+            interval: (number != 4).then_some((mean - 0.02, mean + 0.02)),
+            margins: if number == 2 { vec![-0.05] } else { vec![] },
+            text: format!(
+                "{:.1} [{:.1}, {:.1}]",
+                100.0 * mean,
+                100.0 * mean - 2.0,
+                100.0 * mean + 2.0
+            ),
+        }
+    };
+    Forest {
+        title: "differences".to_owned(),
+        label: "difference of test error, percentage points".to_owned(),
+        unit: Unit::Percent,
+        sides: Some(("lower with the first".to_owned(), "higher".to_owned())),
+        rows: (0..6).map(row).collect(),
+    }
+}
+
+#[test]
+fn a_forest_has_a_dot_for_each_difference() {
+    let svg = forest().svg();
+    let document = Document::parse(&svg).unwrap();
+    let dots = document
+        .descendants()
+        .filter(|node| node.attribute("class") == Some("difference"));
+    assert_eq!(dots.count(), 5);
+    assert!(svg.contains("no pairs") && svg.contains("perceptron-80") && !svg.contains("NaN"));
+    assert!(!forest().inline_svg().contains("@font-face"));
+    let nothing = Forest {
+        rows: vec![],
+        ..forest()
+    };
+    assert!(Document::parse(&nothing.svg()).is_ok());
+}
+
 #[test]
 #[ignore = "writes pictures for people to look at, into TENFOLD_FIGURES"]
 fn pictures() {
@@ -227,6 +401,32 @@ fn pictures() {
             metrics,
         };
         let svg = curves_figure(&results, &options).svg();
+        std::fs::write(folder.join(format!("{name}.svg")), &svg).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), png(&svg, 1200).unwrap()).unwrap();
+    }
+    let of = |results: &[GroupResult]| {
+        let found = sensitivity(&refs(results), Setting::LearningRate, Metric::TestError, "rates");
+        found.unwrap().figures.remove(0)
+    };
+    let six = study(&NETWORKS, 2, true);
+    let six: Vec<&GroupResult> = six.iter().filter(|result| result.group.index % 8 < 4).collect();
+    let settings = [
+        Setting::Architecture,
+        Setting::WeightSharing,
+        Setting::AuxiliaryLoss,
+    ];
+    for (name, svg) in [
+        ("sensitivity", of(&study(&NETWORKS[..3], 5, false)).svg()),
+        ("sensitivity-one", of(&study(&NETWORKS[..1], 9, false)).bare_svg()),
+        ("sensitivity-many", of(&study(&NETWORKS, 5, true)).svg()),
+        (
+            "multiples",
+            multiples(&six, &settings, Metric::TestError, "modes")
+                .remove(0)
+                .svg(),
+        ),
+        ("forest", forest().svg()),
+    ] {
         std::fs::write(folder.join(format!("{name}.svg")), &svg).unwrap();
         std::fs::write(folder.join(format!("{name}.png")), png(&svg, 1200).unwrap()).unwrap();
     }

@@ -66,6 +66,24 @@ impl Face {
         self.widths([text]).into_iter().sum()
     }
 
+    /// Text as far as it fits into a width, with `…` where it does not.
+    pub(super) fn clip(&self, text: &str, width: f64) -> String {
+        let whole = self.width(text);
+        if whole <= width {
+            return text.to_owned();
+        }
+        let letters: Vec<char> = text.chars().collect();
+        // By the average letter first, then fewer until it fits.
+        let mut count = (letters.len() as f64 * width.max(0.0) / whole) as usize;
+        loop {
+            let clipped: String = letters.iter().take(count).chain(&['…']).collect();
+            if count == 0 || self.width(&clipped) <= width {
+                return clipped;
+            }
+            count -= 1;
+        }
+    }
+
     /// Breaks text into lines of at most this width, between words where that is possible.
     pub(super) fn wrap(&self, text: &str, width: f64) -> Vec<String> {
         let space = self.width("a a") - self.width("aa");
@@ -120,6 +138,17 @@ mod tests {
         );
         assert_eq!(FACE.width(""), 0.0);
         assert!(FACE.width("<&>") > 10.0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_clipped() {
+        assert_eq!(FACE.clip("perceptron", 200.0), "perceptron");
+        let clipped = FACE.clip("a-perceptron-of-several-layers", 80.0);
+        assert!(
+            clipped.ends_with('…') && FACE.width(&clipped) <= 80.0,
+            "{clipped}"
+        );
+        assert_eq!(FACE.clip("perceptron", -1.0), "…");
     }
 
     #[test]
