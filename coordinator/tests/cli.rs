@@ -49,6 +49,7 @@ fn help_is_as_it_was() {
         "compare",
         "hypotheses",
         "plot",
+        "report",
         "pause",
         "resume",
         "stop",

@@ -24,6 +24,7 @@ mod orders;
 mod plan;
 mod plot;
 mod progress;
+mod report;
 mod results;
 mod run;
 mod serve;
@@ -121,6 +122,8 @@ enum Command {
     Hypotheses(hypotheses::Hypotheses),
     /// Draw error curves with their 95 % bands
     Plot(plot::Plot),
+    /// Write a report: figures, tables and text, as a page of HTML and as Markdown
+    Report(report::Report),
     /// Hand out no more trials of a sweep; what runs goes on
     Pause(orders::Select),
     /// Undo pause, stop and cancel
@@ -250,6 +253,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Compare(command) => command.run(&common).await,
         Command::Hypotheses(command) => command.run(&common).await,
         Command::Plot(command) => command.run(&common).await,
+        Command::Report(command) => command.run(&common).await,
         Command::Pause(command) => orders::pause(command, &common).await,
         Command::Resume(command) => orders::resume(command, &common).await,
         Command::Stop(command) => orders::stop(command, &common).await,

@@ -4,6 +4,7 @@
 //! same output, byte for byte.
 
 pub mod compare;
+pub mod document;
 pub mod export;
 mod facet;
 pub mod figure;

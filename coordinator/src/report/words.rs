@@ -253,6 +253,33 @@ pub fn quantity(value: f64, unit: Unit, decimals: usize) -> String {
     }
 }
 
+/// The 95 % interval as numbers of the unit: `[13.1, 15.2]`; `–` for a single value.
+pub fn interval(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
+    let number = |value| {
+        let text = quantity(value, unit, decimals);
+        text.trim_end_matches(" %").replace('-', "−")
+    };
+    match statistics.ci95 {
+        Some((low, high)) => format!("[{}, {}]", number(low), number(high)),
+        None => "–".to_owned(),
+    }
+}
+
+/// Words with a capital letter at their beginning.
+pub fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+/// A name as names of files have it: letters, digits and `-`.
+pub fn plain(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    name.chars().map(plain).collect()
+}
+
 /// A mean with half the width of its interval: `14.2 % ± 0.8`; without ± for a single value.
 pub fn mean_and_half_width(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
     let mean = quantity(statistics.mean, unit, decimals);

@@ -16,11 +16,12 @@ use std::fmt::Write;
 use tenfold_core::aggregate::GroupResult;
 use tenfold_types::Metric;
 
-use super::words::{self, Labels, Unit};
+use super::words::{self, Labels, Unit, sentence};
 pub use forest::{Forest, Row};
 pub use multiples::{MAX_PANELS, multiples};
 pub use png::{MAX_WIDTH, PngError, png};
 pub use sensitivity::{Optimum, Sensitivity, sensitivity};
+pub(super) use svg::escape;
 
 /// What a figure shows, before it is laid out.
 #[derive(Debug, Clone, PartialEq)]
@@ -280,14 +281,6 @@ fn caption<'a>(results: impl IntoIterator<Item = &'a GroupResult>) -> String {
         caption += ", where there are at least two";
     }
     caption + "."
-}
-
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use tenfold_types::{Metric, Setting};
 
 use super::super::facet::{MAX_LINES, layout, split};
 use super::super::words::{self, unit};
-use super::{Axis, AxisKind, Figure, Panel, caption, sentence, series};
+use super::{Axis, AxisKind, Figure, Panel, caption, series};
 
 /// Panels of one figure; more go into further ones.
 pub const MAX_PANELS: usize = 24;
@@ -57,7 +57,7 @@ pub fn multiples(results: &[&GroupResult], settings: &[Setting], metric: Metric,
             notes: missing(results),
             caption: format!(
                 "{}. {}",
-                sentence(&words::metric(metric)),
+                words::sentence(&words::metric(metric)),
                 caption(results.iter().copied())
             ),
         })

@@ -223,7 +223,7 @@ fn words_below(results: &[&GroupResult], setting: Setting, metric: Metric, form:
     let what = words::setting(setting);
     let mut text = format!(
         "{} {when} against the {what}. {}",
-        super::sentence(&words::metric(metric)),
+        words::sentence(&words::metric(metric)),
         caption(results.iter().copied()).replace("band:", "whiskers:")
     );
     text += " A ring marks the lowest mean of each line among groups without missing repetitions.";

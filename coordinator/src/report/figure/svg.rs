@@ -112,7 +112,7 @@ pub(super) fn number(length: f64) -> String {
 }
 
 /// Text as it stands in an element or attribute. Characters that XML does not allow show as U+FFFD.
-pub(super) fn escape(text: &str) -> String {
+pub(in super::super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

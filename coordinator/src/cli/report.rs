@@ -1,0 +1,160 @@
+//! `tenfold report`.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use tenfold::report::document::{Failed, Provenance, StageOf, Study, report};
+use tenfold_core::sweep::Sweep;
+use tenfold_proto::v1;
+use tenfold_types::{Metric, TrialKey};
+
+use super::exit::Failure;
+use super::{Common, format, json, results, wire, write_file};
+
+#[derive(Args)]
+pub(crate) struct Report {
+    /// The sweep
+    #[arg(value_name = "SEL")]
+    selector: String,
+    /// The folder to write it to: index.html, report.md, figures, tables, provenance
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// Of this stage only [default: of all]
+    #[arg(long, value_name = "NAME")]
+    stage: Option<String>,
+    /// What groups are compared by
+    #[arg(long, value_name = "METRIC", default_value = "test_error")]
+    metric: String,
+}
+
+impl Report {
+    pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let metric: Metric = self
+            .metric
+            .parse()
+            .map_err(|error: tenfold_types::curve::UnknownMetric| Failure::Usage(error.to_string()))?;
+        if self.output.exists() && !self.output.is_dir() {
+            return Err(Failure::Usage(format!(
+                "{} is a file; a report goes into a folder",
+                self.output.display()
+            )));
+        }
+        let client = common.client().await?;
+        let show = v1::ShowRequest {
+            selector: self.selector,
+        };
+        let shown = client
+            .ask(
+                show,
+                |mut control, request| async move { control.show(request).await },
+            )
+            .await?;
+        let status = shown.status.clone().unwrap_or_default();
+        let id = format::hex(&status.sweep);
+        let groups = results::groups(&client, &id, Vec::new()).await?;
+        let groups = results::of_stage(groups, self.stage.as_deref())?;
+        if groups.iter().all(|group| group.epochs.is_empty()) {
+            let what = self
+                .stage
+                .as_ref()
+                .map_or_else(|| "the sweep".to_owned(), |stage| format!("stage {stage}"));
+            return Err(Failure::Refused(format!(
+                "no trial of {what} has succeeded, so there is nothing to report yet"
+            )));
+        }
+        if groups.iter().all(|group| !group.metrics.contains(&metric)) {
+            return Err(Failure::Usage(format!("no group has a {metric}")));
+        }
+        let mut trials = results::curves(&client, &id, true).await?;
+        if self.stage.is_some() {
+            let number = groups.first().map(|group| group.group.stage);
+            trials.retain(|trial| Some(trial.key.stage) == number);
+        }
+        let study = study(&shown, self.stage.as_deref(), metric);
+        let study = Study {
+            results: groups,
+            trials,
+            ..study
+        };
+        let provenance = Provenance {
+            sweep: &study.id,
+            name: &study.name,
+            version: &study.version,
+            written_at: format::time(now()),
+            submitted_at: format::time(status.submitted_at_ms),
+            finished_at: status.finished_at_ms.map(format::time),
+            trials: &study.trials,
+            time: format::time,
+        };
+        let mut files = report(&study)
+            .files()
+            .map_err(|error| Failure::Refused(error.to_string()))?;
+        files.extend(provenance.files());
+        for file in &files {
+            write_file(&self.output.join(&file.path), &file.bytes)?;
+        }
+        let page = self.output.join("index.html");
+        if common.json {
+            return format::print(&json::line(&json::file(&page)));
+        }
+        format::print(&format!(
+            "wrote {} files; begin with {}\n",
+            files.len(),
+            page.display()
+        ))
+    }
+}
+
+/// What the coordinator says of the sweep, without results and trials.
+fn study(shown: &v1::ShowResponse, stage: Option<&str>, metric: Metric) -> Study {
+    let status = shown.status.clone().unwrap_or_default();
+    let sweep = Sweep::from_normalised(&status.name, &shown.normalised).ok();
+    let provisional = status
+        .finished_at_ms
+        .is_none()
+        .then(|| format::sweep_state(status.state()).to_owned());
+    let stages: Vec<StageOf> = match status.stages.as_slice() {
+        [] => vec![StageOf {
+            name: String::new(),
+            points: status.points,
+            repetitions: status.repetitions,
+            epochs: sweep.as_ref().map_or(0, |sweep| sweep.epochs(0)),
+        }],
+        stages => (stages.iter())
+            .filter(|of| stage.is_none_or(|stage| of.name == stage))
+            .map(|of| StageOf {
+                name: of.name.clone(),
+                points: of.points,
+                repetitions: of.repetitions,
+                epochs: of.epochs,
+            })
+            .collect(),
+    };
+    let failed = |trial: &v1::TrialStatus| {
+        Some(Failed {
+            key: TrialKey::from(trial.trial?),
+            error: trial.error.clone().unwrap_or_default(),
+        })
+    };
+    Study {
+        id: format::hex(&status.sweep),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        plan: shown.description.clone(),
+        normalised: shown.normalised.clone(),
+        data: sweep.map(|sweep| (sweep.seed(), sweep.data())),
+        provisional,
+        counts: wire::counts(status.trials.unwrap_or_default()),
+        stages,
+        failed: shown.failures.iter().filter_map(failed).collect(),
+        metric: Some(metric),
+        name: status.name,
+        ..Study::default()
+    }
+}
+
+/// In milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,62 @@
+//! How it was done: data, statistics, and what it takes to do it again.
+
+use super::super::{Block, Span, paragraph};
+use super::Study;
+
+/// MNIST's files with the SHA-256 sums that every trainer checks before it trains.
+const MNIST: [(&str, &str); 4] = [
+    (
+        "train-images-idx3-ubyte",
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    (
+        "train-labels-idx1-ubyte",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    (
+        "t10k-images-idx3-ubyte",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    (
+        "t10k-labels-idx1-ubyte",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+];
+
+pub(super) fn blocks(study: &Study) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading(2, "Method".to_owned())];
+    if let Some((seed, data)) = study.data {
+        blocks.push(paragraph(format!(
+            "Data: pairs of MNIST digits at 14 × 14 pixels, {} to train and {} to test, drawn afresh for each repetition; the target is \
+             “{}”. Data, first weights and the order of batches follow from the seed {seed} and the number of the repetition alone, so \
+             the same repetition of two points sees the same data: points can be compared in pairs.",
+            data.train, data.test, data.target
+        )));
+    }
+    blocks.push(paragraph(
+        "Statistics: over the repetitions of a group that succeeded, the same at every epoch. The interval is x̄ ± t · s/√n with the \
+         0.975 quantile of Student's t distribution with n − 1 degrees of freedom: over many such groups, 95 % of the intervals hold \
+         the true mean if repetitions are about normal. Of n = 1 there is none. A group with a diverged or failed repetition is never \
+         called best before one without. Intervals are of single means; that two overlap does not say that they do not differ, since \
+         repetitions are paired.",
+    ));
+    blocks.push(paragraph(
+        "The files that trainers check before they train, by SHA-256:",
+    ));
+    let file = |(name, sum): &(&str, &str)| {
+        vec![
+            Span::Code((*name).to_owned()),
+            Span::Text(" ".to_owned()),
+            Span::Code((*sum).to_owned()),
+        ]
+    };
+    blocks.push(Block::List(MNIST.iter().map(file).collect()));
+    blocks.push(Block::Heading(3, "The sweep".to_owned()));
+    blocks.push(Block::Paragraph(vec![
+        Span::Text("Its normalised text, defaults left out and networks spelled out; the first 16 bytes of a hash of it are the id ".to_owned()),
+        Span::Code(study.id.clone()),
+        Span::Text(", so the same text is the same sweep:".to_owned()),
+    ]));
+    blocks.push(Block::Preformatted(study.normalised.clone()));
+    blocks
+}

@@ -1,0 +1,125 @@
+//! What a report says, section by section: a file each.
+
+mod curves;
+mod groups;
+mod lead;
+mod method;
+mod sensitivity;
+mod stage;
+mod unfinished;
+
+use tenfold_core::aggregate::{Counts, GroupResult};
+use tenfold_types::{Data, Metric, TrialKey};
+
+use super::super::raw::TrialCurveRow;
+use super::super::words;
+use super::{Block, Document};
+
+/// What a report is made of: all that the coordinator says of a sweep, but for where and when it ran.
+#[derive(Debug, Clone, Default)]
+pub struct Study {
+    /// The sweep's name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// The version of this program.
+    pub version: String,
+    /// Its plan, as text for people.
+    pub plan: String,
+    /// The text that its id is the hash of.
+    pub normalised: String,
+    /// Its seed and data, where this version can read its text.
+    pub data: Option<(u64, Data)>,
+    /// Its state in a word; none when nothing of it can change any more.
+    pub provisional: Option<String>,
+    /// How many of its trials are in which state.
+    pub counts: Counts,
+    /// Its stages, or those that the report is of; one without a name where it has none.
+    pub stages: Vec<StageOf>,
+    /// Its groups, those of a stage together.
+    pub results: Vec<GroupResult>,
+    /// The curves of its trials.
+    pub trials: Vec<TrialCurveRow>,
+    /// Why trials failed, as far as that is told.
+    pub failed: Vec<Failed>,
+    /// What stages took from earlier ones: a line each.
+    pub choices: Vec<String>,
+    /// What groups are compared by.
+    pub metric: Option<Metric>,
+}
+
+/// A stage of a [`Study`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StageOf {
+    /// Its name; empty where the sweep has no stages.
+    pub name: String,
+    /// Its points.
+    pub points: u64,
+    /// Repetitions of each.
+    pub repetitions: u32,
+    /// Epochs of each trial.
+    pub epochs: u32,
+}
+
+/// A failed trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The trial.
+    pub key: TrialKey,
+    /// Why it failed.
+    pub error: String,
+}
+
+impl Study {
+    /// What groups are compared by: the test error where nothing else is said.
+    fn metric(&self) -> Metric {
+        self.metric.unwrap_or(Metric::TestError)
+    }
+
+    /// The name of the stage with this number.
+    fn stage_name(&self, number: u32) -> &str {
+        let of = self.results.iter().find(|result| result.group.stage == number);
+        of.map_or("", |result| &result.group.stage_name)
+    }
+
+    /// The groups of a stage.
+    fn of_stage(&self, stage: &StageOf) -> Vec<&GroupResult> {
+        let results = self.results.iter();
+        results
+            .filter(|result| result.group.stage_name == stage.name)
+            .collect()
+    }
+}
+
+impl StageOf {
+    /// What names of files of this stage begin with.
+    fn prefix(&self) -> String {
+        match self.name.as_str() {
+            "" => String::new(),
+            // `a_b` and `a-b` would be the same otherwise.
+            name => words::plain(&name.replace('_', "--")) + "-",
+        }
+    }
+
+    /// What its heading says.
+    fn heading(&self) -> String {
+        match self.name.as_str() {
+            "" => "Results".to_owned(),
+            name => format!("Stage {name}"),
+        }
+    }
+}
+
+/// The report of a sweep.
+pub fn report(study: &Study) -> Document {
+    let mut blocks: Vec<Block> = lead::blocks(study);
+    for stage in &study.stages {
+        blocks.extend(stage::blocks(study, stage));
+    }
+    blocks.extend(unfinished::blocks(study));
+    blocks.extend(method::blocks(study));
+    Document {
+        title: study.name.clone(),
+        blocks,
+    }
+}

@@ -1,0 +1,25 @@
+//! A stage: what it is of, then its figures and its tables.
+
+use super::super::super::facet::numeric;
+use super::super::super::words::Labels;
+use super::super::{Block, paragraph};
+use super::{StageOf, Study, curves, groups, sensitivity};
+
+pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading(2, stage.heading())];
+    let results = study.of_stage(stage);
+    if results.iter().all(|result| result.epochs.is_empty()) {
+        blocks.push(paragraph("No trial of it has succeeded."));
+        return blocks;
+    }
+    let common = Labels::of(results.iter().map(|result| &result.group)).common;
+    if !common.is_empty() {
+        blocks.push(paragraph(format!("Everywhere: {common}.")));
+    }
+    for setting in numeric(&results) {
+        blocks.extend(sensitivity::blocks(study, stage, &results, setting));
+    }
+    blocks.extend(curves::blocks(study, stage, &results));
+    blocks.extend(groups::blocks(study, stage, &results));
+    blocks
+}
