@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use tenfold::report::document::{Failed, Provenance, StageOf, Study, report};
+use tenfold::report::log;
 use tenfold_core::sweep::Sweep;
 use tenfold_proto::v1;
 use tenfold_types::{Metric, TrialKey};
@@ -71,7 +72,10 @@ impl Report {
             let number = groups.first().map(|group| group.group.stage);
             trials.retain(|trial| Some(trial.key.stage) == number);
         }
-        let study = study(&shown, self.stage.as_deref(), metric);
+        let mut study = study(&shown, self.stage.as_deref(), metric);
+        study
+            .failed
+            .retain(|failed| groups.iter().any(|group| group.group.stage == failed.key.stage));
         let study = Study {
             results: groups,
             trials,
@@ -134,6 +138,7 @@ fn study(shown: &v1::ShowResponse, stage: Option<&str>, metric: Metric) -> Study
     let failed = |trial: &v1::TrialStatus| {
         Some(Failed {
             key: TrialKey::from(trial.trial?),
+            values: wire::assignments(trial.point.clone()).ok()?,
             error: trial.error.clone().unwrap_or_default(),
         })
     };
@@ -142,11 +147,15 @@ fn study(shown: &v1::ShowResponse, stage: Option<&str>, metric: Metric) -> Study
         version: env!("CARGO_PKG_VERSION").to_owned(),
         plan: shown.description.clone(),
         normalised: shown.normalised.clone(),
-        data: sweep.map(|sweep| (sweep.seed(), sweep.data())),
+        sweep,
         provisional,
         counts: wire::counts(status.trials.unwrap_or_default()),
         stages,
         failed: shown.failures.iter().filter_map(failed).collect(),
+        choices: (shown.choices.iter())
+            .filter(|choice| stage.is_none_or(|stage| choice.stage_name == stage))
+            .map(log::choice_text)
+            .collect(),
         metric: Some(metric),
         name: status.name,
         ..Study::default()

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use tenfold_core::aggregate::{Counts, Group, Statistics};
+use tenfold_core::rounding::significant;
 use tenfold_types::{Metric, Setting, Value};
 
 /// What a metric is measured in.
@@ -247,6 +248,8 @@ pub fn missing_of_all(counts: &Counts) -> Option<String> {
 
 /// A value with its unit, to so many decimals: `14.2 %`, `0.412`.
 pub fn quantity(value: f64, unit: Unit, decimals: usize) -> String {
+    // As exports have it, so that the same number is rounded to the same text wherever it stands.
+    let value = significant(value);
     match unit {
         Unit::Percent => format!("{:.decimals$} %", 100.0 * value),
         Unit::Plain => format!("{value:.*}", decimals + 2),

@@ -175,3 +175,6 @@ impl Document {
 fn paragraph(text: impl Into<String>) -> Block {
     Block::Paragraph(vec![Span::Text(text.into())])
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,12 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
             )),
         ]));
     }
+    blocks
+}
+
+/// What came of it in short, then how much of it there is.
+pub(super) fn in_short(study: &Study) -> Vec<Block> {
+    let mut blocks = Vec::new();
     let lowest: Vec<Vec<Span>> = (study.stages.iter())
         .filter_map(|stage| lowest(study, stage))
         .collect();
@@ -41,7 +47,6 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
     }
     blocks.push(Block::Heading(2, "What was run".to_owned()));
     blocks.push(Block::Table(trials(study)));
-    blocks.push(Block::Preformatted(study.plan.clone()));
     if study.metric().to_string() != "test_error" {
         blocks.push(paragraph(format!(
             "Groups are compared by their {}.",

@@ -25,7 +25,8 @@ const MNIST: [(&str, &str); 4] = [
 
 pub(super) fn blocks(study: &Study) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(2, "Method".to_owned())];
-    if let Some((seed, data)) = study.data {
+    if let Some(sweep) = &study.sweep {
+        let (seed, data) = (sweep.seed(), sweep.data());
         blocks.push(paragraph(format!(
             "Data: pairs of MNIST digits at 14 × 14 pixels, {} to train and {} to test, drawn afresh for each repetition; the target is \
              “{}”. Data, first weights and the order of batches follow from the seed {seed} and the number of the repetition alone, so \
@@ -52,6 +53,7 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
     };
     blocks.push(Block::List(MNIST.iter().map(file).collect()));
     blocks.push(Block::Heading(3, "The sweep".to_owned()));
+    blocks.push(Block::Preformatted(study.plan.clone()));
     blocks.push(Block::Paragraph(vec![
         Span::Text("Its normalised text, defaults left out and networks spelled out; the first 16 bytes of a hash of it are the id ".to_owned()),
         Span::Code(study.id.clone()),

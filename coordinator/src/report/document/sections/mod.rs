@@ -1,7 +1,9 @@
 //! What a report says, section by section: a file each.
 
+mod comparisons;
 mod curves;
 mod groups;
+mod hypotheses;
 mod lead;
 mod method;
 mod sensitivity;
@@ -9,11 +11,12 @@ mod stage;
 mod unfinished;
 
 use tenfold_core::aggregate::{Counts, GroupResult};
-use tenfold_types::{Data, Metric, TrialKey};
+use tenfold_core::sweep::Sweep;
+use tenfold_types::{Metric, Setting, TrialKey, Value};
 
 use super::super::raw::TrialCurveRow;
 use super::super::words;
-use super::{Block, Document};
+use super::{Block, Document, Span};
 
 /// What a report is made of: all that the coordinator says of a sweep, but for where and when it ran.
 #[derive(Debug, Clone, Default)]
@@ -28,8 +31,8 @@ pub struct Study {
     pub plan: String,
     /// The text that its id is the hash of.
     pub normalised: String,
-    /// Its seed and data, where this version can read its text.
-    pub data: Option<(u64, Data)>,
+    /// The sweep itself, where this version can read its text.
+    pub sweep: Option<Sweep>,
     /// Its state in a word; none when nothing of it can change any more.
     pub provisional: Option<String>,
     /// How many of its trials are in which state.
@@ -66,6 +69,8 @@ pub struct StageOf {
 pub struct Failed {
     /// The trial.
     pub key: TrialKey,
+    /// The values of its point.
+    pub values: Vec<(Setting, Value)>,
     /// Why it failed.
     pub error: String,
 }
@@ -112,7 +117,10 @@ impl StageOf {
 
 /// The report of a sweep.
 pub fn report(study: &Study) -> Document {
-    let mut blocks: Vec<Block> = lead::blocks(study);
+    let mut blocks = lead::blocks(study);
+    blocks.extend(hypotheses::blocks(study));
+    blocks.extend(lead::in_short(study));
+    blocks.extend(choices(study));
     for stage in &study.stages {
         blocks.extend(stage::blocks(study, stage));
     }
@@ -122,4 +130,16 @@ pub fn report(study: &Study) -> Document {
         title: study.name.clone(),
         blocks,
     }
+}
+
+/// What stages took from earlier ones, where they did.
+fn choices(study: &Study) -> Vec<Block> {
+    if study.choices.is_empty() {
+        return Vec::new();
+    }
+    let line = |choice: &String| vec![Span::Text(choice.clone())];
+    vec![
+        Block::Heading(2, "What stages took from earlier ones".to_owned()),
+        Block::List(study.choices.iter().map(line).collect()),
+    ]
 }

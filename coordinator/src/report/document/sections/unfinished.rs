@@ -1,6 +1,8 @@
 //! Trials that count nowhere, and why.
 
-use super::super::super::raw::TrialCurveRow;
+use tenfold_core::aggregate::Counts;
+use tenfold_types::{Setting, TrialKey, Value};
+
 use super::super::super::words::terse;
 use super::super::{Block, Column, Table, paragraph};
 use super::Study;
@@ -9,53 +11,77 @@ use super::Study;
 const MAX_ROWS: usize = 40;
 
 pub(super) fn blocks(study: &Study) -> Vec<Block> {
-    let lost: Vec<&TrialCurveRow> = study
-        .trials
-        .iter()
-        .filter(|row| row.state != "succeeded")
-        .collect();
-    let over = |row: &&&TrialCurveRow| matches!(row.state.as_str(), "diverged" | "failed" | "cancelled");
-    let lost: Vec<&TrialCurveRow> = lost.iter().filter(over).copied().collect();
     let mut blocks = vec![Block::Heading(2, "Trials that did not succeed".to_owned())];
-    if lost.is_empty() {
+    let mut lost: Vec<(TrialKey, Vec<String>)> = Vec::new();
+    for row in study.trials.iter().filter(|row| row.state == "diverged") {
+        // What is no number is no part of the curve.
+        let why = format!(
+            "a loss was infinite or no number in epoch {}",
+            row.curve.epochs() + 1
+        );
+        lost.push(line(study, row.key, &row.values, "diverged", why));
+    }
+    for failed in &study.failed {
+        lost.push(line(
+            study,
+            failed.key,
+            &failed.values,
+            "failed",
+            failed.error.clone(),
+        ));
+    }
+    lost.sort_by_key(|(key, _)| (key.stage, key.index, key.repetition));
+    let untold = untold(study);
+    if lost.is_empty() && untold.is_none() {
         blocks.push(paragraph(
             "There are none: no trial has diverged, failed or been cancelled.",
         ));
         return blocks;
     }
-    let row = |row: &&TrialCurveRow| {
-        let why = match row.state.as_str() {
-            // What is no number is no part of the curve.
-            "diverged" => format!(
-                "a loss was infinite or no number in epoch {}",
-                row.curve.epochs() + 1
-            ),
-            "failed" => study
-                .failed
-                .iter()
-                .find(|failed| failed.key == row.key)
-                .map_or_else(String::new, |failed| failed.error.clone()),
-            _ => String::new(),
-        };
-        let stage = study.stages.iter().map(|stage| stage.name.as_str());
-        let point = terse(&row.values);
-        let point = match stage.clone().filter(|name| !name.is_empty()).count() {
-            0 => point,
-            _ => format!("{}: {point}", study.stage_name(row.key.stage)),
-        };
-        vec![row.key.to_string(), point, row.state.clone(), why]
-    };
-    let all: Vec<Vec<String>> = lost.iter().map(row).collect();
-    let mut caption = "Trials that diverged, failed or were cancelled; no mean contains them.".to_owned();
-    if all.len() > MAX_ROWS {
-        caption += &format!(
-            " These are the first {MAX_ROWS} of {}; the CSV file has all.",
-            all.len()
-        );
+    if !lost.is_empty() {
+        let all: Vec<Vec<String>> = lost.into_iter().map(|(_, row)| row).collect();
+        let mut caption = "Trials that diverged or failed; no mean contains them.".to_owned();
+        if all.len() > MAX_ROWS {
+            caption += &format!(
+                " These are the first {MAX_ROWS} of {}; the CSV file has all.",
+                all.len()
+            );
+        }
+        let columns = ["trial", "point", "state", "why"].map(Column::words).to_vec();
+        let mut table = Table::plain("not-succeeded", caption, columns, all);
+        table.rows.truncate(MAX_ROWS);
+        blocks.push(Block::Table(table));
     }
-    let columns = ["trial", "point", "state", "why"].map(Column::words).to_vec();
-    let mut table = Table::plain("not-succeeded", caption, columns, all);
-    table.rows.truncate(MAX_ROWS);
-    blocks.push(Block::Table(table));
+    blocks.extend(untold.map(paragraph));
     blocks
+}
+
+fn line(
+    study: &Study,
+    key: TrialKey,
+    values: &[(Setting, Value)],
+    state: &str,
+    why: String,
+) -> (TrialKey, Vec<String>) {
+    let point = match study.stage_name(key.stage) {
+        "" => terse(values),
+        stage => format!("{stage}: {}", terse(values)),
+    };
+    (key, vec![key.to_string(), point, state.to_owned(), why])
+}
+
+/// How many more failed or were cancelled than the coordinator tells of one by one.
+fn untold(study: &Study) -> Option<String> {
+    let sum = |of: fn(&Counts) -> u64| -> u64 {
+        let groups = study.results.iter();
+        groups.map(|result| of(&result.group.counts)).sum()
+    };
+    let failed = sum(|counts| counts.failed).saturating_sub(study.failed.len() as u64);
+    let parts = [(failed, "failed"), (sum(|counts| counts.cancelled), "cancelled")];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    (!parts.is_empty()).then(|| format!("Not listed: {}.", parts.join(", ")))
 }

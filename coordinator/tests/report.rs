@@ -1,0 +1,183 @@
+//! Reports of real coordinators' sweeps. The worker is part of the test.
+
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use common::fleet::{FakeWorker, Fate};
+use common::{Cluster, text};
+
+const SWEEP: &str = r#"
+name = "study"
+description = "a <b> & c"
+epochs = 3
+
+[[stage]]
+name = "rates"
+repetitions = 2
+[stage.axes]
+architecture = ["perceptron-5", "perceptron-6"]
+learning_rate = { log = [1e-3, 1e-1], points = 3 }
+
+[[stage]]
+name = "modes"
+repetitions = 3
+[stage.settings]
+architecture = "perceptron-5"
+[stage.axes]
+weight_sharing = [false, true]
+auxiliary_loss = [false, true]
+"#;
+
+/// All files under a folder, by their place in it.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).unwrap().display().to_string();
+            files.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+/// The rows of a CSV file, by the names of its columns.
+fn rows(csv: &[u8]) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(csv);
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_report_is_the_same_bytes_each_time_and_its_numbers_are_those_of_the_results() {
+    let mut cluster = Cluster::patient();
+    let file = cluster.write("study.toml", SWEEP);
+    cluster.command(&["submit", &file]);
+    let refused = cluster.try_command(&["report", "study", "-o", "early"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("no trial of the sweep has succeeded"));
+
+    let mut worker = FakeWorker::register(&cluster, "first");
+    worker.train(5, |_| Fate::Succeeds);
+    cluster.command(&["report", "study", "-o", "provisional"]);
+    let folder = cluster.folder.path().to_owned();
+    let page = fs::read_to_string(folder.join("provisional/report.md")).unwrap();
+    assert!(
+        page.contains("**Provisional.** The sweep is active: 19 of 24"),
+        "{page}"
+    );
+
+    // One trial diverges and one fails, three times over.
+    worker.train(19 + 2, |key| match (key.stage, key.index, key.repetition) {
+        (1, 3, 2) => Fate::DivergesIn(2),
+        (1, 1, 0) => Fate::Fails("the <abacus> broke"),
+        _ => Fate::Succeeds,
+    });
+    cluster.until_over();
+    cluster.command(&["report", "study", "-o", "first"]);
+    cluster.kill();
+    cluster.serve();
+    cluster.command(&["report", "study", "-o", "deep/second"]);
+    let (first, second) = (files(&folder.join("first")), files(&folder.join("deep/second")));
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&first), names(&second));
+    for (name, bytes) in &first {
+        let same = second[name] == *bytes;
+        assert!(same || name.starts_with("provenance."), "{name} differs");
+    }
+
+    let results = cluster.command(&["results", "study", "--format", "csv"]);
+    let results = rows(results.as_bytes());
+    let mut compared = 0;
+    for stage in ["rates", "modes"] {
+        for row in rows(&first[&format!("tables/{stage}-groups.csv")]) {
+            let of = results
+                .iter()
+                .find(|of| {
+                    let same = |name: &str, value: &str| of[name] == value;
+                    same("stage", &row["stage"])
+                        && same("point", &row["point"])
+                        && same("epoch", "3")
+                        && same("metric", "test_error")
+                })
+                .unwrap();
+            for (column, name) in [
+                ("mean", "test_error_mean"),
+                ("standard_deviation", "test_error_standard_deviation"),
+                ("ci95_low", "test_error_ci95_low"),
+                ("ci95_high", "test_error_ci95_high"),
+                ("median", "test_error_median"),
+                ("diverged", "diverged"),
+                ("failed", "failed"),
+            ] {
+                assert_eq!(of[column], row[name], "{column} of {row:?}");
+                compared += 1;
+            }
+        }
+    }
+    assert_eq!(compared, 7 * (6 + 4));
+
+    let page = text(&first["report.md"]);
+    assert!(
+        !page.contains("Provisional") && page.contains("## Stage modes"),
+        "{page}"
+    );
+    let lost = text(&first["tables/not-succeeded.csv"]);
+    assert!(
+        lost.contains("1.3.2,") && lost.contains("no number in epoch 2"),
+        "{lost}"
+    );
+    assert!(
+        lost.contains("1.1.0,") && lost.contains("the <abacus> broke"),
+        "{lost}"
+    );
+    assert!(text(&first["index.html"]).contains("the &lt;abacus&gt; broke"));
+    for figure in [
+        "rates-test-error-learning-rate",
+        "rates-curves",
+        "modes-curves",
+        "modes-comparisons",
+    ] {
+        assert!(first.contains_key(&format!("figures/{figure}.svg")), "{figure}");
+        assert!(
+            first[&format!("figures/{figure}.png")].starts_with(b"\x89PNG"),
+            "{figure}"
+        );
+    }
+    let provenance: serde_json::Value = serde_json::from_slice(&first["provenance.json"]).unwrap();
+    assert_eq!(provenance["places"][0]["host"], "first");
+    assert!(!page.contains("an abacus"), "where it ran is provenance alone");
+
+    let refuses = |arguments: &[&str], what: &str| {
+        let output = cluster.try_command(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(what), "{}", text(&output.stderr));
+    };
+    refuses(&["report", "study", "-o", "study.toml"], "study.toml is a file");
+    refuses(
+        &["report", "study", "-o", "x", "--stage", "mode"],
+        "the sweep's are rates, modes",
+    );
+    refuses(&["report", "study", "-o", "x", "--metric", "error"], "error");
+    cluster.command(&[
+        "report",
+        "study",
+        "-o",
+        "one",
+        "--stage",
+        "modes",
+        "--metric",
+        "test_loss",
+    ]);
+    let one = files(&folder.join("one"));
+    assert!(one.contains_key("tables/modes-groups.csv") && !one.contains_key("tables/rates-groups.csv"));
+}
