@@ -229,8 +229,8 @@ fn strata(results: &[&GroupResult], by: &[Setting]) -> Vec<Setting> {
         let rest: Vec<Setting> = others.iter().copied().filter(|&of| of != setting).collect();
         let number = !matches!(setting.kind(), Kind::Architecture | Kind::Bool | Kind::Choice(_));
         let with = |settings: &[Setting]| parts(&[settings, by].concat());
-        // It tells nothing apart that the others and the modes do not.
-        if number && with(&rest) == with(&others) {
+        // It tells apart what the others do not, but nothing that they and the modes together do not.
+        if number && parts(&rest) < parts(&others) && with(&rest) == with(&others) {
             others = rest;
         }
     }
@@ -312,10 +312,17 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
 fn forest(study: &Study, all: &[Compared]) -> Forest {
     let metric = study.metric();
     let unit = words::unit(metric);
+    // What stands above rows and what in them: where the same is compared everywhere, that stands above all.
+    let same = all.windows(2).all(|pair| pair[0].name == pair[1].name);
+    let parts = |compared: &Compared| match (compared.stratum.as_str(), same) {
+        ("", _) => (String::new(), compared.name.clone()),
+        (stratum, true) => (compared.name.clone(), stratum.to_owned()),
+        (stratum, false) => (stratum.to_owned(), compared.name.clone()),
+    };
     let row = |(at, compared): (usize, &Compared)| Row {
-        head: (!compared.stratum.is_empty() && (at == 0 || all[at - 1].stratum != compared.stratum))
-            .then(|| compared.stratum.clone()),
-        name: compared.name.clone(),
+        head: Some(parts(compared).0)
+            .filter(|head| !head.is_empty() && (at == 0 || parts(&all[at - 1]).0 != *head)),
+        name: parts(compared).1,
         mean: compared.statistics().map(|s| s.mean),
         interval: compared.statistics().and_then(|s| s.ci95),
         margins: Vec::new(),
