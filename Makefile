@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check chaos faults bench bench-train bench-coordinator bench-parts clean
+.PHONY: help setup build run figures test check chaos faults bench bench-train bench-coordinator bench-parts clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -16,6 +16,10 @@ build: setup ## Build everything, optimised, into target/release
 
 run: build ## Train a real sweep here and show its results
 	target/release/tenfold run configs/quickstart.toml
+
+figures: build ## Run the small study of the 2019 report and write docs/study (ten minutes on two cores)
+	target/release/tenfold run configs/study-small.toml --results runs/study --report docs/study
+	target/release/tenfold run configs/study-target.toml --results runs/study --report docs/study/target
 
 test: setup ## Run all tests
 	$(CARGO) build --workspace --all-targets

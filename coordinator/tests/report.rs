@@ -31,6 +31,14 @@ architecture = "perceptron-5"
 [stage.axes]
 weight_sharing = [false, true]
 auxiliary_loss = [false, true]
+
+[[hypothesis]]
+claim = "weight <sharing> raises the error, by a tenth"
+stage = "modes"
+metric = "test_error"
+this = { weight_sharing = true, auxiliary_loss = false }
+than = { weight_sharing = false, auxiliary_loss = false }
+higher_by = 0.1
 "#;
 
 /// All files under a folder, by their place in it.
@@ -153,6 +161,14 @@ fn a_report_is_the_same_bytes_each_time_and_its_numbers_are_those_of_the_results
             "{figure}"
         );
     }
+    let verdict = &common::json(&cluster.command(&["hypotheses", "study", "--json"]))[0];
+    let row = &rows(&first["tables/hypotheses.csv"])[0];
+    assert_eq!(verdict["verdict"], row["verdict"].as_str());
+    let number = |text: &str| text.parse::<f64>().unwrap();
+    assert!((verdict["ci95_low"].as_f64().unwrap() - number(&row["ci95_low"])).abs() < 1e-6);
+    let claim = page.find("weight \\<sharing\\> raises").unwrap();
+    assert!(claim < page.find("## In short").unwrap(), "verdicts come first");
+
     let provenance: serde_json::Value = serde_json::from_slice(&first["provenance.json"]).unwrap();
     assert_eq!(provenance["places"][0]["host"], "first");
     assert!(!page.contains("an abacus"), "where it ran is provenance alone");

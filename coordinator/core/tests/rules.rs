@@ -84,7 +84,7 @@ fn what_is_chosen_is_chosen_for_each_cell_by_itself() {
     );
     let (taken, second) = (sweep.rule(*fine[1]).unwrap(), *fine[1]);
     let resolved = sweep.with(second, taken.rule.values(&Value::Float(1e-3)));
-    let expected = [1e-4, 0.000316227766017, 1e-3, 0.00316227766017, 1e-2].map(Some);
+    let expected = [1e-4, 3.162e-4, 1e-3, 3.162e-3, 1e-2].map(Some);
     assert_eq!(rates(&resolved, 1)[..5], [None; 5]);
     assert_eq!(rates(&resolved, 1)[5..], expected);
     assert_eq!(

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tenfold::grpc::messages;
 use tenfold::report::hypotheses::{jsonl, judged, text};
 use tenfold_core::sweep::Sweep;
 use tenfold_proto::v1;
 
 use super::client::Client;
 use super::exit::Failure;
-use super::{Common, format, read_text, results};
+use super::{Common, format, read_text, results, wire};
 
 #[derive(Args)]
 pub(crate) struct Hypotheses {
@@ -72,11 +71,7 @@ pub(crate) async fn sweep(client: &Client, selector: String) -> Result<(String, 
             control.show(request).await
         })
         .await?;
+    let sweep = wire::sweep(&shown)?;
     let status = shown.status.unwrap_or_default();
-    let text = Sweep::from_normalised(&status.name, &shown.normalised)
-        .map_err(|error| Failure::Refused(error.to_string()))?;
-    // As it is now: with what its stages have taken from one another.
-    let chosen = shown.choices.iter().filter_map(messages::chosen);
-    let sweep = chosen.fold(text, |sweep, (choice, values)| sweep.with(choice, values));
     Ok((format::hex(&status.sweep), sweep))
 }

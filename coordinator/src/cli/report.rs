@@ -1,15 +1,15 @@
 //! `tenfold report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use tenfold::report::document::{Failed, Provenance, StageOf, Study, report};
 use tenfold::report::log;
-use tenfold_core::sweep::Sweep;
 use tenfold_proto::v1;
 use tenfold_types::{Metric, TrialKey};
 
+use super::client::Client;
 use super::exit::Failure;
 use super::{Common, format, json, results, wire, write_file};
 
@@ -42,78 +42,88 @@ impl Report {
             )));
         }
         let client = common.client().await?;
-        let show = v1::ShowRequest {
-            selector: self.selector,
-        };
-        let shown = client
-            .ask(
-                show,
-                |mut control, request| async move { control.show(request).await },
-            )
-            .await?;
-        let status = shown.status.clone().unwrap_or_default();
-        let id = format::hex(&status.sweep);
-        let groups = results::groups(&client, &id, Vec::new()).await?;
-        let groups = results::of_stage(groups, self.stage.as_deref())?;
-        if groups.iter().all(|group| group.epochs.is_empty()) {
-            let what = self
-                .stage
-                .as_ref()
-                .map_or_else(|| "the sweep".to_owned(), |stage| format!("stage {stage}"));
-            return Err(Failure::Refused(format!(
-                "no trial of {what} has succeeded, so there is nothing to report yet"
-            )));
-        }
-        if groups.iter().all(|group| !group.metrics.contains(&metric)) {
-            return Err(Failure::Usage(format!("no group has a {metric}")));
-        }
-        let mut trials = results::curves(&client, &id, true).await?;
-        if self.stage.is_some() {
-            let number = groups.first().map(|group| group.group.stage);
-            trials.retain(|trial| Some(trial.key.stage) == number);
-        }
-        let mut study = study(&shown, self.stage.as_deref(), metric);
-        study
-            .failed
-            .retain(|failed| groups.iter().any(|group| group.group.stage == failed.key.stage));
-        let study = Study {
-            results: groups,
-            trials,
-            ..study
-        };
-        let provenance = Provenance {
-            sweep: &study.id,
-            name: &study.name,
-            version: &study.version,
-            written_at: format::time(now()),
-            submitted_at: format::time(status.submitted_at_ms),
-            finished_at: status.finished_at_ms.map(format::time),
-            trials: &study.trials,
-            time: format::time,
-        };
-        let mut files = report(&study)
-            .files()
-            .map_err(|error| Failure::Refused(error.to_string()))?;
-        files.extend(provenance.files());
-        for file in &files {
-            write_file(&self.output.join(&file.path), &file.bytes)?;
-        }
+        let files = write(
+            &client,
+            self.selector,
+            &self.output,
+            self.stage.as_deref(),
+            metric,
+        )
+        .await?;
         let page = self.output.join("index.html");
         if common.json {
             return format::print(&json::line(&json::file(&page)));
         }
-        format::print(&format!(
-            "wrote {} files; begin with {}\n",
-            files.len(),
-            page.display()
-        ))
+        format::print(&format!("wrote {files} files; begin with {}\n", page.display()))
     }
+}
+
+/// Writes the report of a sweep, or of one of its stages, into a folder; how many files it has.
+pub(crate) async fn write(
+    client: &Client,
+    selector: String,
+    output: &Path,
+    stage: Option<&str>,
+    metric: Metric,
+) -> Result<usize, Failure> {
+    let show = v1::ShowRequest { selector };
+    let shown = client
+        .ask(
+            show,
+            |mut control, request| async move { control.show(request).await },
+        )
+        .await?;
+    let status = shown.status.clone().unwrap_or_default();
+    let id = format::hex(&status.sweep);
+    let groups = results::groups(client, &id, Vec::new()).await?;
+    let groups = results::of_stage(groups, stage)?;
+    if groups.iter().all(|group| group.epochs.is_empty()) {
+        let what = stage.map_or_else(|| "the sweep".to_owned(), |stage| format!("stage {stage}"));
+        return Err(Failure::Refused(format!(
+            "no trial of {what} has succeeded, so there is nothing to report yet"
+        )));
+    }
+    if groups.iter().all(|group| !group.metrics.contains(&metric)) {
+        return Err(Failure::Usage(format!("no group has a {metric}")));
+    }
+    let mut trials = results::curves(client, &id, true).await?;
+    if stage.is_some() {
+        let number = groups.first().map(|group| group.group.stage);
+        trials.retain(|trial| Some(trial.key.stage) == number);
+    }
+    let mut study = study(&shown, stage, metric);
+    study
+        .failed
+        .retain(|failed| groups.iter().any(|group| group.group.stage == failed.key.stage));
+    let study = Study {
+        results: groups,
+        trials,
+        ..study
+    };
+    let provenance = Provenance {
+        sweep: &study.id,
+        name: &study.name,
+        version: &study.version,
+        written_at: format::time(now()),
+        submitted_at: format::time(status.submitted_at_ms),
+        finished_at: status.finished_at_ms.map(format::time),
+        trials: &study.trials,
+        time: format::time,
+    };
+    let mut files = report(&study)
+        .files()
+        .map_err(|error| Failure::Refused(error.to_string()))?;
+    files.extend(provenance.files());
+    for file in &files {
+        write_file(&output.join(&file.path), &file.bytes)?;
+    }
+    Ok(files.len())
 }
 
 /// What the coordinator says of the sweep, without results and trials.
 fn study(shown: &v1::ShowResponse, stage: Option<&str>, metric: Metric) -> Study {
     let status = shown.status.clone().unwrap_or_default();
-    let sweep = Sweep::from_normalised(&status.name, &shown.normalised).ok();
+    let sweep = wire::sweep(shown).ok();
     let provisional = status
         .finished_at_ms
         .is_none()

@@ -14,7 +14,7 @@ use tenfold::server::{self, Server, ServerConfig};
 use tenfold_core::Settings;
 use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
-use tenfold_types::DeviceKind;
+use tenfold_types::{DeviceKind, Metric};
 use tokio::process::{Child, Command};
 
 use super::client::Client;
@@ -22,7 +22,7 @@ use super::exit::{self, Failure};
 use super::plot::Kind;
 use super::progress::{self, Bar};
 use super::serve::asked_to_stop;
-use super::{Common, Source, format, plan, results, worker, write_file};
+use super::{Common, Source, format, plan, report, results, worker, write_file};
 
 /// How long a worker may take to stop.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -59,11 +59,24 @@ pub(crate) struct Run {
     /// Draw no figure
     #[arg(long)]
     no_plot: bool,
+    /// Write a report into this folder as well, as `tenfold report` does
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 impl Run {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let began = Instant::now();
+        if let Some(output) = self
+            .report
+            .as_ref()
+            .filter(|output| output.exists() && !output.is_dir())
+        {
+            return Err(Failure::Usage(format!(
+                "{} is a file; a report goes into a folder",
+                output.display()
+            )));
+        }
         let source = self.source.read()?;
         let sweep = plan::parse(&source)?;
         let folder = self.results.join(sweep_folder(sweep.name(), sweep.id()));
@@ -223,6 +236,11 @@ impl Run {
         write_file(&folder.join("results.csv"), &aggregated)?;
         write_file(&folder.join("curves.csv"), &single)?;
         write_file(&folder.join("table.txt"), table::final_table(&groups).as_bytes())?;
+        if let Some(output) = &self.report
+            && groups.iter().any(|group| !group.epochs.is_empty())
+        {
+            report::write(client, selector.to_owned(), output, None, Metric::TestError).await?;
+        }
         if self.no_plot {
             return Ok(());
         }
@@ -269,6 +287,12 @@ impl Run {
             .collect();
         there.retain(|file| folder.join(file).exists());
         text.push_str(&format!("{}/: {}\n", folder.display(), there.join(", ")));
+        if let Some(output) = &self.report {
+            text.push_str(&format!(
+                "{}/: the report; begin with index.html\n",
+                output.display()
+            ));
+        }
         if status.state() == v1::SweepState::Failed {
             text.push_str(&format!(
                 "some trials failed; see why with\n  tenfold serve --store sqlite:{}/tenfold.sqlite &\n  tenfold show {}\n",

@@ -94,9 +94,12 @@ pub(super) struct Layout {
     pub(super) lines: Vec<Setting>,
 }
 
-/// Lays groups out by these settings: all in one panel if there are few; else the settings with the fewest values, such
-/// as switches, make lines, and the others, such as the architecture, panels.
+/// Lays groups out by these settings. Each architecture has a panel if the lines of one can be told apart. Else all are in one
+/// panel if there are few; of more, the settings with the fewest values, such as switches, make lines, and the others panels.
 pub(super) fn layout(results: &[&GroupResult], settings: &[Setting]) -> Layout {
+    if let Some(layout) = by_architecture(results, settings) {
+        return layout;
+    }
     if parts(results, settings) <= MAX_LINES {
         return Layout {
             panels: Vec::new(),
@@ -119,6 +122,19 @@ pub(super) fn layout(results: &[&GroupResult], settings: &[Setting]) -> Layout {
     }
     let (lines, panels) = settings.iter().partition(|setting| lines.contains(setting));
     Layout { panels, lines }
+}
+
+/// A panel for each architecture, with what goes with it, as a rate does that was chosen for it; none where nothing else varies,
+/// or too much.
+fn by_architecture(results: &[&GroupResult], settings: &[Setting]) -> Option<Layout> {
+    let architectures = parts(results, &[Setting::Architecture]);
+    if architectures < 2 || !settings.contains(&Setting::Architecture) {
+        return None;
+    }
+    let goes_with = |setting: &&Setting| parts(results, &[Setting::Architecture, **setting]) == architectures;
+    let (panels, lines): (Vec<Setting>, Vec<Setting>) = settings.iter().partition(goes_with);
+    let few = (2..=MAX_LINES).contains(&parts(results, &lines));
+    few.then_some(Layout { panels, lines })
 }
 
 /// The settings with three or more numbers among those that vary freely: a setting that another one determines, as a
@@ -192,11 +208,20 @@ mod tests {
     }
 
     #[test]
-    fn few_groups_are_lines_and_of_many_the_architecture_makes_panels() {
-        let few = grid(3, &[0.1], &[false, true]);
-        let settings = varying(&refs(&few));
-        assert_eq!(settings, [Setting::Architecture, Setting::WeightSharing]);
-        assert_eq!(layout(&refs(&few), &settings).panels, []);
+    fn few_groups_are_lines_and_architectures_make_panels() {
+        let few = grid(1, &[0.1, 0.01], &[false, true]);
+        assert_eq!(layout(&refs(&few), &varying(&refs(&few))).panels, []);
+        let alone = grid(3, &[0.1], &[true]);
+        assert_eq!(layout(&refs(&alone), &varying(&refs(&alone))).panels, []);
+        // A rate that was chosen for each architecture goes with it.
+        let mut chosen = grid(3, &[0.1], &[false, true]);
+        for (at, result) in chosen.iter_mut().enumerate() {
+            result.group.values[1].1 = Value::Float([0.1, 0.01, 0.001][at / 2]);
+        }
+        let of_chosen = layout(&refs(&chosen), &varying(&refs(&chosen)));
+        assert_eq!(of_chosen.panels, [Setting::Architecture, Setting::LearningRate]);
+        assert_eq!(of_chosen.lines, [Setting::WeightSharing]);
+        let settings = vec![Setting::Architecture, Setting::WeightSharing];
         let many = grid(5, &[0.1], &[false, true]);
         let layout = layout(&refs(&many), &settings);
         assert_eq!(layout.panels, [Setting::Architecture]);

@@ -74,7 +74,8 @@ pub struct Refine {
 }
 
 impl Refine {
-    /// The values around this one, the least first, rounded to 12 significant digits.
+    /// The values around this one, the least first, rounded to four significant digits: what lies between the digits makes no
+    /// difference, and the numbers are read by people.
     pub fn around(&self, chosen: f64) -> Vec<f64> {
         let steps = f64::from(self.points - 1);
         let exponent = |point: u32| self.span * (2.0 * f64::from(point) - steps) / steps;
@@ -82,7 +83,7 @@ impl Refine {
             .map(|point| match 2 * point + 1 == self.points {
                 // The middle one is the chosen one, and not what powers and roundings make of it.
                 true => chosen,
-                false => rounded::<12>(chosen * 10f64.powf(exponent(point))),
+                false => rounded::<4>(chosen * 10f64.powf(exponent(point))),
             })
             .collect()
     }
@@ -461,10 +462,7 @@ mod tests {
     #[test]
     fn values_around_a_chosen_one_have_it_in_their_middle() {
         let five = Refine { points: 5, span: 1.0 };
-        assert_eq!(
-            five.around(1e-3),
-            [1e-4, 0.000316227766017, 1e-3, 0.00316227766017, 1e-2]
-        );
+        assert_eq!(five.around(1e-3), [1e-4, 3.162e-4, 1e-3, 3.162e-3, 1e-2]);
         let odd = Refine { points: 3, span: 0.5 };
         assert_eq!(odd.around(0.123_456_789_012_345)[1], 0.123_456_789_012_345);
         let even = Refine { points: 2, span: 1.0 };

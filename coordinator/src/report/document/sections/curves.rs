@@ -3,7 +3,7 @@
 use tenfold_core::aggregate::GroupResult;
 use tenfold_types::{Metric, Setting};
 
-use super::super::super::facet::{MAX_LINES, numeric, split, varying};
+use super::super::super::facet::{MAX_LINES, layout, numeric, split, varying};
 use super::super::super::figure::{CurvesOptions, curves_figure, multiples};
 use super::super::super::last::{best, last};
 use super::super::super::words::{self, sentence};
@@ -22,8 +22,14 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
     } else {
         MAX_LINES
     };
+    let panels = |results: &[&GroupResult], settings: &[Setting]| {
+        let layout = layout(results, settings);
+        let lines = split(results, &layout.lines).labels.len();
+        !layout.panels.is_empty() && lines <= MAX_LINES
+    };
     // Of many groups those at the best of each setting with numbers, which has a figure of its own.
-    let (shown, settings) = if results.len() > most && !numbers.is_empty() {
+    let many = results.len() > most && !panels(results, &settings);
+    let (shown, settings) = if many && !numbers.is_empty() {
         let others: Vec<Setting> = settings
             .into_iter()
             .filter(|setting| !numbers.contains(setting))
@@ -47,7 +53,7 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
         name => format!("{what}, stage {name}"),
     };
     let metrics = metrics(study.metric());
-    if shown.len() <= most {
+    if shown.len() <= most && !panels(&shown, &settings) {
         let options = CurvesOptions {
             title: title(&format!("{} against epochs", sentence(&both(&metrics)))),
             metrics,
