@@ -7,6 +7,7 @@ mod hypotheses;
 mod lead;
 mod method;
 mod sensitivity;
+mod speed;
 mod stage;
 mod unfinished;
 

@@ -3,7 +3,7 @@
 use super::super::super::facet::numeric;
 use super::super::super::words::Labels;
 use super::super::{Block, paragraph};
-use super::{StageOf, Study, comparisons, curves, groups, sensitivity};
+use super::{StageOf, Study, comparisons, curves, groups, sensitivity, speed};
 
 pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(2, stage.heading())];
@@ -21,6 +21,7 @@ pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
     }
     blocks.extend(curves::blocks(study, stage, &results));
     blocks.extend(comparisons::blocks(study, stage, &results));
+    blocks.extend(speed::blocks(study, stage, &results));
     blocks.extend(groups::blocks(study, stage, &results));
     blocks
 }
