@@ -151,7 +151,7 @@ fn a_report_is_the_same_bytes_each_time_and_its_numbers_are_those_of_the_results
     assert!(text(&first["index.html"]).contains("the &lt;abacus&gt; broke"));
     for figure in [
         "rates-test-error-learning-rate",
-        "rates-curves",
+        "rates-curves-test-error",
         "modes-curves",
         "modes-comparisons",
     ] {
@@ -196,4 +196,73 @@ fn a_report_is_the_same_bytes_each_time_and_its_numbers_are_those_of_the_results
     ]);
     let one = files(&folder.join("one"));
     assert!(one.contains_key("tables/modes-groups.csv") && !one.contains_key("tables/rates-groups.csv"));
+}
+
+/// A choice and verdicts between stages; trials are trained in parts, and the coordinator is killed after each.
+const RULES: &str = r#"
+name = "rules"
+repetitions = 3
+epochs = 12
+
+[axes]
+architecture = ["perceptron-5", "perceptron-7"]
+
+[[stage]]
+name = "coarse"
+[stage.axes]
+learning_rate = [0.1, 0.01, 0.001]
+
+[[stage]]
+name = "modes"
+epochs = 11
+[stage.axes]
+weight_sharing = [false, true]
+auxiliary_loss = [false, true]
+learning_rate = { best_of = "coarse" }
+
+[[hypothesis]]
+claim = "the auxiliary loss changes little"
+stage = "modes"
+this = { weight_sharing = false, auxiliary_loss = true }
+than = { weight_sharing = false, auxiliary_loss = false }
+within = 0.2
+"#;
+
+fn report_after(parts: &[usize]) -> BTreeMap<String, Vec<u8>> {
+    let mut cluster = Cluster::patient();
+    let file = cluster.write("rules.toml", RULES);
+    cluster.command(&["submit", &file]);
+    for trials in parts {
+        let mut worker = FakeWorker::register(&cluster, "w");
+        worker.train(*trials, |key| match (key.stage, key.index, key.repetition) {
+            (0, 1, 2) => Fate::DivergesIn(4),
+            (1, 3, 0) => Fate::DivergesIn(2),
+            _ => Fate::Succeeds,
+        });
+        cluster.kill();
+        cluster.serve();
+    }
+    cluster.until_over();
+    cluster.command(&["report", "rules", "-o", "report"]);
+    files(&cluster.folder.path().join("report"))
+}
+
+#[test]
+fn kills_between_and_inside_stages_change_no_byte_of_a_report() {
+    let all = 2 * 3 * 3 + 2 * 4 * 3;
+    let undisturbed = report_after(&[all]);
+    let parts = [5, 8, 4, 1, 1, 3, 7, 12, 1];
+    assert_eq!(parts.iter().sum::<usize>(), all);
+    let killed = report_after(&parts);
+    for (name, bytes) in &undisturbed {
+        if !name.starts_with("provenance") {
+            assert!(killed.get(name) == Some(bytes), "{name} differs");
+        }
+    }
+    assert_eq!(undisturbed.len(), killed.len());
+    let page = text(&undisturbed["report.md"]);
+    assert!(
+        page.contains("chosen for modes") && page.contains("the auxiliary loss changes little"),
+        "{page}"
+    );
 }
