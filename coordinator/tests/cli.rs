@@ -44,6 +44,7 @@ fn help_is_as_it_was() {
         "submit",
         "list",
         "show",
+        "explain",
         "tail",
         "results",
         "compare",

@@ -2,11 +2,12 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, choice, schedule, lease → state, input → compare → aggregate, record → trial → sweep.
+//! order, choice, explain, schedule, lease → state, input → compare → aggregate, record → trial → sweep.
 
 pub mod aggregate;
 mod choice;
 pub mod compare;
+mod explain;
 pub mod input;
 mod lease;
 mod order;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenfold_types::{SweepId, TrialKey};
 
 pub use choice::pick;
+pub use explain::{Reason, explain};
 pub use input::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Standing, Transition, TrialReport,
 };

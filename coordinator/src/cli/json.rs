@@ -32,7 +32,7 @@ fn counts(counts: &v1::TrialCounts) -> Value {
     })
 }
 
-fn point(assignments: &[v1::Assignment]) -> Value {
+pub(crate) fn point(assignments: &[v1::Assignment]) -> Value {
     use v1::value::Kind;
     let value =
         |assignment: &v1::Assignment| match assignment.value.as_ref().and_then(|value| value.kind.as_ref()) {
@@ -78,6 +78,22 @@ pub(crate) fn trial(status: &v1::TrialStatus) -> Value {
         "error": status.error,
     });
     object("trial", fields)
+}
+
+/// Why a trial is where it is: what is known of it, with these reasons.
+pub(crate) fn explanation(answer: &v1::ExplainResponse, reasons: Vec<Value>) -> Value {
+    let mut object = trial(&answer.status.clone().unwrap_or_default());
+    let values = answer.metrics.iter().cloned();
+    let values = values.zip(answer.values.iter().map(|value| json!(value)));
+    object["kind"] = "explanation".into();
+    object["stage"] = answer.stage_name.clone().into();
+    object["reasons"] = reasons.into();
+    object["pack_limit"] = (answer.pack_limit > 0).then_some(answer.pack_limit).into();
+    object["result"] = match answer.values.is_empty() {
+        true => Value::Null,
+        false => Value::Object(values.collect()),
+    };
+    object
 }
 
 pub(crate) fn attempt(attempt: &v1::Attempt) -> Value {

@@ -16,6 +16,7 @@ mod completions;
 mod delete;
 mod drain;
 mod exit;
+mod explain;
 mod format;
 mod hypotheses;
 mod json;
@@ -112,6 +113,8 @@ enum Command {
     List(list::List),
     /// Show a sweep, or a trial as SEL/stage.point.repetition
     Show(show::Show),
+    /// Say why a trial waits, ran again, or ended as it did
+    Explain(explain::Explain),
     /// Print results as they come
     Tail(tail::Tail),
     /// Print aggregated results, or single curves
@@ -248,6 +251,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Submit(command) => command.run(&common).await,
         Command::List(command) => command.run(&common).await,
         Command::Show(command) => command.run(&common).await,
+        Command::Explain(command) => command.run(&common).await,
         Command::Tail(command) => command.run(&common).await,
         Command::Results(command) => command.run(&common).await,
         Command::Compare(command) => command.run(&common).await,

@@ -145,38 +145,45 @@ fn trial(answer: &v1::ShowTrialResponse, as_json: bool) -> String {
         } else {
             &attempt.ended
         };
-        _ = writeln!(text, "\nattempt {}: {ended}", attempt.number);
-        _ = writeln!(
-            text,
-            "  ran on        {}, {}, {}",
-            attempt.host,
-            attempt.device,
-            format::count(attempt.threads.into(), "thread")
-        );
-        _ = writeln!(
-            text,
-            "  versions      tenfold {}, libtorch {}",
-            attempt.version, attempt.libtorch
-        );
-        let took = attempt
-            .ended_at_ms
-            .map(|at| at.saturating_sub(attempt.started_at_ms) as f64 / 1000.0);
-        let took = took.map_or_else(String::new, |seconds| format!(", {}", format::duration(seconds)));
-        _ = writeln!(
-            text,
-            "  started       {}{took}",
-            format::time(attempt.started_at_ms)
-        );
-        if !attempt.error.is_empty() {
-            _ = writeln!(text, "  error         {}", attempt.error);
-        }
-        if !attempt.stderr.is_empty() {
-            _ = writeln!(text, "  the end of its standard error:");
-            attempt
-                .stderr
-                .lines()
-                .for_each(|line| _ = writeln!(text, "    {line}"));
-        }
+        text.push_str(&self::attempt(attempt, ended));
+    }
+    text
+}
+
+/// An attempt, where and when it ran; how it ended is said so.
+pub(super) fn attempt(attempt: &v1::Attempt, ended: &str) -> String {
+    let mut text = format!("\nattempt {}: {ended}\n", attempt.number);
+    // Writing to a string cannot fail.
+    _ = writeln!(
+        text,
+        "  ran on        {}, {}, {}",
+        attempt.host,
+        attempt.device,
+        format::count(attempt.threads.into(), "thread")
+    );
+    _ = writeln!(
+        text,
+        "  versions      tenfold {}, libtorch {}",
+        attempt.version, attempt.libtorch
+    );
+    let took = attempt
+        .ended_at_ms
+        .map(|at| at.saturating_sub(attempt.started_at_ms) as f64 / 1000.0);
+    let took = took.map_or_else(String::new, |seconds| format!(", {}", format::duration(seconds)));
+    _ = writeln!(
+        text,
+        "  started       {}{took}",
+        format::time(attempt.started_at_ms)
+    );
+    if !attempt.error.is_empty() {
+        _ = writeln!(text, "  error         {}", attempt.error);
+    }
+    if !attempt.stderr.is_empty() {
+        _ = writeln!(text, "  the end of its standard error:");
+        attempt
+            .stderr
+            .lines()
+            .for_each(|line| _ = writeln!(text, "    {line}"));
     }
     text
 }

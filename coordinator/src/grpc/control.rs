@@ -7,7 +7,7 @@ use tenfold_core::sweep::{Grouping, Sweep, SweepError};
 use tenfold_core::{Answer, Input, Order, State, SweepState};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
-use tenfold_types::{Curve, Metric, SweepId, TrialKey, WorkerId};
+use tenfold_types::{Curve, Metric, SweepId, TrialId, TrialKey, WorkerId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -56,6 +56,17 @@ impl Service {
             other => return Err(super::unexpected(&other)),
         };
         Ok((self.status_of(sweep).await?, retried))
+    }
+
+    /// The attempts at a trial, the newest first.
+    pub(super) async fn attempts(&self, trial: TrialId) -> Result<Vec<v1::Attempt>, Status> {
+        let read = move |reader: &mut dyn Reader| reader.attempts(trial);
+        let attempts = self.readers.with(read).await.map_err(status::of_store)?;
+        Ok(attempts
+            .into_iter()
+            .take(ATTEMPTS)
+            .map(messages::attempt)
+            .collect())
     }
 
     async fn status_of(&self, sweep: SweepId) -> Result<v1::SweepStatus, Status> {
@@ -177,46 +188,26 @@ impl Control for Service {
         &self,
         request: Request<v1::ShowTrialRequest>,
     ) -> Result<Response<v1::ShowTrialResponse>, Status> {
-        let named = request.into_inner().trial;
-        let (selector, key) = named.rsplit_once('/').ok_or_else(|| {
-            Status::invalid_argument(format!(
-                "{named:?} names no trial; write SWEEP/stage.point.repetition, such as last/0.12.3"
-            ))
-        })?;
-        let key: TrialKey = key
-            .parse()
-            .map_err(|error: tenfold_types::id::ParseIdError| Status::invalid_argument(error.to_string()))?;
+        let (selector, key) = selector::trial(&request.into_inner().trial)?;
         let look = move |_: &State, sweep: &SweepState| {
-            let row = sweep.row_of(key);
-            let epochs = sweep
-                .live(key)
-                .map_or_else(|| row.state.accepted_epochs(), Curve::epochs);
-            let mut status = messages::trial_status(sweep.sweep(), &row, epochs);
-            if sweep.is_suspect(key) {
-                status.state = v1::TrialState::Suspect.into();
-            }
+            let (row, status) = messages::trial_now(sweep, key);
             sweep.has(key).then_some((row.id, status))
         };
-        let found = self.with_sweep(selector.to_owned(), look).await?;
-        let (id, trial) = found.ok_or_else(|| {
-            Status::not_found(format!(
-                "the sweep has no trial {key} (stage.point.repetition, each from 0)"
-            ))
-        })?;
-        let attempts = self
-            .readers
-            .with(move |reader| reader.attempts(id))
-            .await
-            .map_err(status::of_store)?;
-        let attempts = attempts
-            .into_iter()
-            .take(ATTEMPTS)
-            .map(messages::attempt)
-            .collect();
+        let found = self.with_sweep(selector, look).await?;
+        let (id, trial) = found.ok_or_else(|| selector::no_trial(key))?;
         Ok(Response::new(v1::ShowTrialResponse {
             status: Some(trial),
-            attempts,
+            attempts: self.attempts(id).await?,
         }))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        self.explained(&request.into_inner().trial)
+            .await
+            .map(Response::new)
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

@@ -6,7 +6,7 @@ use tenfold_core::record::{AttemptRow, Candidate, ChoiceRow, Control, Outcome, T
 use tenfold_core::sweep::{ChoiceId, Stage, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_proto::{convert, v1};
-use tenfold_types::{Metric, Setting, Value};
+use tenfold_types::{Curve, Metric, Setting, TrialKey, Value};
 
 use crate::groups::GroupPart;
 use crate::watch::Event;
@@ -151,6 +151,21 @@ pub(crate) fn trial_state(state: &TrialState) -> v1::TrialState {
         TrialState::Failed => v1::TrialState::Failed,
         TrialState::Cancelled => v1::TrialState::Cancelled,
     }
+}
+
+/// A trial as it stands now, and its row.
+pub(crate) fn trial_now(sweep: &SweepState, key: TrialKey) -> (TrialRow, v1::TrialStatus) {
+    let row = sweep.row_of(key);
+    let live = sweep.live(key).map(Curve::epochs);
+    let mut status = trial_status(
+        sweep.sweep(),
+        &row,
+        live.unwrap_or_else(|| row.state.accepted_epochs()),
+    );
+    if sweep.is_suspect(key) {
+        status.state = v1::TrialState::Suspect.into();
+    }
+    (row, status)
 }
 
 /// `epochs` is the number of durable ones.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod control;
+mod explain;
 mod fleet;
 pub mod messages;
 mod parts;

@@ -1,7 +1,8 @@
 //! Selectors: a sweep by its id, its name, a unique prefix of either, or `last`.
 
 use tenfold_core::{State, SweepState};
-use tenfold_types::WorkerId;
+use tenfold_types::id::ParseIdError;
+use tenfold_types::{TrialKey, WorkerId};
 use tonic::Status;
 
 /// The sweep that a selector names.
@@ -49,6 +50,26 @@ pub(crate) fn resolve<'a>(state: &'a State, selector: &str) -> Result<&'a SweepS
     Err(Status::not_found(format!(
         "no sweep fits {selector:?}; see: tenfold list"
     )))
+}
+
+/// The selector of a trial's sweep, and its key.
+pub(super) fn trial(named: &str) -> Result<(String, TrialKey), Status> {
+    let (selector, key) = named.rsplit_once('/').ok_or_else(|| {
+        Status::invalid_argument(format!(
+            "{named:?} names no trial; write SWEEP/stage.point.repetition, such as last/0.12.3"
+        ))
+    })?;
+    let key = key
+        .parse()
+        .map_err(|error: ParseIdError| Status::invalid_argument(error.to_string()))?;
+    Ok((selector.to_owned(), key))
+}
+
+/// The sweep is there, but not this trial.
+pub(super) fn no_trial(key: TrialKey) -> Status {
+    Status::not_found(format!(
+        "the sweep has no trial {key} (stage.point.repetition, each from 0)"
+    ))
 }
 
 /// Living workers with this id, its beginning, or this host's name: one by id, or all of a host.

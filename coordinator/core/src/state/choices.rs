@@ -56,6 +56,13 @@ impl Choices {
         matches!(made, None | Some(Outcome::Withdrawn)) && self.open.get(&choice) == Some(&0)
     }
 
+    /// Trials that a choice is to be made from and that are not over yet; none when it is made.
+    pub(super) fn awaited(&self, choice: ChoiceId) -> Option<u64> {
+        let made = self.made.get(&choice).map(|row| &row.outcome);
+        let waits = matches!(made, None | Some(Outcome::Withdrawn));
+        self.open.get(&choice).copied().filter(|_| waits)
+    }
+
     /// Those that are due, in order.
     pub(super) fn due(&self) -> impl Iterator<Item = ChoiceId> {
         let over = self.open.iter().filter(|(_, open)| **open == 0);

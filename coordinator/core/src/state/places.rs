@@ -26,6 +26,14 @@ impl Places {
         self.end_of_run(from).unwrap_or(from)
     }
 
+    /// How many numbers from this one up to before that one are in the set.
+    pub(super) fn count(&self, from: u64, to: u64) -> u64 {
+        let first = self.end_of_run(from).map_or(0, |end| end.min(to) - from);
+        let rest = self.runs.range((Excluded(from), Unbounded));
+        let rest = rest.take_while(|(start, _)| **start < to);
+        first + rest.map(|(start, end)| (*end).min(to) - start).sum::<u64>()
+    }
+
     /// Adds all numbers from this one up to before that one, of which none is there yet.
     pub(super) fn insert_run(&mut self, from: u64, to: u64) {
         if from >= to {
@@ -96,6 +104,8 @@ mod tests {
                     prop_assert_eq!(places.contains(place), plain.contains(&place));
                     let free = (place..).find(|place| !plain.contains(place));
                     prop_assert_eq!(Some(places.first_free(place)), free);
+                    let within = plain.range(place.min(17)..17).count() as u64;
+                    prop_assert_eq!(places.count(place.min(17), 17), within);
                 }
             }
             let again = plain.iter().rev().fold(Places::default(), |mut places, number| {

@@ -161,7 +161,41 @@ impl SweepState {
         trials.collect()
     }
 
-    fn is_resolved(&self, key: TrialKey) -> bool {
+    /// The choices that a trial waits for, each with the trials that it is made from and that are not over yet.
+    pub(crate) fn awaited(&self, key: TrialKey) -> Vec<(ChoiceId, u64)> {
+        let Some(stage) = self.sweep.stage(key.stage) else {
+            return Vec::new();
+        };
+        let rules = (0..).zip(stage.rules());
+        let choices = rules.filter_map(|(rule, _)| {
+            let choice = ChoiceId {
+                stage: key.stage,
+                rule,
+                cell: stage.cell(rule, key.index)?,
+            };
+            Some((choice, self.choices.awaited(choice)?))
+        });
+        choices.collect()
+    }
+
+    /// How many trials of the sweep that could be leased stand before this one in line; about, where much is excluded from a
+    /// large grid.
+    pub(crate) fn before(&self, key: TrialKey) -> u64 {
+        let place = self.place(key);
+        let untouched = (0..).zip(self.sweep.stages()).map_while(|(number, stage)| {
+            let (from, to) = self.line.places(number).filter(|(from, _)| *from < place)?;
+            let to = to.min(place);
+            let free = to - from - self.touched.count(from, to);
+            // Places that are excluded are touched where values were once to be chosen, and nowhere else.
+            Some(match stage.rules().is_empty() {
+                true => free.saturating_sub(stage.excluded_before(to - from)),
+                false => free,
+            })
+        });
+        self.ready.range(..key).count() as u64 + untouched.sum::<u64>()
+    }
+
+    pub(crate) fn is_resolved(&self, key: TrialKey) -> bool {
         let stage = self.sweep.stage(key.stage);
         stage.is_some_and(|stage| stage.rules().is_empty() || stage.is_resolved(key.index))
     }

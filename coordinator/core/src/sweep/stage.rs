@@ -13,6 +13,9 @@ use super::grid::{Grid, Point};
 use super::rule::Stages;
 use super::taken::Taken;
 
+/// Points that are looked at to count those excluded.
+const MAX_LOOKS: u64 = 100_000;
+
 /// A stage of a sweep. Cheap to clone; never changes but by [`Sweep::with`](super::Sweep::with), which gives another.
 #[derive(Debug, Clone)]
 pub struct Stage {
@@ -260,6 +263,20 @@ impl Stage {
     /// The index of the first point from this one on.
     pub fn first_point(&self, from: u64) -> Option<u64> {
         self.inner.grid.first(from)
+    }
+
+    /// How many of the first so many trials, repetition by repetition, are excluded; about, where the grid is large.
+    pub(crate) fn excluded_before(&self, trials: u64) -> u64 {
+        let (raw, excluded) = (self.raw_points(), self.raw_points() - self.points());
+        if excluded == 0 {
+            return 0;
+        }
+        let (whole, rest) = (trials / raw, trials % raw);
+        let of_rest = match rest {
+            0..=MAX_LOOKS => (0..rest).filter(|index| !self.has(*index)).count() as u64,
+            _ => (u128::from(rest) * u128::from(excluded) / u128::from(raw)) as u64,
+        };
+        whole * excluded + of_rest
     }
 
     /// The indexes of all points, in order.

@@ -8,6 +8,7 @@
 mod anything;
 mod choices;
 mod crowd;
+mod explain;
 mod failures;
 mod leases;
 mod orders;
