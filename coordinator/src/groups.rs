@@ -201,6 +201,7 @@ impl Groups {
         };
         if let Some(kept) = self.kept.0.get(&key)
             && kept.version == standing.version
+            && kept.part.result.group == standing.group
         {
             return Ok(Some(Found::Whole(kept.part)));
         }

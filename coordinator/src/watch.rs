@@ -48,6 +48,8 @@ pub enum Event {
     Epochs(EpochsRow),
     /// Raw: a trial changed.
     Trial(TrialRow),
+    /// It got more than its text says.
+    Extension(Box<v1::Extension>),
     /// A choice between two of its stages was made.
     Choice(Box<v1::Choice>),
     /// Where the sweep stands. Closes each pass.
@@ -120,7 +122,7 @@ pub async fn watch(
     let id = options.sweep;
     let sweep = turn.read(move |state, _| state.sweep(id).map(|sweep| sweep.sweep().clone()));
     let sweep = sweep.await?.ok_or(WatchError::Gone(id))?;
-    let has_rules = sweep.stages().iter().any(|stage| !stage.rules().is_empty());
+    let has_rules = has_rules(&sweep);
     let mut watcher = Watcher {
         sweep,
         turn,
@@ -138,6 +140,8 @@ pub async fn watch(
         has_rules,
         chosen_to: options.since,
         chosen: Vec::new(),
+        extended_to: options.since,
+        extended: Vec::new(),
         options,
         out,
     };
@@ -176,6 +180,11 @@ pub async fn watch(
             }
         }
     }
+}
+
+/// Whether its stages take values from one another.
+fn has_rules(sweep: &Sweep) -> bool {
+    sweep.stages().iter().any(|stage| !stage.rules().is_empty())
 }
 
 /// What is new of a group.
@@ -219,6 +228,9 @@ struct Watcher {
     /// Choices up to this commit are known, and those of them that are still to be told.
     chosen_to: Cursor,
     chosen: Vec<v1::Choice>,
+    /// The same of extensions.
+    extended_to: Cursor,
+    extended: Vec<v1::Extension>,
     out: mpsc::Sender<Seen>,
 }
 
@@ -254,7 +266,7 @@ impl Watcher {
                 Some(false) => {}
             }
         }
-        if !self.tell_choices().await {
+        if !self.tell_changes().await {
             return Ok(None);
         }
         // It may have come to its end meanwhile, by a commit that the cursor passes now: what goes with the end is told now.
@@ -367,8 +379,35 @@ impl Watcher {
         }
     }
 
-    /// False when nobody listens any more.
-    async fn tell_choices(&mut self) -> bool {
+    /// Takes in the extensions that are there, as the row of the sweep has changed. One that is read before the pass comes to
+    /// it does no harm: what it adds has no rows yet.
+    async fn extensions(&mut self) -> Result<(), WatchError> {
+        let (id, from) = (self.options.sweep, self.extended_to);
+        let read = move |reader: &mut dyn Reader| reader.extensions(id, from);
+        for (at, row) in self.readers.with(read).await? {
+            // The sweep was looked at when the watch began, and may have been extended already.
+            if let Ok(extended) = self.sweep.extended(&row.extension) {
+                self.sweep = extended;
+            }
+            self.extended_to = at;
+            self.extended.push(messages::extension(&self.sweep, &row));
+        }
+        if !self.extended.is_empty() {
+            // What was complete is so no longer.
+            self.complete.clear();
+            self.has_rules = has_rules(&self.sweep);
+            self.group_again();
+        }
+        Ok(())
+    }
+
+    /// Tells of extensions and choices. False when nobody listens any more.
+    async fn tell_changes(&mut self) -> bool {
+        for row in take(&mut self.extended) {
+            if !self.tell(Event::Extension(Box::new(row))).await {
+                return false;
+            }
+        }
         for choice in take(&mut self.chosen) {
             if !self.tell(Event::Choice(Box::new(choice))).await {
                 return false;
@@ -391,8 +430,11 @@ impl Watcher {
         let read = move |reader: &mut dyn Reader| reader.changes(id, from, page);
         let changes = self.readers.with(read).await?;
         *since = changes.cursor;
+        if changes.rows.iter().any(|row| matches!(row, Change::Sweep(_))) {
+            self.extensions().await?;
+        }
         self.choices(*since).await?;
-        if !self.tell_choices().await {
+        if !self.tell_changes().await {
             return Ok(None);
         }
         for change in changes.rows {
@@ -421,6 +463,10 @@ impl Watcher {
         let read = move |reader: &mut dyn Reader| reader.touched(id, from, PAGE);
         let page = self.readers.with(read).await?;
         *since = page.cursor;
+        if let Some(row) = page.sweep {
+            self.finished = row.finished_at.is_some();
+            self.extensions().await?;
+        }
         for (key, what) in page.trials {
             let touch = match what {
                 What { over: true, .. } => Touch::Over,
@@ -431,9 +477,6 @@ impl Watcher {
                 .entry(self.options.grouping.group_of(key))
                 .or_insert(touch);
             *of_group = touch.max(*of_group);
-        }
-        if let Some(row) = page.sweep {
-            self.finished = row.finished_at.is_some();
         }
         Ok(page.end)
     }

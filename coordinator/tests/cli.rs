@@ -56,6 +56,7 @@ fn help_is_as_it_was() {
         "stop",
         "cancel",
         "retry",
+        "extend",
         "workers",
         "completions",
     ] {

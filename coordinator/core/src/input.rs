@@ -63,6 +63,13 @@ pub enum Input {
         /// The values with what their trials came to, in the order of the axis.
         candidates: Vec<Candidate>,
     },
+    /// A person wants more of a sweep than its text says.
+    Extend {
+        /// The sweep.
+        sweep: SweepId,
+        /// What.
+        wider: Wider,
+    },
     /// A person wants a sweep that is over to be forgotten.
     Delete(SweepId),
     /// Time has passed.
@@ -86,6 +93,18 @@ pub enum Order {
         failed: bool,
         /// Those that were cancelled.
         cancelled: bool,
+    },
+}
+
+/// What people want of a sweep beyond its text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wider {
+    /// So many repetitions of each point.
+    Repetitions {
+        /// Of this stage; else of all stages that have fewer.
+        stage: Option<String>,
+        /// How many.
+        repetitions: u32,
     },
 }
 
@@ -168,6 +187,11 @@ pub enum Answer {
     Chosen(bool),
     /// To `Drain`.
     Draining,
+    /// To `Extend`.
+    Extended {
+        /// Choices that were made from what is extended, and stay as they are.
+        kept: u64,
+    },
     /// To `Delete`.
     Deleted,
 }
@@ -284,6 +308,14 @@ pub enum Refusal {
         have: u32,
         /// Epochs that this outcome needs.
         wanted: u32,
+    },
+    /// The sweep cannot get what is asked for.
+    #[error("sweep {sweep} cannot be extended: {why}")]
+    CannotExtend {
+        /// The sweep.
+        sweep: SweepId,
+        /// Why, and what would be right.
+        why: String,
     },
     /// The order does not fit the sweep's state.
     #[error("sweep {sweep} is {state}: {hint}")]

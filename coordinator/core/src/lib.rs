@@ -2,12 +2,13 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, choice, explain, schedule, lease → state, input → compare → aggregate, record → trial → sweep.
+//! order, choice, extend, explain, schedule, lease → state, input → compare → aggregate, record → trial → sweep.
 
 pub mod aggregate;
 mod choice;
 pub mod compare;
 mod explain;
+mod extend;
 pub mod input;
 mod lease;
 mod order;
@@ -26,8 +27,11 @@ pub use choice::pick;
 pub use explain::{Reason, explain};
 pub use input::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Standing, Transition, TrialReport,
+    Wider,
 };
 use record::{Control, Record, SweepRow};
+use sweep::Sweep;
+
 pub use state::{Lease, Settings, State, SweepState, Worker};
 
 /// Milliseconds since 1970, as the caller's clock has it.
@@ -62,6 +66,7 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
             choice,
             candidates,
         } => choice::choose(state, sweep, choice, candidates, now),
+        Input::Extend { sweep, wider } => extend::extend(state, sweep, &wider, now),
         Input::Delete(sweep) => order::delete(state, sweep),
         Input::Tick => lease::tick(state, now),
     };
@@ -73,10 +78,17 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
 fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
     let mut rows: BTreeMap<SweepId, SweepRow> = BTreeMap::new();
     let mut changed: BTreeMap<(SweepId, TrialKey), bool> = BTreeMap::new();
+    let mut extended: BTreeMap<SweepId, Sweep> = BTreeMap::new();
     for record in records.iter() {
         match record {
             Record::Sweep(row) => _ = rows.insert(row.id, row.clone()),
             Record::Trial(row) => _ = changed.insert((row.id.sweep, row.id.key), row.state.is_open()),
+            Record::Extension(row) => {
+                let before = extended.remove(&row.sweep);
+                let before = before.or_else(|| Some(state.sweep(row.sweep)?.sweep().clone()));
+                let after = before.and_then(|before| before.extended(&row.extension).ok());
+                extended.extend(after.map(|after| (row.sweep, after)));
+            }
             _ => {}
         }
     }
@@ -96,6 +108,9 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
             Control::Active | Control::Paused => counts.open() - untouched,
         };
         let (mut open_touched, mut untouched) = (open_touched, untouched);
+        if let Some(extended) = extended.get(&id) {
+            untouched += extended.trials() - sweep.sweep().trials();
+        }
         for ((_, key), open) in changed.range((id, TrialKey::FIRST)..=(id, TrialKey::LAST)) {
             match sweep.is_open(*key) {
                 Some(was) => open_touched -= u64::from(was),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, Value, WorkerId};
 
 use crate::Millis;
-use crate::sweep::ChoiceId;
+use crate::sweep::{ChoiceId, Extension};
 use crate::trial::TrialState;
 
 /// One change, durable where [`Record::is_durable`] says so.
@@ -14,6 +14,8 @@ pub enum Record {
     Counters(Counters),
     /// A sweep is new, or its control changed.
     Sweep(SweepRow),
+    /// A sweep got more than its text says.
+    Extension(ExtensionRow),
     /// A choice between two stages was made, or taken back.
     Choice(ChoiceRow),
     /// A worker registered.
@@ -131,6 +133,19 @@ pub struct SweepRow {
     pub finished_at: Option<Millis>,
     /// What people last asked of it.
     pub control: Control,
+}
+
+/// What a sweep got beyond its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionRow {
+    /// The sweep.
+    pub sweep: SweepId,
+    /// The how-manieth of the sweep, from 1.
+    pub number: u32,
+    /// When.
+    pub at: Millis,
+    /// What.
+    pub extension: Extension,
 }
 
 /// A choice between two stages: what was chosen, and from which numbers.

@@ -17,6 +17,7 @@ mod delete;
 mod drain;
 mod exit;
 mod explain;
+mod extend;
 mod format;
 mod hypotheses;
 mod json;
@@ -137,6 +138,8 @@ enum Command {
     Cancel(orders::Select),
     /// Run failed or cancelled trials again
     Retry(orders::Retry),
+    /// Run the points of a sweep more often, whether it runs or is over
+    Extend(extend::Extend),
     /// List workers
     Workers(workers::Workers),
     /// Have a worker finish what it trains and end
@@ -263,6 +266,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Stop(command) => orders::stop(command, &common).await,
         Command::Cancel(command) => orders::cancel(command, &common).await,
         Command::Retry(command) => command.run(&common).await,
+        Command::Extend(command) => command.run(&common).await,
         Command::Workers(command) => command.run(&common).await,
         Command::Drain(command) => command.run(&common).await,
         Command::Delete(command) => command.run(&common).await,

@@ -70,7 +70,7 @@ impl Retry {
     }
 }
 
-fn said(status: &v1::SweepStatus, common: &Common) -> Result<(), Failure> {
+pub(super) fn said(status: &v1::SweepStatus, common: &Common) -> Result<(), Failure> {
     if common.json {
         return format::print(&json::line(&json::sweep(status)));
     }

@@ -46,7 +46,10 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
             .iter()
             .map(|trial| json::line(&json::trial(trial)));
         let choices = answer.choices.iter().map(|choice| log::choice(choice) + "\n");
+        let extensions = answer.extensions.iter();
+        let extensions = extensions.map(|extension| log::extension(extension) + "\n");
         return std::iter::once(json::line(&json::sweep(&status)))
+            .chain(extensions)
             .chain(choices)
             .chain(failures)
             .collect();
@@ -74,6 +77,15 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
             text,
             "finished        {} ({took} after it was submitted)",
             format::time(at)
+        );
+    }
+    for extension in &answer.extensions {
+        _ = writeln!(
+            text,
+            "{:<15} {} at {}",
+            "extension",
+            log::extension_text(extension),
+            format::time(extension.at_ms)
         );
     }
     if !answer.choices.is_empty() {

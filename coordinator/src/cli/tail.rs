@@ -177,6 +177,7 @@ fn lines(
             first: 1,
             more: false,
         })),
+        Wire::Extension(extension) => Event::Extension(Box::new(extension)),
         Wire::Choice(choice) => Event::Choice(Box::new(choice)),
         Wire::Sweep(status) => Event::Sweep(Box::new(status)),
         Wire::Epochs(progress) if as_json => return json_epochs(progress, cursor),
@@ -215,6 +216,7 @@ fn lines(
             )
         }
         Event::Complete(part) => log::complete_text(&part.result),
+        Event::Extension(extension) => log::extension_text(extension),
         Event::Choice(choice) => log::choice_text(choice),
         Event::Sweep(status) => log::sweep_text(status),
         Event::Epochs(_) | Event::Trial(_) => return Ok(String::new()),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tenfold_core::sweep::{Grouping, Sweep, SweepError};
-use tenfold_core::{Answer, Input, Order, State, SweepState};
+use tenfold_core::{Answer, Input, Order, State, SweepState, Wider};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
 use tenfold_types::{Curve, Metric, SweepId, TrialId, TrialKey, WorkerId};
@@ -25,6 +25,8 @@ const MAX_LIST: usize = 1000;
 const FAILURES: usize = 20;
 /// Choices between stages in an answer: with what they were made from, they are the longest part of it.
 const CHOICES: usize = 1_000;
+/// Extensions in an answer.
+const EXTENSIONS: usize = 1_000;
 /// Attempts of a trial that are shown, with the ends of their trainers' standard errors.
 const ATTEMPTS: usize = 64;
 /// Workers listed at most.
@@ -173,6 +175,14 @@ impl Control for Service {
                 .filter_map(|row| messages::choice(sweep.sweep(), row))
                 .take(CHOICES)
                 .collect(),
+            extensions: {
+                let newest = sweep.extensions().rev().take(EXTENSIONS);
+                let mut extensions: Vec<_> = newest
+                    .map(|row| messages::extension(sweep.sweep(), row))
+                    .collect();
+                extensions.reverse();
+                extensions
+            },
             failures: sweep
                 .failed()
                 .take(FAILURES)
@@ -377,6 +387,27 @@ impl Control for Service {
             status: Some(status),
             retried,
         }))
+    }
+
+    async fn extend(
+        &self,
+        request: Request<v1::ExtendRequest>,
+    ) -> Result<Response<v1::ExtendResponse>, Status> {
+        let v1::ExtendRequest {
+            selector,
+            repetitions,
+            stage,
+        } = request.into_inner();
+        let sweep = self.with_sweep(selector, |_, sweep| sweep.row().id).await?;
+        let wider = Wider::Repetitions { stage, repetitions };
+        match self.decide(Input::Extend { sweep, wider }).await? {
+            Answer::Extended { kept } => {
+                tracing::info!(%sweep, repetitions, "a sweep is extended");
+                let status = Some(self.status_of(sweep).await?);
+                Ok(Response::new(v1::ExtendResponse { status, kept }))
+            }
+            other => Err(super::unexpected(&other)),
+        }
     }
 
     async fn workers(

@@ -2,8 +2,8 @@
 
 use tenfold_core::SweepState;
 use tenfold_core::aggregate::{Counts, Group, Statistics};
-use tenfold_core::record::{AttemptRow, Candidate, ChoiceRow, Control, Outcome, TrialRow};
-use tenfold_core::sweep::{ChoiceId, Stage, Sweep};
+use tenfold_core::record::{AttemptRow, Candidate, ChoiceRow, Control, ExtensionRow, Outcome, TrialRow};
+use tenfold_core::sweep::{ChoiceId, Extension, Stage, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Curve, Metric, Setting, TrialKey, Value};
@@ -94,6 +94,19 @@ pub fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
     let values = choice.values.iter().map(|value| value.clone().try_into().ok());
     let values = values.collect::<Option<Vec<Value>>>()?;
     (!values.is_empty()).then_some((id, values))
+}
+
+/// An extension of a sweep, which it has taken in.
+pub(crate) fn extension(sweep: &Sweep, row: &ExtensionRow) -> v1::Extension {
+    let Extension::Repetitions { stage, repetitions } = row.extension;
+    let of = sweep.stage(stage);
+    v1::Extension {
+        number: row.number,
+        at_ms: row.at,
+        stage,
+        stage_name: of.map_or_else(String::new, |stage| stage.name().to_owned()),
+        repetitions,
+    }
 }
 
 /// The stages of a sweep that has named ones.
@@ -260,6 +273,7 @@ pub(crate) fn event(sweep: &Sweep, event: Event) -> v1::watch_response::Event {
             block: Some((&row.block).into()),
         }),
         Event::Trial(row) => Wire::Trial(trial_status(sweep, &row, row.state.accepted_epochs())),
+        Event::Extension(extension) => Wire::Extension(*extension),
         Event::Choice(choice) => Wire::Choice(*choice),
         Event::Sweep(status) => Wire::Sweep(*status),
     }

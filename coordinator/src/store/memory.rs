@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey, WorkerId};
@@ -27,6 +27,7 @@ struct Rows {
     workers: BTreeMap<WorkerId, WorkerRow>,
     /// With whether they live: those that are over are kept for their provenance.
     leases: BTreeMap<Fence, (bool, LeaseRow)>,
+    extensions: BTreeMap<(SweepId, u32), (Cursor, ExtensionRow)>,
     choices: BTreeMap<(SweepId, ChoiceId), (Cursor, ChoiceRow)>,
     trials: BTreeMap<TrialId, (Cursor, TrialRow)>,
     attempts: BTreeMap<(TrialId, u32), AttemptRow>,
@@ -80,6 +81,9 @@ impl Store for MemoryStore {
             .filter(live)
             .map(|(_, row)| row.clone())
             .collect();
+        rows.extensions
+            .into_values()
+            .for_each(|(_, row)| visit(Record::Extension(row)));
         rows.choices
             .into_values()
             .for_each(|(_, row)| visit(Record::Choice(row)));
@@ -103,6 +107,7 @@ impl Store for MemoryStore {
                 Record::Sweep(row) => _ = rows.sweeps.insert(row.number, (at, row)),
                 Record::Worker(row) => _ = rows.workers.insert(row.id, row),
                 Record::WorkerGone(worker) => _ = rows.workers.remove(&worker),
+                Record::Extension(row) => _ = rows.extensions.insert((row.sweep, row.number), (at, row)),
                 Record::Choice(row) => _ = rows.choices.insert((row.sweep, row.choice), (at, row)),
                 Record::Trial(row) => _ = rows.trials.insert(row.id, (at, row)),
                 Record::Attempt(row) => _ = rows.attempts.insert((row.trial, row.number), row),
@@ -146,6 +151,7 @@ impl Store for MemoryStore {
                 Record::SweepGone(sweep) => {
                     rows.sweeps.retain(|_, (_, row)| row.id != sweep);
                     rows.leases.retain(|_, (_, row)| row.sweep != sweep);
+                    rows.extensions.retain(|(of, _), _| *of != sweep);
                     rows.choices.retain(|(of, _), _| *of != sweep);
                     rows.trials.retain(|id, _| id.sweep != sweep);
                     rows.attempts.retain(|(id, _), _| id.sweep != sweep);
@@ -215,6 +221,21 @@ impl Reader for MemoryStore {
             }
         }
         Ok(touched)
+    }
+
+    fn extensions(
+        &mut self,
+        sweep: SweepId,
+        since: Cursor,
+    ) -> Result<Vec<(Cursor, ExtensionRow)>, StoreError> {
+        let rows = self.rows();
+        let extensions = rows.extensions.values();
+        let mut found: Vec<_> = extensions
+            .filter(|(at, row)| row.sweep == sweep && *at > since)
+            .cloned()
+            .collect();
+        found.sort_by_key(|(at, row)| (*at, row.number));
+        Ok(found)
     }
 
     fn choices(&mut self, sweep: SweepId, since: Cursor) -> Result<Vec<(Cursor, ChoiceRow)>, StoreError> {

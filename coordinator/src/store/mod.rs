@@ -14,7 +14,7 @@ mod sqlite;
 mod suite;
 
 use std::path::{Path, PathBuf};
-use tenfold_core::record::{AttemptRow, ChoiceRow, EpochsRow, Record, SweepRow, TrialRow};
+use tenfold_core::record::{AttemptRow, ChoiceRow, EpochsRow, ExtensionRow, Record, SweepRow, TrialRow};
 
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
@@ -29,7 +29,7 @@ pub type Cursor = u64;
 /// What the turn needs of a store. Synchronous: the turn has a thread of its own.
 pub trait Store: Send {
     /// Gives every row that the state is made of, in an order in which it can be evolved: counters, sweeps, workers,
-    /// leases, choices, trials, and the epochs of trials that are leased or running. Returns the number of the last commit.
+    /// leases, extensions, choices, trials, and the epochs of trials that are leased or running. Returns the number of the last commit.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -72,6 +72,17 @@ pub trait Reader: Send {
     /// # Errors
     /// See [`StoreError`].
     fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError>;
+
+    /// The extensions that a sweep got behind a cursor, with their commits and in the order of these. Each comes with a change of
+    /// its sweep's row.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn extensions(
+        &mut self,
+        sweep: SweepId,
+        since: Cursor,
+    ) -> Result<Vec<(Cursor, ExtensionRow)>, StoreError>;
 
     /// The choices between stages that were made or taken back behind a cursor, with their commits and in the order of these.
     ///

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use tenfold_core::record::{
-    AttemptRow, Candidate, ChoiceRow, Control, EpochsRow, LeaseRow, Outcome, Provenance, Slot, SweepRow,
-    TrialRow, WorkerRow,
+    AttemptRow, Candidate, ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, Provenance, Slot,
+    SweepRow, TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::ChoiceId;
 use tenfold_core::trial::TrialState;
@@ -37,6 +37,9 @@ pub(super) const SWEEP: &str = "number, id, name, normalised, submitted_at, fini
 
 /// The columns that [`choice`] reads, from the first on.
 pub(super) const CHOICE: &str = "stage, rule, cell, row, seq";
+
+/// The columns that [`extension`] reads, from the first on.
+pub(super) const EXTENSION: &str = "number, extended_at, row, seq";
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -301,6 +304,24 @@ pub(super) fn choice(sweep: SweepId, row: &impl Columns) -> Result<ChoiceRow> {
         },
         candidates: stored.candidates.into_owned(),
         outcome: stored.outcome.into_owned(),
+    })
+}
+
+pub(super) fn extension_text(row: &ExtensionRow) -> Result<String> {
+    serde_json::to_string(&row.extension).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// The commit that wrote an extension.
+pub(super) fn seq_of_extension(row: &impl Columns) -> Result<Cursor> {
+    number(row, 3)
+}
+
+pub(super) fn extension(sweep: SweepId, row: &impl Columns) -> Result<ExtensionRow> {
+    Ok(ExtensionRow {
+        sweep,
+        number: small(row, 0)?,
+        at: number(row, 1)?,
+        extension: serde_json::from_str(&row.text(2)?).map_err(|error| wrong(2, error))?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tenfold_core::record::*;
-use tenfold_core::sweep::ChoiceId;
+use tenfold_core::sweep::{ChoiceId, Extension};
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, Value, WorkerId};
 
@@ -46,6 +46,10 @@ macro_rules! store_suite {
         #[test]
         fn what_is_touched_is_named_with_what_changed() {
             suite::touched(&mut $place);
+        }
+        #[test]
+        fn extensions_come_in_the_order_of_their_commits() {
+            suite::extensions(&mut $place);
         }
         #[test]
         fn choices_come_in_the_order_of_their_commits() {
@@ -191,6 +195,37 @@ fn choice(number: u64, cell: u64, outcome: Outcome) -> ChoiceRow {
     }
 }
 
+fn extension(number: u64, which: u32, repetitions: u32) -> ExtensionRow {
+    ExtensionRow {
+        sweep: sweep(number).id,
+        number: which,
+        at: 1_000 + u64::from(which),
+        extension: Extension::Repetitions {
+            stage: 1,
+            repetitions,
+        },
+    }
+}
+
+pub(super) fn extensions(place: &mut impl Place) {
+    let mut store = place.open();
+    let (first, second) = (extension(1, 1, 5), extension(1, 2, 7));
+    let with = |row: &ExtensionRow| [Record::Extension(row.clone()), Record::Sweep(sweep(1))];
+    store.commit(&[Record::Sweep(sweep(1))]).unwrap();
+    store.commit(&with(&first)).unwrap();
+    store.commit(&with(&second)).unwrap();
+    let mut reader = store.reader().unwrap();
+    let id = sweep(1).id;
+    assert_eq!(
+        reader.extensions(id, 0).unwrap(),
+        [(2, first), (3, second.clone())]
+    );
+    assert_eq!(reader.extensions(id, 2).unwrap(), [(3, second)]);
+    assert_eq!(reader.extensions(sweep(2).id, 0).unwrap(), []);
+    let touched = reader.touched(id, 2, 100).unwrap();
+    assert!(touched.sweep.is_some(), "a watcher sees that there is one");
+}
+
 pub(super) fn choices(place: &mut impl Place) {
     let mut store = place.open();
     let chosen = |cell| choice(1, cell, Outcome::Chosen(vec![Value::Float(0.1)]));
@@ -330,6 +365,8 @@ pub(super) fn rows_come_back(place: &mut impl Place) {
     ];
     written.extend([Record::Worker(worker()), Record::Lease(lease(3))]);
     written.extend([
+        Record::Extension(extension(1, 1, 3)),
+        Record::Extension(extension(1, 2, 10_000)),
         Record::Choice(choice(
             1,
             0,
@@ -780,6 +817,7 @@ pub(super) fn gone(place: &mut impl Place) {
     records.extend((0..3_000).map(|index| Record::Trial(trial(1, 1 + index, 0, TrialState::Failed))));
     records.push(Record::Attempt(attempt(&mine, 1)));
     records.push(Record::Choice(choice(1, 0, Outcome::Withdrawn)));
+    records.push(Record::Extension(extension(1, 1, 3)));
     records.extend([Record::Trial(other.clone()), Record::Epochs(epochs(&other, 3, 1))]);
     store.commit(&records).unwrap();
     let mut reader = store.reader().unwrap();
@@ -795,6 +833,7 @@ pub(super) fn gone(place: &mut impl Place) {
         assert_eq!(reader.point(mine.id.sweep, 0, 0).unwrap(), []);
         assert_eq!(reader.attempts(mine.id).unwrap(), []);
         assert_eq!(reader.choices(mine.id.sweep, 0).unwrap(), []);
+        assert_eq!(reader.extensions(mine.id.sweep, 0).unwrap(), []);
         assert_eq!(reader.changes(mine.id.sweep, 0, Page::rows(10)).unwrap().rows, []);
     };
     nothing(reader.as_mut());
@@ -965,6 +1004,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         1 => (1..3u64, any::<bool>()).prop_map(|(number, over)| {
             Record::Sweep(SweepRow { finished_at: over.then_some(5), ..sweep(number) })
         }),
+        1 => (1..3u64, 1..3u32, 1..9u32).prop_map(|(number, which, n)| Record::Extension(extension(number, which, n))),
         1 => (1..3u64, 0..2u64, prop_oneof![Just(Outcome::Withdrawn), Just(Outcome::Chosen(vec![Value::Float(0.1)]))])
             .prop_map(|(number, cell, outcome)| Record::Choice(choice(number, cell, outcome))),
         1 => (1..5u64).prop_map(|fence| Record::Lease(lease(fence))),
@@ -1009,6 +1049,7 @@ proptest! {
         for number in [1, 2] {
             let id = sweep(number).id;
             prop_assert_eq!(a.choices(id, 1).unwrap(), b.choices(id, 1).unwrap());
+            prop_assert_eq!(a.extensions(id, 1).unwrap(), b.extensions(id, 1).unwrap());
             for index in 0..4 {
                 prop_assert_eq!(a.point(id, 0, index).unwrap(), b.point(id, 0, index).unwrap());
             }

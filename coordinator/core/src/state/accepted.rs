@@ -67,6 +67,18 @@ impl Accepted {
         true
     }
 
+    /// Moves them to other places, in the same order.
+    pub(super) fn moved(&mut self, to: impl Fn(u64) -> Option<u64>) {
+        let trials = std::mem::take(&mut self.trials).into_iter();
+        self.trials = trials
+            .filter_map(|(place, kept)| Some((to(place)?, kept)))
+            .collect();
+        let marked = std::mem::take(&mut self.marked).into_iter();
+        self.marked = marked
+            .filter_map(|(place, mark)| Some((to(place)?, mark)))
+            .collect();
+    }
+
     /// Fills a row in with what is kept.
     pub(super) fn fill(&self, place: u64, row: TrialRow) -> Option<TrialRow> {
         let result = self.trials.get(&place)?;

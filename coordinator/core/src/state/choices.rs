@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use tenfold_types::TrialKey;
 
 use crate::record::{ChoiceRow, Outcome};
-use crate::sweep::{ChoiceId, Sweep};
+use crate::sweep::{ChoiceId, Sweep, Taken};
+
+/// How often the points are run that a choice is made from.
+fn repetitions(sweep: &Sweep, taken: &Taken) -> u64 {
+    let stage = sweep.stage(taken.rule.source);
+    stage.map_or(0, |stage| stage.repetitions().into())
+}
 
 /// The choices of a sweep.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,15 +23,23 @@ pub(super) struct Choices {
 
 impl Choices {
     pub(super) fn of(sweep: &Sweep) -> Self {
-        let open = |(id, taken): (ChoiceId, &crate::sweep::Taken)| {
-            let repetitions = sweep
-                .stage(taken.rule.source)
-                .map_or(0, |stage| stage.repetitions());
-            (id, sweep.source_points(id).len() as u64 * u64::from(repetitions))
+        let open = |(id, taken): (ChoiceId, &Taken)| {
+            let repetitions = repetitions(sweep, taken);
+            (id, sweep.source_points(id).len() as u64 * repetitions)
         };
         Self {
             made: BTreeMap::new(),
             open: sweep.choices().map(open).collect(),
+        }
+    }
+
+    /// Takes in what the stages that are chosen from have got beyond what they had before.
+    pub(super) fn extend(&mut self, before: &Sweep, after: &Sweep) {
+        for (id, taken) in after.choices() {
+            let more = repetitions(after, taken) - repetitions(before, taken);
+            if more > 0 {
+                *self.open.entry(id).or_default() += after.source_points(id).len() as u64 * more;
+            }
         }
     }
 

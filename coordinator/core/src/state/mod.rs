@@ -220,6 +220,15 @@ impl State {
                     worker.quarantined = *quarantined;
                 }
             }
+            Record::Extension(row) => {
+                let mut wrong = Ok(());
+                self.on_sweep(row.sweep, |sweep| wrong = sweep.evolve_extension(row));
+                if let Err(why) = wrong {
+                    let (number, sweep) = (row.number, row.sweep);
+                    self.problems
+                        .push(format!("extension {number} of sweep {sweep} is none: {why}"));
+                }
+            }
             Record::Choice(row) => self.on_sweep(row.sweep, |sweep| sweep.evolve_choice(row)),
             Record::Trial(row) => self.evolve_trial(row),
             // Of a curve that is accepted the state keeps what the trial's row says.

@@ -28,10 +28,16 @@ impl Places {
 
     /// How many numbers from this one up to before that one are in the set.
     pub(super) fn count(&self, from: u64, to: u64) -> u64 {
-        let first = self.end_of_run(from).map_or(0, |end| end.min(to) - from);
+        self.runs(from, to).map(|(start, end)| end - start).sum()
+    }
+
+    /// The runs of numbers from this one up to before that one.
+    pub(super) fn runs(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+        let first = self.end_of_run(from).map(|end| (from, end.min(to)));
         let rest = self.runs.range((Excluded(from), Unbounded));
-        let rest = rest.take_while(|(start, _)| **start < to);
-        first + rest.map(|(start, end)| (*end).min(to) - start).sum::<u64>()
+        let rest = rest.take_while(move |(start, _)| **start < to);
+        let rest = rest.map(move |(start, end)| (*start, (*end).min(to)));
+        first.into_iter().chain(rest)
     }
 
     /// Adds all numbers from this one up to before that one, of which none is there yet.

@@ -6,8 +6,8 @@ use tenfold_types::{Curve, Fence, TrialId, TrialKey};
 
 use crate::Millis;
 use crate::aggregate::Counts;
-use crate::record::{ChoiceRow, Control, EpochsRow, LeaseRow, Outcome, SweepRow, TrialRow};
-use crate::sweep::{ChoiceId, Sweep};
+use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, SweepRow, TrialRow};
+use crate::sweep::{ChoiceId, Stage, Sweep};
 use crate::trial::TrialState;
 
 use super::accepted::Accepted;
@@ -26,6 +26,7 @@ pub struct SweepState {
     /// Touched trials with one.
     accepted: Accepted,
     choices: Choices,
+    extensions: BTreeMap<u32, ExtensionRow>,
     /// Where the touched trials stand in order of work, and those whose values are still to be chosen.
     touched: Places,
     /// The first trial, in order of work, that is not touched.
@@ -55,6 +56,7 @@ impl SweepState {
             trials: BTreeMap::new(),
             accepted: Accepted::default(),
             choices: Choices::default(),
+            extensions: BTreeMap::new(),
             touched: Places::default(),
             untouched: None,
             ready: BTreeSet::new(),
@@ -131,6 +133,11 @@ impl SweepState {
     /// Choices between its stages that were made, or taken back, in order.
     pub fn choices(&self) -> impl Iterator<Item = &ChoiceRow> {
         self.choices.rows()
+    }
+
+    /// What it got beyond its text, in order.
+    pub fn extensions(&self) -> impl DoubleEndedIterator<Item = &ExtensionRow> {
+        self.extensions.values()
     }
 
     /// Choices that can be made now, in order.
@@ -422,6 +429,50 @@ impl SweepState {
         self.untouched = self.untouched_from(0);
     }
 
+    /// Takes an extension in: what is new waits, and all that is there moves to where it stands in the longer line.
+    pub(super) fn evolve_extension(&mut self, row: &ExtensionRow) -> Result<(), String> {
+        let extended = self.sweep.extended(&row.extension)?;
+        self.extensions.insert(row.number, row.clone());
+        let before = std::mem::replace(&mut self.sweep, extended);
+        let line = std::mem::replace(&mut self.line, Line::of(&self.sweep));
+        self.choices.extend(&before, &self.sweep);
+        self.accepted.moved(|place| self.line.place(line.key(place)?));
+        let touched = std::mem::take(&mut self.touched);
+        for (number, stage) in (0..).zip(self.sweep.stages()) {
+            let Some((start, end)) = self.line.places(number) else {
+                continue;
+            };
+            let (from, to) = line.places(number).unwrap_or_default();
+            for (first, last) in touched.runs(from, to) {
+                self.touched
+                    .insert_run(start + (first - from), start + (last - from));
+            }
+            if stage.rules().is_empty() {
+                continue;
+            }
+            // As at the start: what is still to be chosen is touched, as far as places go.
+            self.touched.insert_run(start + (to - from), end);
+            let old = before.stage(number).map_or(0, Stage::repetitions);
+            let new = stage.repetitions();
+            for index in stage.indexes().filter(|_| old < new) {
+                if !stage.is_resolved(index) {
+                    self.unresolved += u64::from(new - old);
+                    continue;
+                }
+                for repetition in old..new {
+                    let key = TrialKey {
+                        stage: number,
+                        index,
+                        repetition,
+                    };
+                    self.touched.remove(self.line.place(key).unwrap_or(end));
+                }
+            }
+        }
+        self.untouched = self.untouched_from(0);
+        Ok(())
+    }
+
     /// Notes that a lease is suspected, or no longer.
     pub(super) fn suspect(&mut self, lease: &LeaseRow, suspect: bool) {
         let keys: Vec<TrialKey> = self.held_by(lease.fence, lease).collect();
@@ -475,6 +526,8 @@ impl SweepState {
             && self.accepted == other.accepted
             && self.failed == other.failed
             && self.choices == other.choices
+            && self.extensions == other.extensions
+            && self.unresolved == other.unresolved
             && self.held_back == other.held_back
             && self.touched == other.touched
             && self.untouched == other.untouched
@@ -488,6 +541,9 @@ impl SweepState {
     pub(super) fn check_invariants(&self) {
         let unchosen = Sweep::from_normalised(&self.row.name, &self.row.normalised);
         let mut fresh = Self::new(self.row.clone(), unchosen.unwrap_or_else(|_| self.sweep.clone()));
+        for row in self.extensions() {
+            assert_eq!(fresh.evolve_extension(row), Ok(()), "an extension taken in twice");
+        }
         for row in self.choices() {
             fresh.evolve_choice(row);
         }

@@ -15,7 +15,7 @@ use super::sample::{self, Sample};
 use super::selection::Selection;
 
 /// Bounds on what a file may ask for.
-const MAX_REPETITIONS: u64 = 10_000;
+pub(super) const MAX_REPETITIONS: u64 = 10_000;
 const MAX_EPOCHS: u64 = 1_000_000;
 /// Pairs are drawn without replacement from MNIST's 60,000 training and 10,000 test images, two a pair.
 const MAX_TRAIN: u64 = 30_000;

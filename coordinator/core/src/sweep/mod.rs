@@ -11,6 +11,7 @@ mod definition;
 mod describe;
 mod document;
 mod error;
+mod extension;
 mod grid;
 mod grouping;
 mod hypothesis;
@@ -34,6 +35,7 @@ pub use axis::Axis;
 use definition::Places;
 pub use error::SweepError;
 use error::{Origin, Problem};
+pub use extension::Extension;
 use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{GroupId, Grouping, UnknownAxis};
@@ -202,6 +204,11 @@ impl Sweep {
         if let Some(stage) = stages.get_mut(choice.stage as usize) {
             *stage = stage.with(choice.rule, choice.cell, values);
         }
+        self.of_stages(stages)
+    }
+
+    /// The same sweep, by text and id, as these stages have it.
+    fn of_stages(&self, stages: Vec<Stage>) -> Self {
         Self(Arc::new(Inner {
             name: self.0.name.clone(),
             description: self.0.description.clone(),

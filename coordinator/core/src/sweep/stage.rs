@@ -16,10 +16,13 @@ use super::taken::Taken;
 /// Points that are looked at to count those excluded.
 const MAX_LOOKS: u64 = 100_000;
 
-/// A stage of a sweep. Cheap to clone; never changes but by [`Sweep::with`](super::Sweep::with), which gives another.
+/// A stage of a sweep. Cheap to clone; never changes but by [`Sweep::with`](super::Sweep::with) and
+/// [`Sweep::extended`](super::Sweep::extended), which give another.
 #[derive(Debug, Clone)]
 pub struct Stage {
     inner: Arc<Inner>,
+    /// As many as its definition says, or more.
+    repetitions: u32,
     /// For each rule and cell the values that were chosen.
     chosen: Arc<BTreeMap<(u32, u64), Vec<Value>>>,
 }
@@ -69,6 +72,7 @@ impl Stage {
                 .map(|(rule, _)| rule)
         };
         Self {
+            repetitions: definition.repetitions,
             inner: Arc::new(Inner {
                 taken_by_axis: (0..grid.axes().len()).map(by_axis).collect(),
                 name,
@@ -86,8 +90,16 @@ impl Stage {
         let mut chosen = BTreeMap::clone(&self.chosen);
         chosen.insert((rule, cell), values);
         Self {
-            inner: Arc::clone(&self.inner),
             chosen: Arc::new(chosen),
+            ..self.clone()
+        }
+    }
+
+    /// The same with so many repetitions.
+    pub(super) fn repeated(&self, repetitions: u32) -> Self {
+        Self {
+            repetitions,
+            ..self.clone()
         }
     }
 
@@ -198,7 +210,7 @@ impl Stage {
 
     /// How often each point is run.
     pub fn repetitions(&self) -> u32 {
-        self.inner.definition.repetitions
+        self.repetitions
     }
 
     /// Epochs that each trial trains.

@@ -37,6 +37,10 @@ enum Step {
         sweep: usize,
         order: Order,
     },
+    Extend {
+        sweep: usize,
+        repetitions: u32,
+    },
     Pass(u64),
     Restart,
 }
@@ -69,6 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..2_u8, prop::collection::vec(held, 0..4))
             .prop_map(|(worker, held)| Step::Heartbeat { worker, held }),
         2 => (0..2_usize, order).prop_map(|(sweep, order)| Step::Order { sweep, order }),
+        1 => (0..2_usize, 1..=4_u32).prop_map(|(sweep, repetitions)| Step::Extend { sweep, repetitions }),
         3 => (0..60_u64).prop_map(Step::Pass),
         1 => Just(Step::Restart),
     ]
@@ -161,6 +166,13 @@ impl Watch {
                 }
             }
             Step::Order { sweep, order } => _ = self.world.order(self.sweeps[sweep], order),
+            Step::Extend { sweep, repetitions } => {
+                let sweep = self.sweeps[sweep];
+                let before = self.world.state.sweep(sweep).unwrap().sweep().trials();
+                let extended = self.world.extend(sweep, None, repetitions);
+                let after = self.world.state.sweep(sweep).unwrap().sweep().trials();
+                assert_eq!(extended.is_ok(), before < after);
+            }
             Step::Pass(time) => self.world.pass(time),
             Step::Restart => self.world.restart(),
         }

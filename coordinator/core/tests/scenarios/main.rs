@@ -9,6 +9,7 @@ mod anything;
 mod choices;
 mod crowd;
 mod explain;
+mod extensions;
 mod failures;
 mod leases;
 mod orders;

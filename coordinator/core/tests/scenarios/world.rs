@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, LeaseRow, Record, Slot, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, Slot, SweepRow, TrialRow,
+    WorkerRow,
 };
 use tenfold_core::sweep::{ChoiceId, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_core::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Settings, Standing, State,
-    TrialReport, decide,
+    TrialReport, Wider, decide,
 };
 use tenfold_types::{Block, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialId, TrialKey, WorkerId};
 
@@ -29,6 +30,7 @@ pub(crate) struct Rows {
     sweeps: BTreeMap<SweepId, SweepRow>,
     workers: BTreeMap<WorkerId, WorkerRow>,
     leases: BTreeMap<Fence, LeaseRow>,
+    extensions: BTreeMap<(SweepId, u32), ExtensionRow>,
     choices: BTreeMap<(SweepId, ChoiceId), ChoiceRow>,
     trials: BTreeMap<TrialId, TrialRow>,
     attempts: BTreeMap<(TrialId, u32), AttemptRow>,
@@ -42,6 +44,7 @@ impl Rows {
             Record::Sweep(row) => _ = self.sweeps.insert(row.id, row),
             Record::Worker(row) => _ = self.workers.insert(row.id, row),
             Record::WorkerGone(worker) => _ = self.workers.remove(&worker),
+            Record::Extension(row) => _ = self.extensions.insert((row.sweep, row.number), row),
             Record::Choice(row) => _ = self.choices.insert((row.sweep, row.choice), row),
             Record::Trial(row) => _ = self.trials.insert(row.id, row),
             Record::Attempt(row) => _ = self.attempts.insert((row.trial, row.number), row),
@@ -62,6 +65,7 @@ impl Rows {
             Record::LeaseClosed(fence) => _ = self.leases.remove(&fence),
             Record::SweepGone(sweep) => {
                 self.sweeps.remove(&sweep);
+                self.extensions.retain(|(of, _), _| *of != sweep);
                 self.choices.retain(|(of, _), _| *of != sweep);
                 self.trials.retain(|id, _| id.sweep != sweep);
                 self.attempts.retain(|(id, _), _| id.sweep != sweep);
@@ -79,6 +83,9 @@ impl Rows {
         state.evolve(&Record::Counters(self.counters));
         for row in self.sweeps.values() {
             state.evolve(&Record::Sweep(row.clone()));
+        }
+        for row in self.extensions.values() {
+            state.evolve(&Record::Extension(row.clone()));
         }
         for row in self.workers.values() {
             state.evolve(&Record::Worker(row.clone()));
@@ -393,6 +400,23 @@ impl World {
         match self.order(sweep, order) {
             Ok(Answer::Ordered { retried }) => retried,
             other => panic!("{order:?}: {other:?}"),
+        }
+    }
+
+    /// More repetitions, of a stage or of all: how many choices stay as they are, or why not.
+    pub(crate) fn extend(
+        &mut self,
+        sweep: SweepId,
+        stage: Option<&str>,
+        repetitions: u32,
+    ) -> Result<u64, Refusal> {
+        let wider = Wider::Repetitions {
+            stage: stage.map(str::to_owned),
+            repetitions,
+        };
+        match self.ask(Input::Extend { sweep, wider })? {
+            Answer::Extended { kept } => Ok(kept),
+            other => panic!("{other:?}"),
         }
     }
 

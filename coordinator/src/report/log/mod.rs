@@ -1,10 +1,12 @@
 //! Lines about a sweep as it runs: JSON for the results log and for `tail --json`, plain text for terminals.
 //!
 //! Each JSON object has `v` and `kind`. `progress`: a group that is not complete, at its newest epoch, over running
-//! trials too: provisional. `epoch`: one epoch of a complete group. `choice`: what a stage took from an earlier one. `sweep`: where the sweep stands. `trial_epoch` and
+//! trials too: provisional. `epoch`: one epoch of a complete group. `extension`: what the sweep got beyond its text. `choice`: what a
+//! stage took from an earlier one. `sweep`: where the sweep stands. `trial_epoch` and
 //! `trial`: single trials, for those who ask for them. Numbers have at most seven significant digits.
 
 mod choice;
+mod extension;
 mod group;
 mod text;
 
@@ -14,11 +16,13 @@ use tenfold_proto::v1;
 use tenfold_types::{Block, Metric, SweepId, TrialKey};
 
 use self::choice::ChoiceLine;
+use self::extension::ExtensionLine;
 use self::group::GroupLines;
 use super::JSON_VERSION;
 use crate::watch::Event;
 
 pub use choice::{choice_table, choice_text};
+pub use extension::extension_text;
 pub use text::{complete_text, progress_text, sweep_text};
 
 /// Writes the lines of the results log for an event: one for progress and for a sweep, one for each epoch of a complete
@@ -33,6 +37,7 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
             );
         }
         Event::Complete(part) => complete(&part.result, part.first, out),
+        Event::Extension(extension) => line(&ExtensionLine::of(extension), out),
         Event::Choice(choice) => line(&ChoiceLine::of(choice), out),
         Event::Sweep(status) => line(&SweepLine::of(status), out),
         Event::Epochs(_) | Event::Trial(_) => {}
@@ -66,6 +71,11 @@ pub fn sweep(status: &v1::SweepStatus) -> String {
 /// A choice between two stages, as JSON.
 pub fn choice(choice: &v1::Choice) -> String {
     json(&ChoiceLine::of(choice))
+}
+
+/// What a sweep got beyond its text, as JSON.
+pub fn extension(extension: &v1::Extension) -> String {
+    json(&ExtensionLine::of(extension))
 }
 
 /// Epochs of one trial as JSON, a line for each.

@@ -26,7 +26,15 @@ use super::{Cursor, Reader, Store, StoreError, rows};
 
 /// Rows removed at once when a sweep was deleted.
 const ROWS: i64 = 2_000;
-const TABLES: [&str; 6] = ["epochs", "change", "trial", "attempt", "lease", "choice"];
+const TABLES: [&str; 7] = [
+    "epochs",
+    "change",
+    "trial",
+    "attempt",
+    "lease",
+    "choice",
+    "extension",
+];
 
 /// The store, and the right to write it while it lives.
 pub struct PostgresStore {
@@ -137,6 +145,15 @@ impl Store for PostgresStore {
                 .get(&number)
                 .ok_or_else(|| StoreError::Corrupt(format!("a lease names sweep number {number}")))?;
             visit(Record::Lease(rows::lease(*sweep, &row)?));
+        }
+        let extensions = format!(
+            "SELECT {} FROM extension WHERE sweep = $1 ORDER BY number",
+            rows::EXTENSION
+        );
+        for (number, sweep) in &sweeps {
+            for row in transaction.query(&extensions, &[number])? {
+                visit(Record::Extension(rows::extension(*sweep, &row)?));
+            }
         }
         let choices = format!("SELECT {} FROM choice WHERE sweep = $1", rows::CHOICE);
         for (number, sweep) in &sweeps {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use postgres::{Config, GenericClient, IsolationLevel, Transaction};
-use tenfold_core::record::{AttemptRow, ChoiceRow, SweepRow};
+use tenfold_core::record::{AttemptRow, ChoiceRow, ExtensionRow, SweepRow};
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
 use super::connection::Connection;
@@ -233,6 +233,26 @@ impl Reader for PostgresReader {
                     .extend(trials.map(|(key, flags)| (key, changes::what(flags))));
             }
             Ok(touched)
+        })
+    }
+
+    fn extensions(
+        &mut self,
+        sweep: SweepId,
+        since: Cursor,
+    ) -> Result<Vec<(Cursor, ExtensionRow)>, StoreError> {
+        self.read(|transaction| {
+            let Some(number) = number_of(transaction, sweep)? else {
+                return Ok(Vec::new());
+            };
+            let sql = format!(
+                "SELECT {} FROM extension WHERE sweep = $1 AND seq > $2 ORDER BY seq, number",
+                rows::EXTENSION
+            );
+            let behind = since.min(i64::MAX as Cursor) as i64;
+            let found = transaction.query(&sql, &[&number, &behind])?;
+            let extension = |row| Ok((rows::seq_of_extension(row)?, rows::extension(sweep, row)?));
+            found.iter().map(extension).collect()
         })
     }
 

@@ -6,7 +6,7 @@ use postgres::Transaction;
 
 use crate::store::StoreError;
 
-const MIGRATIONS: &[&str] = &[FIRST, CHOICES];
+const MIGRATIONS: &[&str] = &[FIRST, CHOICES, EXTENSIONS];
 
 const FIRST: &str = "
     CREATE TABLE sweep (
@@ -106,6 +106,17 @@ const CHOICES: &str = "
         seq BIGINT NOT NULL,
         row TEXT NOT NULL,
         PRIMARY KEY (sweep, stage, rule, cell)
+    );
+";
+
+const EXTENSIONS: &str = "
+    CREATE TABLE extension (
+        sweep BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        seq BIGINT NOT NULL,
+        extended_at BIGINT NOT NULL,
+        row TEXT NOT NULL,
+        PRIMARY KEY (sweep, number)
     );
 ";
 

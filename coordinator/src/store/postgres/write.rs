@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Transaction;
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Fence, SweepId, TrialKey, WorkerId, floats};
@@ -23,6 +23,7 @@ pub(super) struct Batch<'a> {
     workers: BTreeMap<WorkerId, Option<&'a WorkerRow>>,
     leases: BTreeMap<Fence, (i64, &'a LeaseRow)>,
     closed: BTreeSet<Fence>,
+    extensions: BTreeMap<(i64, u32), &'a ExtensionRow>,
     choices: BTreeMap<(i64, ChoiceId), &'a ChoiceRow>,
     trials: BTreeMap<(i64, TrialKey), &'a TrialRow>,
     attempts: BTreeMap<(i64, TrialKey, u32), &'a AttemptRow>,
@@ -59,6 +60,9 @@ impl<'a> Batch<'a> {
             Record::WorkerGone(worker) => _ = self.workers.insert(*worker, None),
             Record::Lease(row) => _ = self.leases.insert(row.fence, (number(row.sweep)?, row)),
             Record::LeaseClosed(fence) => _ = self.closed.insert(*fence),
+            Record::Extension(row) => {
+                self.extensions.insert((number(row.sweep)?, row.number), row);
+            }
             Record::Choice(row) => {
                 self.choices.insert((number(row.sweep)?, row.choice), row);
             }
@@ -110,6 +114,7 @@ impl<'a> Batch<'a> {
         write_sweeps(transaction, &self.sweeps, &self.gone, at)?;
         write_workers(transaction, &self.workers)?;
         write_leases(transaction, &self.leases, &self.closed)?;
+        write_extensions(transaction, &self.extensions, at)?;
         write_choices(transaction, &self.choices, at)?;
         write_trials(transaction, &self.trials, at)?;
         write_attempts(transaction, &self.attempts)?;
@@ -126,6 +131,22 @@ fn text(text: &str) -> Cow<'_, str> {
     } else {
         text.into()
     }
+}
+
+/// A statement each: there are few.
+fn write_extensions(
+    transaction: &mut Transaction<'_>,
+    extensions: &BTreeMap<(i64, u32), &ExtensionRow>,
+    at: i64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO extension (sweep, number, seq, extended_at, row) VALUES ($1, $2, $3, $4, $5) \
+               ON CONFLICT (sweep, number) DO UPDATE SET seq = excluded.seq, extended_at = excluded.extended_at, \
+               row = excluded.row";
+    for ((sweep, number), row) in extensions {
+        let stored = rows::extension_text(row)?;
+        transaction.execute(sql, &[sweep, &i64::from(*number), &at, &(row.at as i64), &stored])?;
+    }
+    Ok(())
 }
 
 /// A statement each: there are few.

@@ -173,6 +173,16 @@ impl Store for SqliteStore {
                     .ok_or_else(|| StoreError::Corrupt(format!("a lease names sweep number {number}")))?;
                 visit(Record::Lease(rows::lease(*sweep, row)?));
             }
+            let extensions = format!(
+                "SELECT {} FROM extension WHERE sweep = ?1 ORDER BY number",
+                rows::EXTENSION
+            );
+            let mut extensions = transaction.prepare(&extensions)?;
+            for (number, id) in &sweeps {
+                for row in extensions.query_and_then([number], |row| rows::extension(*id, row))? {
+                    visit(Record::Extension(row?));
+                }
+            }
             let choices = format!("SELECT {} FROM choice WHERE sweep = ?1", rows::CHOICE);
             let mut choices = transaction.prepare(&choices)?;
             for (number, id) in &sweeps {

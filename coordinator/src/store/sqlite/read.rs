@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use tenfold_core::record::{AttemptRow, ChoiceRow, SweepRow};
+use tenfold_core::record::{AttemptRow, ChoiceRow, ExtensionRow, SweepRow};
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
 use super::{cursor, number_of};
@@ -125,6 +125,26 @@ impl Reader for SqliteReader {
             }
         }
         Ok(touched)
+    }
+
+    fn extensions(
+        &mut self,
+        sweep: SweepId,
+        since: Cursor,
+    ) -> Result<Vec<(Cursor, ExtensionRow)>, StoreError> {
+        let Some(number) = number_of(&self.connection, sweep)? else {
+            return Ok(Vec::new());
+        };
+        let sql = format!(
+            "SELECT {} FROM extension WHERE sweep = ?1 AND seq > ?2 ORDER BY seq, number",
+            rows::EXTENSION
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let behind = since.min(i64::MAX as Cursor) as i64;
+        let found = statement.query_and_then([number, behind], |row| {
+            Ok((rows::seq_of_extension(row)?, rows::extension(sweep, row)?))
+        })?;
+        found.collect()
     }
 
     fn choices(&mut self, sweep: SweepId, since: Cursor) -> Result<Vec<(Cursor, ChoiceRow)>, StoreError> {

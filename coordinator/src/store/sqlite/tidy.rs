@@ -9,13 +9,14 @@ const ROWS: usize = 2_000;
 const PAGES: u32 = 500;
 
 /// Tables with the columns of their keys behind `sweep`, the largest first.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("epochs", "stage, point, repetition, fence, first"),
     ("change", "seq"),
     ("trial", "stage, point, repetition"),
     ("attempt", "stage, point, repetition, number"),
     ("lease", "fence"),
     ("choice", "stage, rule, cell"),
+    ("extension", "number"),
 ];
 
 /// Removes some rows of a sweep that is gone, or gives some pages back. Whether there is more to do.

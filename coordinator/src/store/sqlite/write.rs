@@ -16,6 +16,7 @@ pub(super) const INSERT_LEASE: &str = "INSERT OR REPLACE INTO lease (fence, swee
 /// The sweep whose number its row needs.
 pub(super) fn sweep_of(record: &Record) -> Option<SweepId> {
     match record {
+        Record::Extension(row) => Some(row.sweep),
         Record::Choice(row) => Some(row.sweep),
         Record::Trial(row) => Some(row.id.sweep),
         Record::Attempt(row) => Some(row.trial.sweep),
@@ -68,6 +69,16 @@ pub(super) fn write_record(
                 ],
             )
         }
+        Record::Extension(row) => execute(
+            "INSERT OR REPLACE INTO extension (sweep, number, seq, extended_at, row) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                number(row.sweep)?,
+                row.number,
+                at,
+                row.at as i64,
+                rows::extension_text(row)?
+            ],
+        ),
         Record::Choice(row) => execute(
             "INSERT OR REPLACE INTO choice (sweep, stage, rule, cell, seq, row) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![

@@ -23,6 +23,7 @@ const MIGRATIONS: &[Step] = &[
     (FIRST, |_| Ok(())),
     (LEASES_AND_CHANGES, leases_and_changes::fill),
     (CHOICES, |_| Ok(())),
+    (EXTENSIONS, |_| Ok(())),
 ];
 
 const FIRST: &str = "
@@ -143,6 +144,17 @@ const CHOICES: &str = "
         seq INTEGER NOT NULL,
         row TEXT NOT NULL,
         PRIMARY KEY (sweep, stage, rule, cell)
+    ) WITHOUT ROWID;
+";
+
+const EXTENSIONS: &str = "
+    CREATE TABLE extension (
+        sweep INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        extended_at INTEGER NOT NULL,
+        row TEXT NOT NULL,
+        PRIMARY KEY (sweep, number)
     ) WITHOUT ROWID;
 ";
 

@@ -1,0 +1,83 @@
+//! Extensions: a sweep gets more than its text says, and goes on.
+
+use tenfold_types::SweepId;
+
+use crate::Millis;
+use crate::input::{Answer, Refusal, Transition, Wider};
+use crate::record::{ChoiceRow, Control, ExtensionRow, Outcome, Record, SweepRow};
+use crate::state::{State, SweepState};
+use crate::sweep::{ChoiceId, Extension};
+
+/// Extends a sweep, running or over. A choice that was made stays as it is; one that found nothing to choose from is taken
+/// back where it concerns an extended stage, so that what is new does not wait for ever.
+pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> Transition {
+    let Some(sweep) = state.sweep(id) else {
+        return Transition::refuse(Refusal::UnknownSweep(id));
+    };
+    let row = sweep.row();
+    if row.control == Control::Stopped {
+        return Transition::refuse(Refusal::NotNow {
+            sweep: id,
+            state: "stopped",
+            hint: "resume it first",
+        });
+    }
+    let Wider::Repetitions { stage, repetitions } = wider;
+    let extensions = match sweep.sweep().more_repetitions(stage.as_deref(), *repetitions) {
+        Ok(extensions) => extensions,
+        Err(why) => return Transition::refuse(Refusal::CannotExtend { sweep: id, why }),
+    };
+    let stages: Vec<u32> = extensions.iter().map(stage_of).collect();
+    let (kept, withdrawn) = choices(sweep, &stages);
+    let before = sweep.extensions().last().map_or(0, |row| row.number);
+    let numbered = (before + 1..).zip(extensions);
+    let mut records: Vec<Record> = numbered
+        .map(|(number, extension)| {
+            Record::Extension(ExtensionRow {
+                sweep: id,
+                number,
+                at: now,
+                extension,
+            })
+        })
+        .collect();
+    records.extend(withdrawn.into_iter().map(Record::Choice));
+    // Its row with it, always: watchers look for extensions where that has changed. A pause outlasts an extension, unless
+    // there was nothing left to hold back.
+    records.push(Record::Sweep(SweepRow {
+        control: match row.finished_at {
+            Some(_) => Control::Active,
+            None => row.control,
+        },
+        ..row.clone()
+    }));
+    Transition::answer(Answer::Extended { kept })
+        .with(records)
+        .and_work(true)
+}
+
+fn stage_of(extension: &Extension) -> u32 {
+    let Extension::Repetitions { stage, .. } = extension;
+    *stage
+}
+
+/// How many choices were made from these stages, which stay; and those that found nothing, from these stages or for
+/// them, taken back.
+fn choices(sweep: &SweepState, stages: &[u32]) -> (u64, Vec<ChoiceRow>) {
+    let source = |choice: ChoiceId| sweep.sweep().rule(choice).map(|taken| taken.rule.source);
+    let from = |row: &ChoiceRow| source(row.choice).is_some_and(|source| stages.contains(&source));
+    let (mut kept, mut withdrawn) = (0, Vec::new());
+    for row in sweep.choices() {
+        match row.outcome {
+            Outcome::Chosen(_) => kept += u64::from(from(row)),
+            Outcome::Nothing(_) if from(row) || stages.contains(&row.choice.stage) => {
+                withdrawn.push(ChoiceRow {
+                    outcome: Outcome::Withdrawn,
+                    ..row.clone()
+                });
+            }
+            Outcome::Nothing(_) | Outcome::Withdrawn => {}
+        }
+    }
+    (kept, withdrawn)
+}

@@ -1,0 +1,299 @@
+//! Sweeps that get more than their text says, running or over.
+
+use tenfold_core::record::{Candidate, Outcome as Chosen};
+use tenfold_core::sweep::{ChoiceId, Sweep};
+use tenfold_core::trial::TrialState;
+use tenfold_core::{Answer, Input, Order, Refusal};
+use tenfold_types::{Outcome, SweepId, TrialKey, Value, WorkerId};
+
+use crate::World;
+
+const STAGES: &str = r#"
+epochs = 1
+repetitions = 1
+[axes]
+architecture = ["perceptron-1", "perceptron-2"]
+[[stage]]
+name = "coarse"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+[[stage]]
+name = "modes"
+[stage.axes]
+learning_rate = { best_of = "coarse" }
+"#;
+
+fn key(stage: u32, index: u64, repetition: u32) -> TrialKey {
+    TrialKey {
+        stage,
+        index,
+        repetition,
+    }
+}
+
+fn choice(cell: u64) -> ChoiceId {
+    ChoiceId {
+        stage: 1,
+        rule: 0,
+        cell,
+    }
+}
+
+impl World {
+    /// Trains what waits to its end, in the order in which it is handed out.
+    fn train_all(&mut self, worker: WorkerId, request: &mut u8) -> Vec<TrialKey> {
+        let mut keys = Vec::new();
+        loop {
+            *request += 1;
+            let Ok(Answer::Leased(grant)) = self.acquire(worker, *request) else {
+                return keys;
+            };
+            let held = crate::world::Held { worker, grant };
+            keys.push(held.key());
+            self.complete(&held);
+        }
+    }
+
+    /// Makes a choice from what has succeeded and what has not.
+    fn make(&mut self, sweep: SweepId, choice: ChoiceId, of: [(f64, u32, u32, f64); 2]) -> bool {
+        let candidate = |(value, n, missing, mean)| Candidate {
+            value: Value::Float(value),
+            n,
+            missing,
+            mean,
+            standard_error: None,
+        };
+        let candidates = of.map(candidate).to_vec();
+        let input = Input::Choose {
+            sweep,
+            choice,
+            candidates,
+        };
+        self.ask(input) == Ok(Answer::Chosen(true))
+    }
+}
+
+#[test]
+fn a_running_sweep_goes_on_with_more_repetitions_behind_those_it_has() {
+    let mut world = World::new();
+    let sweep = world.sweep(3, 2, 2);
+    let worker = world.worker(1, 1);
+    let (first, second) = (world.lease(worker, 1), world.lease(worker, 2));
+    world.complete(&first);
+    world.train(&second, 1..=1);
+    let id = world.state.sweep(sweep).unwrap().sweep().id();
+    assert_eq!(world.extend(sweep, None, 4), Ok(0));
+    assert!(world.woken());
+    assert_eq!(world.counts(sweep), [10, 1, 0, 1, 0, 0, 0]);
+    let state = world.state.sweep(sweep).unwrap();
+    assert_eq!(
+        (state.sweep().id(), state.sweep().trials(), state.epochs()),
+        (id, 12, 3)
+    );
+    assert_eq!(
+        Sweep::from_normalised("", state.sweep().normalised())
+            .unwrap()
+            .id(),
+        id
+    );
+    world.restart();
+    world.train(&second, 2..=2);
+    assert_eq!(
+        world.finish(&second, 2, Outcome::Succeeded),
+        Ok(tenfold_core::Standing::Ended)
+    );
+    let mut request = 10;
+    let keys = world.train_all(worker, &mut request);
+    let rest = (0..3).flat_map(|index| (0..4).map(move |repetition| key(0, index, repetition)));
+    let mut rest: Vec<_> = rest
+        .filter(|key| ![first.key(), second.key()].contains(key))
+        .collect();
+    rest.sort();
+    assert_eq!(keys, rest, "in order of work");
+    assert!(world.is_over(sweep));
+}
+
+#[test]
+fn a_complete_sweep_is_active_again_and_refuses_what_is_no_more() {
+    let mut world = World::new();
+    let sweep = world.sweep(2, 1, 1);
+    let worker = world.worker(1, 1);
+    let mut request = 0;
+    world.train_all(worker, &mut request);
+    assert!(world.is_over(sweep));
+    for (wrong, why) in [
+        ((None, 1), "each point has at least 1 repetitions already"),
+        ((None, 0), "more, not 0"),
+        ((None, 10_001), "at most 10000 are possible"),
+        ((Some("modes"), 3), "there is no stage \"modes\""),
+        ((Some(""), 3), "this sweep has none"),
+    ] {
+        let refused = world.extend(sweep, wrong.0, wrong.1).unwrap_err();
+        assert!(matches!(refused, Refusal::CannotExtend { .. }));
+        assert!(refused.to_string().contains(why), "{refused}");
+        assert!(world.is_over(sweep));
+    }
+    world.pass(50);
+    world.extend(sweep, None, 2).unwrap();
+    assert!(world.woken() && !world.is_over(sweep));
+    assert_eq!(
+        world.train_all(worker, &mut request),
+        [key(0, 0, 1), key(0, 1, 1)]
+    );
+    assert!(world.is_over(sweep));
+    world.extend(sweep, None, 3).unwrap();
+    assert!(world.woken());
+    let state = world.state.sweep(sweep).unwrap();
+    let told: Vec<_> = state.extensions().map(|row| (row.number, row.at)).collect();
+    assert_eq!(told, [(1, world.now), (2, world.now)]);
+    world.train_all(worker, &mut request);
+    // Deleted and submitted again it is as its text says.
+    world.ask(Input::Delete(sweep)).unwrap();
+    let again = world.sweep(2, 1, 1);
+    assert_eq!(again, sweep);
+    assert_eq!(world.state.sweep(sweep).unwrap().extensions().count(), 0);
+    assert_eq!(world.counts(sweep)[0], 2);
+}
+
+#[test]
+fn a_sweep_of_ten_million_trials_takes_no_more() {
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(
+        "repetitions = 100\nepochs = 1\n[settings]\narchitecture = \"perceptron-1\"\n[axes]\n\
+         learning_rate = { log = [1e-5, 1e-1], points = 100000 }\n",
+    );
+    assert!(world.woken());
+    let refused = world.extend(sweep, None, 101).unwrap_err();
+    let why = "would have 10100000 trials before exclude; at most 10000000 are possible";
+    assert!(refused.to_string().contains(why), "{refused}");
+}
+
+#[test]
+fn a_stopped_sweep_is_resumed_first_and_a_paused_one_stays_so() {
+    let mut world = World::new();
+    let sweep = world.sweep(2, 1, 1);
+    let worker = world.worker(1, 1);
+    world.obey(sweep, Order::Stop);
+    let refused = world.extend(sweep, None, 2).unwrap_err();
+    assert!(refused.to_string().contains("resume it first"), "{refused}");
+    world.obey(sweep, Order::Resume);
+    assert!(world.woken());
+    world.obey(sweep, Order::Pause);
+    world.extend(sweep, None, 2).unwrap();
+    world.woken();
+    assert!(world.is_idle(worker, 1));
+    world.obey(sweep, Order::Resume);
+    assert!(world.woken());
+    assert_eq!(world.counts(sweep)[0], 4);
+}
+
+#[test]
+fn a_choice_that_is_not_made_waits_for_what_is_new_and_one_that_is_made_stays() {
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(STAGES);
+    assert!(world.woken());
+    let worker = world.worker(1, 1);
+    let mut request = 0;
+    assert_eq!(world.train_all(worker, &mut request).len(), 4);
+    let all = |n, better: f64| [(0.1, n, 0, 0.5), (0.01, n, 0, better)];
+    assert!(world.make(sweep, choice(0), all(1, 0.25)));
+    assert!(world.woken());
+    assert_eq!(
+        world.extend(sweep, Some("coarse"), 2),
+        Ok(1),
+        "one was made from it"
+    );
+    assert!(world.woken());
+    assert!(
+        !world.make(sweep, choice(1), all(1, 0.25)),
+        "the other waits for two more"
+    );
+    // Those of the first stage come first; the second goes on with what was chosen for the first network.
+    let expected = [
+        key(0, 0, 1),
+        key(0, 1, 1),
+        key(0, 2, 1),
+        key(0, 3, 1),
+        key(1, 0, 0),
+    ];
+    assert_eq!(world.train_all(worker, &mut request), expected);
+    assert!(world.make(sweep, choice(1), all(2, 0.75)));
+    assert!(world.woken());
+    // More of the later stage: what is known is trained, and with it all is over.
+    assert_eq!(world.extend(sweep, Some("modes"), 3), Ok(0));
+    assert!(world.woken());
+    let expected = [
+        key(1, 1, 0),
+        key(1, 0, 1),
+        key(1, 1, 1),
+        key(1, 0, 2),
+        key(1, 1, 2),
+    ];
+    assert_eq!(world.train_all(worker, &mut request), expected);
+    assert!(world.is_over(sweep));
+    let rate = |index| {
+        let spec = world.state.sweep(sweep).unwrap().sweep().spec(key(1, index, 2));
+        spec.unwrap().learning_rate
+    };
+    assert_eq!((rate(0), rate(1)), (0.01, 0.1));
+}
+
+#[test]
+fn more_of_a_stage_that_still_waits_for_a_choice_waits_too() {
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(STAGES);
+    assert!(world.woken());
+    let worker = world.worker(1, 1);
+    world.extend(sweep, None, 2).unwrap();
+    assert!(world.woken());
+    assert_eq!(world.counts(sweep)[0], 12);
+    let mut request = 0;
+    assert_eq!(world.train_all(worker, &mut request).len(), 8);
+    let all = [(0.1, 2, 0, 0.5), (0.01, 2, 0, 0.25)];
+    assert!(world.make(sweep, choice(1), all) && world.woken());
+    assert_eq!(
+        world.train_all(worker, &mut request),
+        [key(1, 1, 0), key(1, 1, 1)]
+    );
+    assert!(world.make(sweep, choice(0), all) && world.woken());
+    assert_eq!(world.train_all(worker, &mut request).len(), 2);
+    assert!(world.is_over(sweep));
+}
+
+#[test]
+fn where_nothing_could_be_chosen_it_is_looked_at_again() {
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(STAGES);
+    assert!(world.woken());
+    let worker = world.worker(1, 1);
+    for request in 0..2 {
+        let held = world.lease(worker, request);
+        world.finish(&held, 0, Outcome::Diverged { epoch: 1 }).unwrap();
+    }
+    let none = [(0.1, 0, 1, 0.0), (0.01, 0, 1, 0.0)];
+    assert!(world.make(sweep, choice(0), none));
+    assert_eq!(world.trial(sweep, key(1, 0, 0)).state, TrialState::Failed);
+    // More of the stage that waits: the new ones fail as the others have.
+    world.extend(sweep, Some("modes"), 2).unwrap();
+    assert!(world.woken());
+    assert!(world.make(sweep, choice(0), none));
+    assert_eq!(world.trial(sweep, key(1, 0, 1)).state, TrialState::Failed);
+    // More of the stage that is chosen from: one of those succeeds.
+    world.extend(sweep, Some("coarse"), 2).unwrap();
+    assert!(world.woken());
+    let mut request = 10;
+    assert_eq!(world.train_all(worker, &mut request).len(), 6);
+    assert!(world.make(sweep, choice(0), [(0.1, 1, 1, 0.5), (0.01, 1, 1, 0.25)]) && world.woken());
+    let failed = Order::Retry {
+        failed: true,
+        cancelled: false,
+    };
+    assert_eq!(world.obey(sweep, failed), 2);
+    assert!(world.woken());
+    assert_eq!(
+        world.train_all(worker, &mut request),
+        [key(1, 0, 0), key(1, 0, 1)]
+    );
+    let made: Vec<_> = world.state.sweep(sweep).unwrap().choices().cloned().collect();
+    assert_eq!(made[0].outcome, Chosen::Chosen(vec![Value::Float(0.01)]));
+}

@@ -1,0 +1,140 @@
+//! `tenfold extend`: more repetitions of a sweep that runs or is over, whenever the coordinator is killed. The worker is part
+//! of the test.
+
+mod common;
+
+use common::fleet::{FakeWorker, Fate};
+use common::{Cluster, json, text};
+
+const SWEEP: &str = r#"
+name = "more"
+repetitions = 2
+epochs = 3
+
+[settings]
+architecture = "perceptron-5"
+
+[[stage]]
+name = "coarse"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+
+[[stage]]
+name = "fine"
+repetitions = 1
+[stage.axes]
+learning_rate = { refine = "coarse", points = 3, span = 1.0 }
+"#;
+
+fn fate(key: tenfold_proto::v1::TrialKey) -> Fate {
+    match (key.stage, key.index, key.repetition) {
+        (0, 1, 3) => Fate::DivergesIn(2),
+        _ => Fate::Succeeds,
+    }
+}
+
+fn train(cluster: &Cluster, trials: usize) {
+    FakeWorker::register(cluster, "w").train(trials, fate);
+}
+
+#[test]
+fn an_extended_sweep_ends_as_if_it_had_been_submitted_so() {
+    let mut cluster = Cluster::patient();
+    let file = cluster.write("more.toml", SWEEP);
+    cluster.command(&["submit", &file]);
+    let follower = cluster.spawn(&["tail", "more", "--follow", "--json"]);
+    train(&cluster, 3);
+    let said = cluster.command(&["extend", "more", "--repetitions", "3", "--stage", "coarse"]);
+    assert!(
+        said.contains("extended to coarse 2 × 3, fine 3 × 1 = 9 trials"),
+        "{said}"
+    );
+    cluster.kill();
+    cluster.serve();
+    // Both rates have three repetitions before one is chosen.
+    train(&cluster, 3 + 3);
+    let sweep = cluster.until_over();
+    assert_eq!(
+        (&sweep["state"], &sweep["trials"]["succeeded"]),
+        (&"complete".into(), &9.into())
+    );
+    let (code, lines, complained) = follower.end();
+    assert_eq!(code, Some(0), "{complained}");
+    let lines = json(&lines.join("\n"));
+    let told: Vec<_> = lines.iter().filter(|line| line["kind"] == "extension").collect();
+    assert_eq!((told.len(), &told[0]["repetitions"]), (1, &3.into()));
+    for point in 0..2 {
+        let mut complete = lines
+            .iter()
+            .filter(|line| line["kind"] == "epoch" && line["stage"] == 0 && line["point"] == point);
+        let last = complete.next_back().unwrap();
+        assert_eq!(
+            last["repetitions"], 3,
+            "what was complete is told again when it is once more: {last}"
+        );
+    }
+
+    // It is over; with more repetitions it is not. What was chosen stays.
+    let said = cluster.command(&["extend", "more", "--repetitions", "4"]);
+    assert!(
+        said.contains("1 choice that was made from it stays as it is"),
+        "{said}"
+    );
+    assert!(said.contains("is active: 9 of 20 trials over"), "{said}");
+    cluster.kill();
+    cluster.serve();
+    train(&cluster, 4);
+    cluster.kill();
+    cluster.serve();
+    train(&cluster, 7);
+    let sweep = cluster.until_over();
+    assert_eq!(sweep["trials"]["succeeded"], 19);
+    assert_eq!(sweep["trials"]["diverged"], 1);
+    let shown = cluster.command(&["show", "more"]);
+    assert!(
+        shown.contains("extension       stage coarse extended to 3 repetitions at")
+            && shown.contains("extension       stage fine extended to 4 repetitions at"),
+        "{shown}"
+    );
+
+    // The same from the start is another sweep, with the same curves.
+    let whole = SWEEP
+        .replace("\"more\"", "\"whole\"")
+        .replace("repetitions = 2", "repetitions = 4")
+        .replace("repetitions = 1\n", "");
+    let file = cluster.write("whole.toml", &whole);
+    cluster.command(&["submit", &file]);
+    train(&cluster, 20);
+    cluster.until("the other is over", || {
+        let shown = json(&cluster.command(&["show", "whole", "--json"]));
+        (!shown[0]["finished_at"].is_null()).then_some(())
+    });
+    let results = |name: &str| cluster.command(&["results", name, "--format", "csv"]);
+    assert_eq!(results("more"), results("whole"));
+    let curves = |name: &str| {
+        let lines = json(&cluster.command(&["results", name, "--raw", "--json"]));
+        lines.into_iter().map(|mut line| {
+            line["sweep"] = serde_json::Value::Null;
+            line
+        })
+    };
+    assert!(curves("more").eq(curves("whole")));
+    let tail = cluster.command(&["tail", "more"]);
+    assert!(tail.contains("stage coarse extended to 3 repetitions"), "{tail}");
+
+    for (arguments, why) in [
+        (
+            &["--repetitions", "4"][..],
+            "each point has at least 4 repetitions already",
+        ),
+        (
+            &["--repetitions", "9", "--stage", "corse"],
+            "did you mean \"coarse\"?",
+        ),
+        (&["--repetitions", "10001"], "at most 10000 are possible"),
+    ] {
+        let output = cluster.try_command(&[&["extend", "more"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    }
+}
