@@ -7,7 +7,7 @@ use tenfold_core::sweep::{Grouping, Sweep, SweepError};
 use tenfold_core::{Answer, Input, Order, State, SweepState, Wider};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
-use tenfold_types::{Curve, Metric, SweepId, TrialId, TrialKey, WorkerId};
+use tenfold_types::{Curve, Metric, SweepId, TrialId, WorkerId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
