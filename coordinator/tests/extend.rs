@@ -22,6 +22,7 @@ learning_rate = [0.1, 0.01]
 [[stage]]
 name = "fine"
 repetitions = 1
+epochs = 4
 [stage.axes]
 learning_rate = { refine = "coarse", points = 3, span = 1.0 }
 "#;

@@ -234,7 +234,7 @@ fn a_stage_waits_for_what_is_chosen_from_an_earlier_one() {
     let mut world = World::new();
     let (sweep, _) = world.try_submit(
         "epochs = 1\nrepetitions = 1\n[settings]\narchitecture = \"perceptron-1\"\n[[stage]]\nname = \"coarse\"\n[stage.axes]\n\
-         learning_rate = [0.1, 0.01]\n[[stage]]\nname = \"fine\"\n[stage.axes]\nlearning_rate = { best_of = \"coarse\" }\n",
+         learning_rate = [0.1, 0.01]\n[[stage]]\nname = \"fine\"\nepochs = 2\n[stage.axes]\nlearning_rate = { best_of = \"coarse\" }\n",
     );
     assert!(world.woken());
     let worker = world.worker(1, 1);

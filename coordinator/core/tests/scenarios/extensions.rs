@@ -19,6 +19,7 @@ name = "coarse"
 learning_rate = [0.1, 0.01]
 [[stage]]
 name = "modes"
+epochs = 2
 [stage.axes]
 learning_rate = { best_of = "coarse" }
 "#;
