@@ -17,6 +17,8 @@ const FEW_LINES: usize = 6;
 pub(super) struct Split {
     /// What each part is called, in the order in which parts first occur; empty for a single one.
     pub(super) labels: Vec<String>,
+    /// For each part the values that it has in common.
+    pub(super) values: Vec<Vec<(Setting, Value)>>,
     /// For each group its part.
     pub(super) part: Vec<usize>,
 }
@@ -69,7 +71,11 @@ pub(super) fn split(results: &[&GroupResult], by: &[Setting]) -> Split {
         [_] => vec![String::new()],
         parts => Labels::of(parts).labels,
     };
-    Split { labels, part }
+    Split {
+        labels,
+        values: parts.into_iter().map(|part| part.values).collect(),
+        part,
+    }
 }
 
 /// How many parts [`split`] makes.

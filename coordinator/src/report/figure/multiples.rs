@@ -22,6 +22,11 @@ pub fn multiples(results: &[&GroupResult], settings: &[Setting], metric: Metric,
     if lines.labels.len() > MAX_LINES || panels.labels.len() > MAX_FIGURES * MAX_PANELS {
         return Vec::new();
     }
+    // Panels are narrow: of several settings the short names stand above them.
+    let titles: Vec<String> = match layout.panels.len() {
+        0 | 1 => panels.labels.clone(),
+        _ => panels.values.iter().map(|values| words::terse(values)).collect(),
+    };
     let panel = |(number, label): (usize, &String)| {
         let here =
             (results.iter().zip(&panels.part).zip(&lines.part)).filter(|((_, part), _)| **part == number);
@@ -38,7 +43,7 @@ pub fn multiples(results: &[&GroupResult], settings: &[Setting], metric: Metric,
                 .collect(),
         }
     };
-    let all: Vec<Panel> = panels.labels.iter().enumerate().map(panel).collect();
+    let all: Vec<Panel> = titles.iter().enumerate().map(panel).collect();
     let figures = all.chunks(MAX_PANELS);
     let count = figures.len();
     figures
