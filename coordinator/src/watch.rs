@@ -142,6 +142,8 @@ pub async fn watch(
         chosen: Vec::new(),
         extended_to: options.since,
         extended: Vec::new(),
+        extensions_there: 0,
+        extensions_seen: 0,
         options,
         out,
     };
@@ -231,17 +233,23 @@ struct Watcher {
     /// The same of extensions.
     extended_to: Cursor,
     extended: Vec<v1::Extension>,
+    /// How many the sweep had when this pass began, and how many of these have been looked for.
+    extensions_there: u32,
+    extensions_seen: u32,
     out: mpsc::Sender<Seen>,
 }
 
 impl Watcher {
-    async fn status(&self) -> Result<(v1::SweepStatus, Control), WatchError> {
+    async fn status(&mut self) -> Result<(v1::SweepStatus, Control), WatchError> {
         let id = self.options.sweep;
         let look = move |state: &State, _| {
             let sweep = state.sweep(id)?;
-            Some((messages::sweep_status(sweep), sweep.row().control))
+            let extensions = sweep.extensions().next_back().map_or(0, |row| row.number);
+            Some((messages::sweep_status(sweep), sweep.row().control, extensions))
         };
-        self.turn.read(look).await?.ok_or(WatchError::Gone(id))
+        let (status, control, extensions) = self.turn.read(look).await?.ok_or(WatchError::Gone(id))?;
+        self.extensions_there = extensions;
+        Ok((status, control))
     }
 
     /// Whether the sweep is over; `None` when nobody listens any more.
@@ -379,12 +387,23 @@ impl Watcher {
         }
     }
 
-    /// Takes in the extensions that are there, as the row of the sweep has changed. One that is read before the pass comes to
-    /// it does no harm: what it adds has no rows yet.
-    async fn extensions(&mut self) -> Result<(), WatchError> {
+    /// Takes in the extensions up to a commit, if there may be some: the row of the sweep has changed, or the state has more.
+    async fn extensions(&mut self, changed: bool, to: Cursor) -> Result<(), WatchError> {
+        if !changed && self.extensions_seen >= self.extensions_there {
+            return Ok(());
+        }
         let (id, from) = (self.options.sweep, self.extended_to);
         let read = move |reader: &mut dyn Reader| reader.extensions(id, from);
-        for (at, row) in self.readers.with(read).await? {
+        let mut found = self.readers.with(read).await?;
+        let all = found.len();
+        found.retain(|(at, _)| *at <= to);
+        if found.len() == all {
+            self.extensions_seen = self.extensions_there;
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        for (at, row) in found {
             // The sweep was looked at when the watch began, and may have been extended already.
             if let Ok(extended) = self.sweep.extended(&row.extension) {
                 self.sweep = extended;
@@ -392,12 +411,10 @@ impl Watcher {
             self.extended_to = at;
             self.extended.push(messages::extension(&self.sweep, &row));
         }
-        if !self.extended.is_empty() {
-            // What was complete is so no longer.
-            self.complete.clear();
-            self.has_rules = has_rules(&self.sweep);
-            self.group_again();
-        }
+        // What was complete is so no longer.
+        self.complete.clear();
+        self.has_rules = has_rules(&self.sweep);
+        self.group_again();
         Ok(())
     }
 
@@ -430,9 +447,8 @@ impl Watcher {
         let read = move |reader: &mut dyn Reader| reader.changes(id, from, page);
         let changes = self.readers.with(read).await?;
         *since = changes.cursor;
-        if changes.rows.iter().any(|row| matches!(row, Change::Sweep(_))) {
-            self.extensions().await?;
-        }
+        let changed = changes.rows.iter().any(|row| matches!(row, Change::Sweep(_)));
+        self.extensions(changed, *since).await?;
         self.choices(*since).await?;
         if !self.tell_changes().await {
             return Ok(None);
@@ -463,10 +479,12 @@ impl Watcher {
         let read = move |reader: &mut dyn Reader| reader.touched(id, from, PAGE);
         let page = self.readers.with(read).await?;
         *since = page.cursor;
+        let mut changed = false;
         if let Some(row) = page.sweep {
             self.finished = row.finished_at.is_some();
-            self.extensions().await?;
+            changed = true;
         }
+        self.extensions(changed, page.cursor).await?;
         for (key, what) in page.trials {
             let touch = match what {
                 What { over: true, .. } => Touch::Over,

@@ -57,6 +57,7 @@ fn help_is_as_it_was() {
         "cancel",
         "retry",
         "extend",
+        "refine",
         "workers",
         "completions",
     ] {

@@ -8,6 +8,9 @@ use crate::record::{ChoiceRow, Control, ExtensionRow, Outcome, Record, SweepRow}
 use crate::state::{State, SweepState};
 use crate::sweep::{ChoiceId, Extension};
 
+/// A sweep that was extended so often is extended no more: whoever looks at it is told all extensions.
+const MOST: u32 = 1_000;
+
 /// Extends a sweep, running or over. A choice that was made stays as it is; one that found nothing to choose from is taken
 /// back where it concerns an extended stage, so that what is new does not wait for ever.
 pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> Transition {
@@ -22,14 +25,20 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
             hint: "resume it first",
         });
     }
-    let Wider::Repetitions { stage, repetitions } = wider;
-    let extensions = match sweep.sweep().more_repetitions(stage.as_deref(), *repetitions) {
+    let before = sweep.extensions().last().map_or(0, |row| row.number);
+    let extensions = match wider {
+        _ if before >= MOST => Err(format!("it was extended {before} times, which is enough")),
+        Wider::Repetitions { stage, repetitions } => {
+            sweep.sweep().more_repetitions(stage.as_deref(), *repetitions)
+        }
+        Wider::Around(around) => sweep.sweep().refined(around).map(|extension| vec![extension]),
+    };
+    let extensions = match extensions {
         Ok(extensions) => extensions,
         Err(why) => return Transition::refuse(Refusal::CannotExtend { sweep: id, why }),
     };
-    let stages: Vec<u32> = extensions.iter().map(stage_of).collect();
+    let stages: Vec<u32> = extensions.iter().filter_map(repeated).collect();
     let (kept, withdrawn) = choices(sweep, &stages);
-    let before = sweep.extensions().last().map_or(0, |row| row.number);
     let numbered = (before + 1..).zip(extensions);
     let mut records: Vec<Record> = numbered
         .map(|(number, extension)| {
@@ -56,9 +65,12 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
         .and_work(true)
 }
 
-fn stage_of(extension: &Extension) -> u32 {
-    let Extension::Repetitions { stage, .. } = extension;
-    *stage
+/// The stage that has more repetitions.
+fn repeated(extension: &Extension) -> Option<u32> {
+    match extension {
+        Extension::Repetitions { stage, .. } => Some(*stage),
+        Extension::Stage { .. } => None,
+    }
 }
 
 /// How many choices were made from these stages, which stay; and those that found nothing, from these stages or for

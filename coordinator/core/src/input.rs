@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec, WorkerId};
 
 use crate::record::{Candidate, Record, WorkerRow};
-use crate::sweep::{ChoiceId, Sweep};
+use crate::sweep::{Around, ChoiceId, Sweep};
 
 /// Something that happened or is asked for.
 #[derive(Debug, Clone)]
@@ -106,6 +106,8 @@ pub enum Wider {
         /// How many.
         repetitions: u32,
     },
+    /// A stage around the best values of an earlier one.
+    Around(Around),
 }
 
 /// What is new of one trial of a lease.

@@ -26,6 +26,7 @@ mod orders;
 mod plan;
 mod plot;
 mod progress;
+mod refine;
 mod report;
 mod results;
 mod run;
@@ -140,6 +141,8 @@ enum Command {
     Retry(orders::Retry),
     /// Run the points of a sweep more often, whether it runs or is over
     Extend(extend::Extend),
+    /// Look more closely around the best values of an axis: one more stage
+    Refine(refine::Refine),
     /// List workers
     Workers(workers::Workers),
     /// Have a worker finish what it trains and end
@@ -267,6 +270,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Cancel(command) => orders::cancel(command, &common).await,
         Command::Retry(command) => command.run(&common).await,
         Command::Extend(command) => command.run(&common).await,
+        Command::Refine(command) => command.run(&common).await,
         Command::Workers(command) => command.run(&common).await,
         Command::Drain(command) => command.run(&common).await,
         Command::Delete(command) => command.run(&common).await,

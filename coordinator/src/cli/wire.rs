@@ -23,18 +23,14 @@ pub(crate) fn assignments(assignments: Vec<v1::Assignment>) -> Result<Vec<(Setti
     assignments.into_iter().map(assignment).collect()
 }
 
-/// A sweep as it is now: extended, and with what its stages have taken from one another.
+/// A sweep as it is now: with what it got beyond its text, and what its stages have taken from one another.
 pub(crate) fn sweep(shown: &v1::ShowResponse) -> Result<Sweep, Failure> {
     let name = shown.status.as_ref().map_or("", |status| status.name.as_str());
     let sweep = Sweep::from_normalised(name, &shown.normalised).map_err(odd)?;
-    let extensions = shown.extensions.iter().map(|of| Extension::Repetitions {
-        stage: of.stage,
-        repetitions: of.repetitions,
-    });
-    let mut extensions = extensions.into_iter();
-    let sweep = extensions
-        .try_fold(sweep, |sweep, of| sweep.extended(&of))
-        .map_err(odd)?;
+    let mut extensions = shown.extensions.iter();
+    let sweep = extensions.try_fold(sweep, |sweep, extension| {
+        sweep.extended(&messages::extended(extension)).map_err(odd)
+    })?;
     let chosen = shown.choices.iter().filter_map(messages::chosen);
     Ok(chosen.fold(sweep, |sweep, (choice, values)| sweep.with(choice, values)))
 }

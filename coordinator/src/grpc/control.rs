@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tenfold_core::sweep::{Grouping, Sweep, SweepError};
+use tenfold_core::sweep::{Around, Extension, Grouping, Sweep, SweepError};
 use tenfold_core::{Answer, Input, Order, State, SweepState, Wider};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
+use tenfold_types::curve::UnknownMetric;
 use tenfold_types::{Curve, Metric, SweepId, TrialId, WorkerId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,8 +26,6 @@ const MAX_LIST: usize = 1000;
 const FAILURES: usize = 20;
 /// Choices between stages in an answer: with what they were made from, they are the longest part of it.
 const CHOICES: usize = 1_000;
-/// Extensions in an answer.
-const EXTENSIONS: usize = 1_000;
 /// Attempts of a trial that are shown, with the ends of their trainers' standard errors.
 const ATTEMPTS: usize = 64;
 /// Workers listed at most.
@@ -175,14 +174,10 @@ impl Control for Service {
                 .filter_map(|row| messages::choice(sweep.sweep(), row))
                 .take(CHOICES)
                 .collect(),
-            extensions: {
-                let newest = sweep.extensions().rev().take(EXTENSIONS);
-                let mut extensions: Vec<_> = newest
-                    .map(|row| messages::extension(sweep.sweep(), row))
-                    .collect();
-                extensions.reverse();
-                extensions
-            },
+            extensions: sweep
+                .extensions()
+                .map(|row| messages::extension(sweep.sweep(), row))
+                .collect(),
             failures: sweep
                 .failed()
                 .take(FAILURES)
@@ -408,6 +403,46 @@ impl Control for Service {
             }
             other => Err(super::unexpected(&other)),
         }
+    }
+
+    async fn refine(
+        &self,
+        request: Request<v1::RefineRequest>,
+    ) -> Result<Response<v1::RefineResponse>, Status> {
+        let wanted = request.into_inner();
+        let metric = match wanted.metric.as_str() {
+            "" => Ok(Metric::TestError),
+            name => name.parse().map_err(|error: UnknownMetric| error.to_string()),
+        };
+        let around = Around {
+            axis: wanted.axis,
+            points: wanted.points,
+            span: wanted.span,
+            stage: wanted.stage,
+            metric: metric.map_err(Status::invalid_argument)?,
+        };
+        let sweep = self
+            .with_sweep(wanted.selector, |_, sweep| sweep.row().id)
+            .await?;
+        let wider = Wider::Around(around);
+        match self.decide(Input::Extend { sweep, wider }).await? {
+            Answer::Extended { .. } => {}
+            other => return Err(super::unexpected(&other)),
+        }
+        tracing::info!(%sweep, "a sweep is refined");
+        let newest = |_: &State, sweep: &SweepState| {
+            let newest = sweep
+                .extensions()
+                .rev()
+                .find(|row| matches!(row.extension, Extension::Stage { .. }));
+            v1::RefineResponse {
+                status: Some(messages::sweep_status(sweep)),
+                extension: newest.map(|row| messages::extension(sweep.sweep(), row)),
+            }
+        };
+        self.with_sweep(sweep.to_string(), newest)
+            .await
+            .map(Response::new)
     }
 
     async fn workers(

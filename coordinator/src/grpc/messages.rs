@@ -98,14 +98,47 @@ pub fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
 
 /// An extension of a sweep, which it has taken in.
 pub(crate) fn extension(sweep: &Sweep, row: &ExtensionRow) -> v1::Extension {
-    let Extension::Repetitions { stage, repetitions } = row.extension;
-    let of = sweep.stage(stage);
+    let stages = || (0..).zip(sweep.stages());
+    let (found, repetitions, normalised) = match &row.extension {
+        Extension::Repetitions { stage, repetitions } => (
+            stages().find(|(number, _)| number == stage),
+            Some(*repetitions),
+            "",
+        ),
+        Extension::Stage { name, text } => (
+            stages().find(|(_, stage)| stage.name() == name),
+            None,
+            text.as_str(),
+        ),
+    };
+    let (number, stage) = found.unzip();
+    let taken = stage.filter(|_| repetitions.is_none());
+    let taken = taken.into_iter().flat_map(Stage::rules);
+    let taken: Vec<String> = taken
+        .map(|taken| format!("{}: {}", taken.setting, taken.rule))
+        .collect();
     v1::Extension {
         number: row.number,
         at_ms: row.at,
-        stage,
-        stage_name: of.map_or_else(String::new, |stage| stage.name().to_owned()),
-        repetitions,
+        stage: number.unwrap_or_default(),
+        stage_name: stage.map_or_else(String::new, |stage| stage.name().to_owned()),
+        repetitions: repetitions.unwrap_or_else(|| stage.map_or(0, Stage::repetitions)),
+        normalised: normalised.to_owned(),
+        takes: taken.join("; "),
+    }
+}
+
+/// The extension itself.
+pub fn extended(extension: &v1::Extension) -> Extension {
+    match extension.normalised.as_str() {
+        "" => Extension::Repetitions {
+            stage: extension.stage,
+            repetitions: extension.repetitions,
+        },
+        text => Extension::Stage {
+            name: extension.stage_name.clone(),
+            text: text.to_owned(),
+        },
     }
 }
 

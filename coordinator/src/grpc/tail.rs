@@ -44,6 +44,12 @@ impl Stream for Tail {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if let Some(Seen { cursor, event }) = ready!(this.seen.poll_recv(cx)) {
+            // One that the sweep has already, as it was looked at when the watch began, is refused.
+            if let Event::Extension(extension) = &event
+                && let Ok(extended) = this.sweep.extended(&messages::extended(extension))
+            {
+                this.sweep = extended;
+            }
             if let Event::Choice(choice) = &event
                 && let Some((id, values)) = messages::chosen(choice)
             {

@@ -366,7 +366,13 @@ pub(super) fn rows_come_back(place: &mut impl Place) {
     written.extend([Record::Worker(worker()), Record::Lease(lease(3))]);
     written.extend([
         Record::Extension(extension(1, 1, 3)),
-        Record::Extension(extension(1, 2, 10_000)),
+        Record::Extension(ExtensionRow {
+            extension: Extension::Stage {
+                name: "refine-1".to_owned(),
+                text: "{\"tenfold\":1}".to_owned(),
+            },
+            ..extension(1, 2, 0)
+        }),
         Record::Choice(choice(
             1,
             0,

@@ -35,12 +35,18 @@ impl Choices {
 
     /// Takes in what the stages that are chosen from have got beyond what they had before.
     pub(super) fn extend(&mut self, before: &Sweep, after: &Sweep) {
-        for (id, taken) in after.choices() {
+        let old = |(id, _): &(ChoiceId, &Taken)| before.stage(id.stage).is_some();
+        for (id, taken) in after.choices().filter(old) {
             let more = repetitions(after, taken) - repetitions(before, taken);
             if more > 0 {
                 *self.open.entry(id).or_default() += after.source_points(id).len() as u64 * more;
             }
         }
+    }
+
+    /// Takes in a choice of a new stage, with the trials that it is made from and that are not over yet.
+    pub(super) fn add(&mut self, choice: ChoiceId, open: u64) {
+        self.open.insert(choice, open);
     }
 
     /// Those that were made, or taken back, in order.

@@ -437,6 +437,12 @@ impl SweepState {
         let line = std::mem::replace(&mut self.line, Line::of(&self.sweep));
         self.choices.extend(&before, &self.sweep);
         self.accepted.moved(|place| self.line.place(line.key(place)?));
+        let new: Vec<ChoiceId> = self.sweep.choices().map(|(choice, _)| choice).collect();
+        for choice in new {
+            if before.stage(choice.stage).is_none() {
+                self.choices.add(choice, self.open_sources(choice));
+            }
+        }
         let touched = std::mem::take(&mut self.touched);
         for (number, stage) in (0..).zip(self.sweep.stages()) {
             let Some((start, end)) = self.line.places(number) else {
@@ -471,6 +477,23 @@ impl SweepState {
         }
         self.untouched = self.untouched_from(0);
         Ok(())
+    }
+
+    /// How many of the trials that a choice is made from are not over yet.
+    fn open_sources(&self, choice: ChoiceId) -> u64 {
+        let source = self.sweep.rule(choice).map(|taken| taken.rule.source);
+        let stage = source.unwrap_or_default();
+        let repetitions = self.sweep.stage(stage).map_or(0, Stage::repetitions);
+        let open = |&index: &u64| {
+            let keys = (0..repetitions).map(|repetition| TrialKey {
+                stage,
+                index,
+                repetition,
+            });
+            keys.filter(|key| self.is_open(*key) != Some(false)).count() as u64
+        };
+        let points = self.sweep.source_points(choice);
+        points.iter().map(open).sum()
     }
 
     /// Notes that a lease is suspected, or no longer.

@@ -3,9 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::MAX_REPETITIONS;
+use tenfold_types::hyperparameter::UnknownSetting;
+use tenfold_types::{Metric, Setting, Value};
+
+use super::definition::{Definition, MAX_REPETITIONS, Places};
 use super::error::{quoted, suggestion};
-use super::{MAX_TRIALS, Stage, Sweep};
+use super::grid::Grid;
+use super::rule::{Draft, Refine, Stages};
+use super::selection::Selection;
+use super::stages::MAX_STAGES;
+use super::{MAX_TEXT, MAX_TRIALS, Stage, Sweep, grid_problem, normalise};
 
 /// An extension of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +25,32 @@ pub enum Extension {
         /// How many it has now.
         repetitions: u32,
     },
+    /// One more stage, at the end.
+    Stage {
+        /// Its name.
+        name: String,
+        /// Its normalised text.
+        text: String,
+    },
 }
+
+/// A stage around the best values of an earlier one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Around {
+    /// The axis.
+    pub axis: String,
+    /// How many values.
+    pub points: u32,
+    /// How many decades to each side.
+    pub span: f64,
+    /// The stage; none for the only one that has the axis.
+    pub stage: Option<String>,
+    /// What is compared; less is better.
+    pub metric: Metric,
+}
+
+/// What the one stage of a sweep without named ones is called when there is another.
+const ONLY: &str = "sweep";
 
 impl Sweep {
     /// The sweep with an extension; values that were chosen stay chosen.
@@ -40,6 +72,24 @@ impl Sweep {
                     ));
                 }
                 *of = of.repeated(*repetitions);
+            }
+            Extension::Stage { name, text } => {
+                if stages.iter().any(|stage| stage.name() == name) {
+                    return Err(format!("there is a stage {} already", quoted(name)));
+                }
+                if stages.len() >= MAX_STAGES {
+                    return Err(format!(
+                        "the sweep has {MAX_STAGES} stages, and no more are possible"
+                    ));
+                }
+                if let [only] = stages.as_mut_slice()
+                    && only.name().is_empty()
+                {
+                    *only = only.named(ONLY);
+                }
+                let definition = normalise::read_stage(self.name(), text)?;
+                let stage = stage(name, definition, &stages)?;
+                stages.push(stage);
             }
         }
         let trials = stages
@@ -91,6 +141,79 @@ impl Sweep {
         extended.map(|_| extensions)
     }
 
+    /// The extension that adds a stage around the best values of an earlier one: with the axes of that, this one taken from it
+    /// by a rule, for each combination of the others.
+    ///
+    /// # Errors
+    /// Words for people: what cannot be refined, and why.
+    pub fn refined(&self, around: &Around) -> Result<Extension, String> {
+        let setting: Setting = around.axis.parse().map_err(|error: UnknownSetting| {
+            let near = suggestion(&around.axis, Setting::ALL.iter().map(|setting| setting.name()));
+            format!("{error}{near}")
+        })?;
+        let varies = |stage: &Stage| stage.axes().iter().any(|axis| axis.setting == setting);
+        let (_, source) = match &around.stage {
+            Some(name) => self.stage_called(name)?,
+            None => {
+                let varying: Vec<(u32, &Stage)> = (0..)
+                    .zip(self.stages())
+                    .filter(|(_, stage)| varies(stage))
+                    .collect();
+                match varying.as_slice() {
+                    [one] => *one,
+                    [] => return Err(format!("no stage varies {setting}")),
+                    several => {
+                        let names: Vec<&str> = several.iter().map(|(_, stage)| stage.name()).collect();
+                        return Err(format!(
+                            "several stages vary {setting}: {}; name one of them",
+                            names.join(", ")
+                        ));
+                    }
+                }
+            }
+        };
+        let source = match source.name() {
+            "" => source.named(ONLY),
+            _ => source.clone(),
+        };
+        let Some(axis) = source.axes().iter().position(|axis| axis.setting == setting) else {
+            return Err(format!("stage {} does not vary {setting}", source.name()));
+        };
+        let mut definition = source.definition().clone();
+        let named = |selection: &Selection| selection.iter().any(|(named, _)| *named == axis);
+        let together = definition.zip.iter().flatten().any(|zipped| *zipped == axis);
+        if together || definition.include.iter().chain(&definition.exclude).any(named) {
+            return Err(format!(
+                "stage {} has {setting} zipped, sampled with others, included or excluded, and so it cannot be refined",
+                source.name()
+            ));
+        }
+        let refine = Refine {
+            points: around.points,
+            span: around.span,
+        };
+        let draft = Draft::around(setting, source.name(), around.metric, refine)?;
+        definition.axes[axis].values = (0..i64::from(refine.points)).map(Value::Int).collect();
+        definition.rules.insert(setting, draft);
+        definition.repetitions = source.repetitions();
+        let taken = |name: &String| self.stages().iter().any(|stage| stage.name() == name);
+        let mut names = (1..).map(|number: u32| format!("refine-{number}"));
+        let name = names.find(|name| !taken(name)).unwrap_or_default();
+        let mut earlier = self.stages().to_vec();
+        if let [only] = earlier.as_mut_slice() {
+            *only = source;
+        }
+        let text = normalise::write_stage(&stage(&name, definition, &earlier)?);
+        if text.len() > MAX_TEXT {
+            return Err(format!(
+                "the stage's text would have {} bytes; at most {MAX_TEXT} are possible",
+                text.len()
+            ));
+        }
+        let extension = Extension::Stage { name, text };
+        self.extended(&extension).map(|_| extension)
+    }
+
     /// A stage by its name, and its number.
     ///
     /// # Errors
@@ -110,6 +233,17 @@ impl Sweep {
             }
         })
     }
+}
+
+/// A stage behind these.
+fn stage(name: &str, definition: Definition, earlier: &[Stage]) -> Result<Stage, String> {
+    let grid = Grid::new(&definition).map_err(|error| grid_problem(&error, &Places::default()).message)?;
+    let before = Stages {
+        earlier,
+        all: &[],
+        this: name,
+    };
+    Stage::new(name.to_owned(), definition, grid, before).map_err(|problem| problem.message)
 }
 
 /// What people call a stage.

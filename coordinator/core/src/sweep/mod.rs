@@ -35,7 +35,7 @@ pub use axis::Axis;
 use definition::Places;
 pub use error::SweepError;
 use error::{Origin, Problem};
-pub use extension::Extension;
+pub use extension::{Around, Extension};
 use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{GroupId, Grouping, UnknownAxis};

@@ -81,6 +81,19 @@ pub(super) fn write(stages: &[Stage], hypotheses: &[Hypothesis]) -> String {
     text.unwrap_or_default()
 }
 
+/// The text of one stage, without its name.
+pub(super) fn write_stage(stage: &Stage) -> String {
+    serde_json::to_string(&normalised(stage)).unwrap_or_default()
+}
+
+/// The definition of one stage, as [`write_stage`] has written it.
+pub(super) fn read_stage(name: &str, text: &str) -> Result<Definition, String> {
+    definition(
+        name,
+        serde_json::from_str(text).map_err(|error| error.to_string())?,
+    )
+}
+
 fn normalised(stage: &Stage) -> Normalised {
     let (definition, grid) = (stage.definition(), stage.grid());
     let name = |axis: &usize| definition.axes[*axis].setting.name().to_owned();

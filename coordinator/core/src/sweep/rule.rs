@@ -328,6 +328,41 @@ pub(super) struct Stages<'a> {
 }
 
 impl Draft {
+    /// Values around the best ones of a stage, at its last epoch, for all else that it varies.
+    pub(super) fn around(
+        setting: Setting,
+        source: &str,
+        metric: Metric,
+        refine: Refine,
+    ) -> Result<Self, String> {
+        let Refine { points, span } = refine;
+        if !matches!(setting.kind(), Kind::Positive) {
+            return Err(format!(
+                "values around one are decades around a number above 0, which {setting} need not be"
+            ));
+        }
+        if !(2..=MAX_POINTS).contains(&points.into()) {
+            return Err(format!(
+                "{points} points are wanted; 2 to {MAX_POINTS} are possible"
+            ));
+        }
+        if !(span > 0.0 && span <= MAX_SPAN) {
+            return Err(format!(
+                "a span of {span} decades to each side is wanted; it is above 0 and at most {MAX_SPAN}"
+            ));
+        }
+        let whole = Origin::Whole;
+        Ok(Self {
+            at: whole.clone(),
+            source: (source.to_owned(), whole.clone()),
+            metric: (metric, whole),
+            epoch: None,
+            per: None,
+            criterion: Criterion::default(),
+            refine: Some(refine),
+        })
+    }
+
     /// How many values its axis has at each point.
     pub(super) fn len(&self) -> u32 {
         self.refine.map_or(1, |refine| refine.points)

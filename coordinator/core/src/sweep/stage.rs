@@ -21,6 +21,7 @@ const MAX_LOOKS: u64 = 100_000;
 #[derive(Debug, Clone)]
 pub struct Stage {
     inner: Arc<Inner>,
+    name: Arc<str>,
     /// As many as its definition says, or more.
     repetitions: u32,
     /// For each rule and cell the values that were chosen.
@@ -29,7 +30,6 @@ pub struct Stage {
 
 #[derive(Debug)]
 struct Inner {
-    name: String,
     definition: Definition,
     grid: Grid,
     /// Axes whose values are taken from earlier stages.
@@ -72,10 +72,10 @@ impl Stage {
                 .map(|(rule, _)| rule)
         };
         Self {
+            name: name.into(),
             repetitions: definition.repetitions,
             inner: Arc::new(Inner {
                 taken_by_axis: (0..grid.axes().len()).map(by_axis).collect(),
-                name,
                 definition,
                 grid,
                 taken,
@@ -91,6 +91,14 @@ impl Stage {
         chosen.insert((rule, cell), values);
         Self {
             chosen: Arc::new(chosen),
+            ..self.clone()
+        }
+    }
+
+    /// The same with a name.
+    pub(super) fn named(&self, name: &str) -> Self {
+        Self {
+            name: name.into(),
             ..self.clone()
         }
     }
@@ -192,7 +200,7 @@ impl Stage {
 
     /// Its name; empty for the one stage of a sweep without any.
     pub fn name(&self) -> &str {
-        &self.inner.name
+        &self.name
     }
 
     pub(super) fn definition(&self) -> &Definition {

@@ -10,7 +10,7 @@ use super::stage::Stage;
 use super::{grid_problem, sample, together};
 
 /// The most stages.
-const MAX_STAGES: usize = 32;
+pub(super) const MAX_STAGES: usize = 32;
 /// Keys of a stage.
 const KEYS: &[&str] = &[
     "name",

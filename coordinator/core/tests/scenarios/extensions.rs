@@ -1,10 +1,10 @@
 //! Sweeps that get more than their text says, running or over.
 
 use tenfold_core::record::{Candidate, Outcome as Chosen};
-use tenfold_core::sweep::{ChoiceId, Sweep};
+use tenfold_core::sweep::{Around, ChoiceId, Sweep};
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Answer, Input, Order, Refusal};
-use tenfold_types::{Outcome, SweepId, TrialKey, Value, WorkerId};
+use tenfold_core::{Answer, Input, Order, Refusal, Wider};
+use tenfold_types::{Metric, Outcome, SweepId, TrialKey, Value, WorkerId};
 
 use crate::World;
 
@@ -297,4 +297,151 @@ fn where_nothing_could_be_chosen_it_is_looked_at_again() {
     );
     let made: Vec<_> = world.state.sweep(sweep).unwrap().choices().cloned().collect();
     assert_eq!(made[0].outcome, Chosen::Chosen(vec![Value::Float(0.01)]));
+}
+
+fn around(axis: &str, stage: Option<&str>) -> Around {
+    Around {
+        axis: axis.to_owned(),
+        points: 3,
+        span: 1.0,
+        stage: stage.map(str::to_owned),
+        metric: Metric::TestError,
+    }
+}
+
+impl World {
+    fn refine(&mut self, sweep: SweepId, around: Around) -> Result<(), String> {
+        let wider = Wider::Around(around);
+        match self.ask(Input::Extend { sweep, wider }) {
+            Ok(Answer::Extended { kept: 0 }) => Ok(()),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal.to_string()),
+        }
+    }
+}
+
+#[test]
+fn a_sweep_without_stages_that_is_over_gets_one_around_its_best_values() {
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(
+        "repetitions = 2\nepochs = 1\n[axes]\nlearning_rate = [0.1, 0.01]\narchitecture = [\"perceptron-1\", \"perceptron-2\"]\n",
+    );
+    assert!(world.woken());
+    let worker = world.worker(1, 1);
+    let mut request = 0;
+    // One trial of the second network is left.
+    for number in 0..7 {
+        let held = world.lease(worker, number);
+        world.complete(&held);
+    }
+    world.refine(sweep, around("learning_rate", None)).unwrap();
+    assert!(world.woken());
+    assert_eq!(world.counts(sweep)[0], 1 + 2 * 3 * 2);
+    let stages = |world: &World| {
+        let state = world.state.sweep(sweep).unwrap();
+        let names = state.sweep().stages().iter().map(|stage| stage.name().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(stages(&world), ["sweep", "refine-1"]);
+    assert_eq!(world.state.sweep(sweep).unwrap().sweep().id(), sweep);
+    // The first network's trials are over, and so its rate is chosen at once; what was trained is taken over.
+    let all = |better: f64| [(0.1, 2, 0, 0.5), (0.01, 2, 0, better)];
+    assert!(world.make(sweep, choice(0), all(0.25)) && world.woken());
+    world.restart();
+    let keys = world.train_all(worker, &mut request);
+    assert_eq!(keys.len(), 1 + 3 * 2 - 4, "{keys:?}");
+    assert!(world.make(sweep, choice(1), all(0.75)) && world.woken());
+    world.train_all(worker, &mut request);
+    assert!(world.is_over(sweep));
+    let rates = |index| {
+        let spec = world.state.sweep(sweep).unwrap().sweep().spec(key(1, index, 0));
+        let spec = spec.unwrap();
+        (spec.architecture.name, spec.learning_rate)
+    };
+    let expected = [
+        ("perceptron-1", 0.001),
+        ("perceptron-2", 0.01),
+        ("perceptron-1", 0.01),
+        ("perceptron-2", 0.1),
+        ("perceptron-1", 0.1),
+        ("perceptron-2", 1.0),
+    ];
+    assert_eq!(
+        (0..6).map(rates).collect::<Vec<_>>(),
+        expected.map(|(name, rate)| (name.to_owned(), rate))
+    );
+    // Once more, closer; and more repetitions of all.
+    world
+        .refine(sweep, around("learning_rate", Some("refine-1")))
+        .unwrap();
+    assert!(world.woken());
+    assert_eq!(stages(&world), ["sweep", "refine-1", "refine-2"]);
+    assert_eq!(world.extend(sweep, Some("refine-2"), 3), Ok(0));
+    assert!(world.woken());
+    assert_eq!(world.counts(sweep)[0], 2 * 3 * 3);
+    assert_eq!(world.extend(sweep, Some("sweep"), 3), Ok(2));
+    assert!(world.woken());
+    assert_eq!(world.train_all(worker, &mut request).len(), 4);
+}
+
+#[test]
+fn what_cannot_be_refined_says_why() {
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(STAGES);
+    let (zipped, _) = world.try_submit(
+        "zip = [[\"learning_rate\", \"batch_size\"]]\nepochs = 1\n[settings]\narchitecture = \"perceptron-1\"\n[axes]\n\
+         learning_rate = [0.1, 0.01]\nbatch_size = [10, 20]\n",
+    );
+    assert!(world.woken());
+    let rate = |stage| around("learning_rate", stage);
+    for (sweep, wrong, why) in [
+        (
+            sweep,
+            rate(None),
+            "several stages vary learning_rate: coarse, modes",
+        ),
+        (sweep, rate(Some("corse")), "did you mean \"coarse\"?"),
+        (
+            sweep,
+            around("learning_rat", None),
+            "did you mean \"learning_rate\"?",
+        ),
+        (sweep, around("momentum", None), "no stage varies momentum"),
+        (sweep, around("architecture", Some("coarse")), "need not be"),
+        (
+            sweep,
+            Around {
+                points: 1,
+                ..rate(Some("coarse"))
+            },
+            "2 to 1000 are possible",
+        ),
+        (
+            sweep,
+            Around {
+                span: f64::NAN,
+                ..rate(Some("coarse"))
+            },
+            "above 0 and at most 12",
+        ),
+        (
+            sweep,
+            Around {
+                metric: Metric::TestDigitError(0),
+                ..rate(Some("coarse"))
+            },
+            "is not measured at every point",
+        ),
+        (zipped, rate(None), "zipped, sampled with others"),
+    ] {
+        let refused = world.refine(sweep, wrong).unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+    }
+    // A stage has place for so many.
+    for _ in 2..32 {
+        world.refine(sweep, rate(Some("coarse"))).unwrap();
+        world.woken();
+    }
+    let refused = world.refine(sweep, rate(Some("coarse"))).unwrap_err();
+    assert!(refused.contains("32 stages, and no more"), "{refused}");
 }

@@ -14,6 +14,8 @@ pub(super) struct ExtensionLine<'a> {
     stage: u32,
     stage_name: &'a str,
     repetitions: u32,
+    /// Of a stage that is new: what it takes from an earlier one.
+    takes: Option<&'a str>,
 }
 
 impl<'a> ExtensionLine<'a> {
@@ -25,12 +27,17 @@ impl<'a> ExtensionLine<'a> {
             stage: extension.stage,
             stage_name: &extension.stage_name,
             repetitions: extension.repetitions,
+            takes: (!extension.normalised.is_empty()).then_some(&extension.takes),
         }
     }
 }
 
-/// An extension for people, in a line: `stage modes extended to 10 repetitions`.
+/// An extension for people, in a line: `stage modes extended to 10 repetitions`, or
+/// `stage refine-1 added: learning_rate: 5 values, 1 decades to each side of …`.
 pub fn extension_text(extension: &v1::Extension) -> String {
+    if !extension.normalised.is_empty() {
+        return format!("stage {} added: {}", extension.stage_name, extension.takes);
+    }
     let stage = match extension.stage_name.as_str() {
         "" => String::new(),
         name => format!("stage {name} "),
