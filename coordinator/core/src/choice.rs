@@ -149,7 +149,13 @@ fn fail(sweep: &SweepState, choice: ChoiceId, reason: &str, records: &mut Vec<Re
 
 /// Trials of the later stage that were trained in the earlier one already have their results: what they train from, and for
 /// how long, is the same, so they would come to the same.
-fn reuse(sweep: &SweepState, resolved: &Sweep, choice: ChoiceId, now: Millis, records: &mut Vec<Record>) {
+pub(crate) fn reuse(
+    sweep: &SweepState,
+    resolved: &Sweep,
+    choice: ChoiceId,
+    now: Millis,
+    records: &mut Vec<Record>,
+) {
     let source = resolved.rule(choice).map(|taken| taken.rule.source);
     let Some((number, source)) = source.and_then(|source| Some((source, resolved.stage(source)?))) else {
         return;
@@ -164,7 +170,7 @@ fn reuse(sweep: &SweepState, resolved: &Sweep, choice: ChoiceId, now: Millis, re
         }
     }
     let mut known: BTreeMap<u64, Option<u64>> = BTreeMap::new();
-    for to in sweep.waits_for(choice) {
+    for to in resolved.waits_for(choice) {
         let twin = known.entry(to.index).or_insert_with(|| {
             let first = TrialKey { repetition: 0, ..to };
             trained.get(&same(&resolved.spec(first)?)).copied()

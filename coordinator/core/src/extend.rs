@@ -1,8 +1,11 @@
 //! Extensions: a sweep gets more than its text says, and goes on.
 
+use std::collections::BTreeSet;
+
 use tenfold_types::SweepId;
 
 use crate::Millis;
+use crate::choice;
 use crate::input::{Answer, Refusal, Transition, Wider};
 use crate::record::{ChoiceRow, Control, ExtensionRow, Outcome, Record, SweepRow};
 use crate::state::{State, SweepState};
@@ -51,6 +54,7 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
         })
         .collect();
     records.extend(withdrawn.into_iter().map(Record::Choice));
+    take_over(sweep, &stages, now, &mut records);
     // Its row with it, always: watchers look for extensions where that has changed. A pause outlasts an extension, unless
     // there was nothing left to hold back.
     records.push(Record::Sweep(SweepRow {
@@ -70,6 +74,34 @@ fn repeated(extension: &Extension) -> Option<u32> {
     match extension {
         Extension::Repetitions { stage, .. } => Some(*stage),
         Extension::Stage { .. } => None,
+    }
+}
+
+/// What is new in these stages and was trained in a stage that they have chosen from has its result already.
+fn take_over(sweep: &SweepState, stages: &[u32], now: Millis, records: &mut Vec<Record>) {
+    let mut extended = sweep.sweep().clone();
+    for record in records.iter() {
+        if let Record::Extension(row) = record
+            && let Ok(next) = extended.extended(&row.extension)
+        {
+            extended = next;
+        }
+    }
+    let made = sweep
+        .choices()
+        .filter(|row| matches!(row.outcome, Outcome::Chosen(_)));
+    let mut taken = BTreeSet::new();
+    for row in made.filter(|row| stages.contains(&row.choice.stage)) {
+        let mut copied = Vec::new();
+        choice::reuse(sweep, &extended, row.choice, now, &mut copied);
+        // Each epochs' copy comes with its trial; a stage may have chosen from two that have trained the same.
+        for pair in copied.chunks_exact(2) {
+            if let [Record::EpochsCopied { to, .. }, _] = pair
+                && taken.insert(*to)
+            {
+                records.extend_from_slice(pair);
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use tenfold::grpc::messages;
 use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
 use tenfold_core::record::{AttemptRow, Provenance};
-use tenfold_core::sweep::{Extension, Sweep};
+use tenfold_core::sweep::Sweep;
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Block, Fence, Metric, Setting, SweepId, TrialId, TrialKey, Value};
 

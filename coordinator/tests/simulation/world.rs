@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use tenfold::choose;
 use tenfold::store::Store;
 use tenfold::turn::{Turn, TurnError};
-use tenfold_core::{Answer, Grant, Input, Order, Settings, State, SweepState};
+use tenfold_core::{Answer, Grant, Input, Order, Settings, State, SweepState, Wider};
 use tenfold_types::{Curve, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
 
 use crate::network::Link;
@@ -189,7 +189,7 @@ impl World {
         self.check();
     }
 
-    fn chance(&mut self, percent: u32) -> bool {
+    pub(crate) fn chance(&mut self, percent: u32) -> bool {
         self.random.random_ratio(percent, 100)
     }
 
@@ -265,6 +265,22 @@ impl World {
             candidates,
         };
         _ = self.decide(input);
+    }
+
+    /// A person wants the second stage run twice.
+    pub(crate) fn extend(&mut self) {
+        let wider = Wider::Repetitions {
+            stage: Some("around".to_owned()),
+            repetitions: 2,
+        };
+        let sweep = self.sweep;
+        _ = self.decide(Input::Extend { sweep, wider });
+    }
+
+    pub(crate) fn is_extended(&self) -> bool {
+        let state = self.turn.state();
+        let sweep = state.ok().and_then(|state| state.sweep(self.sweep));
+        sweep.is_some_and(|sweep| sweep.extensions().count() > 0)
     }
 
     pub(crate) fn step(&mut self, trouble: bool) {

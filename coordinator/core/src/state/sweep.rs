@@ -152,20 +152,7 @@ impl SweepState {
 
     /// The trials whose values a choice gives.
     pub(crate) fn waits_for(&self, choice: ChoiceId) -> Vec<TrialKey> {
-        let Some(stage) = self.sweep.stage(choice.stage) else {
-            return Vec::new();
-        };
-        let points = stage
-            .indexes()
-            .filter(|&index| stage.cell(choice.rule, index) == Some(choice.cell));
-        let trials = points.flat_map(|index| {
-            (0..stage.repetitions()).map(move |repetition| TrialKey {
-                stage: choice.stage,
-                index,
-                repetition,
-            })
-        });
-        trials.collect()
+        self.sweep.waits_for(choice)
     }
 
     /// The choices that a trial waits for, each with the trials that it is made from and that are not over yet.

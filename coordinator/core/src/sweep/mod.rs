@@ -245,6 +245,24 @@ impl Sweep {
         self.rule(choice).and_then(points).unwrap_or_default()
     }
 
+    /// The trials whose values a choice gives, in the order of points and repetitions.
+    pub fn waits_for(&self, choice: ChoiceId) -> Vec<TrialKey> {
+        let Some(stage) = self.stage(choice.stage) else {
+            return Vec::new();
+        };
+        let points = stage
+            .indexes()
+            .filter(|&index| stage.cell(choice.rule, index) == Some(choice.cell));
+        let trials = points.flat_map(|index| {
+            (0..stage.repetitions()).map(move |repetition| TrialKey {
+                stage: choice.stage,
+                index,
+                repetition,
+            })
+        });
+        trials.collect()
+    }
+
     /// The choices that are made from a trial.
     pub fn choices_from(&self, key: TrialKey) -> Vec<ChoiceId> {
         let Some(source) = self.stage(key.stage) else {

@@ -445,3 +445,35 @@ fn what_cannot_be_refined_says_why() {
     let refused = world.refine(sweep, rate(Some("coarse"))).unwrap_err();
     assert!(refused.contains("32 stages, and no more"), "{refused}");
 }
+
+#[test]
+fn what_an_earlier_stage_has_trained_is_taken_over_by_an_extension_too() {
+    let mut world = World::new();
+    let text = STAGES
+        .replace("epochs = 2\n", "")
+        .replace("name = \"coarse\"", "name = \"coarse\"\nrepetitions = 3");
+    let (sweep, _) = world.try_submit(&text);
+    assert!(world.woken());
+    let worker = world.worker(1, 1);
+    let mut request = 0;
+    assert_eq!(world.train_all(worker, &mut request).len(), 12);
+    let all = [(0.1, 3, 0, 0.5), (0.01, 3, 0, 0.25)];
+    assert!(world.make(sweep, choice(0), all) && world.woken());
+    assert!(world.make(sweep, choice(1), all) && world.woken());
+    assert!(world.is_over(sweep), "all was trained in the first stage");
+    world.extend(sweep, Some("modes"), 3).unwrap();
+    assert!(world.woken());
+    assert!(world.is_over(sweep), "and so was what is new");
+    for (index, from) in [(0, 1), (1, 3)] {
+        let (to, from) = (key(1, index, 2), key(0, from, 2));
+        assert_eq!(world.trial(sweep, to).state, world.trial(sweep, from).state);
+        assert_eq!(world.stored(sweep, to), world.stored(sweep, from));
+    }
+    world.extend(sweep, Some("modes"), 4).unwrap();
+    assert!(world.woken() && !world.is_over(sweep));
+    assert_eq!(
+        world.train_all(worker, &mut request),
+        [key(1, 0, 3), key(1, 1, 3)]
+    );
+    assert!(world.is_over(sweep));
+}
