@@ -5,6 +5,9 @@
 //! stored curves. So a watcher keeps no curves from one pass to the next; one whose reader stops has those in hand that
 //! it was about to tell.
 
+mod changes;
+mod stands;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 use std::sync::Arc;
@@ -12,19 +15,20 @@ use std::time::Duration;
 
 use tenfold_core::State;
 use tenfold_core::aggregate::Statistics;
-use tenfold_core::record::{Control, EpochsRow, Outcome, TrialRow};
+use tenfold_core::record::{Control, EpochsRow, TrialRow};
 use tenfold_core::sweep::{GroupId, Grouping, Sweep};
 use tenfold_proto::v1;
 use tenfold_types::SweepId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::groups::{self, Found, GroupCurves, GroupPart, GroupProgress, Groups, Kept, Standing};
+use crate::groups::{self, Found, GroupCurves, GroupPart, GroupProgress, Groups, Kept};
 use crate::grpc::messages;
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
 use crate::store::{Change, Cursor, Page, Reader, StoreError, What};
 use crate::turn::{Handle, TurnError};
+use stands::{Due, Stands, stands};
 
 /// A group gets at most one line of progress in this time, unless one of its trials is over.
 const PACE: Duration = Duration::from_secs(1);
@@ -355,84 +359,6 @@ impl Watcher {
         Ok(Some(over))
     }
 
-    /// Takes in choices that were made up to a commit, and whether there were any.
-    async fn choices(&mut self, to: Cursor) -> Result<bool, WatchError> {
-        if !self.has_rules {
-            return Ok(false);
-        }
-        let (id, from) = (self.options.sweep, self.chosen_to);
-        let read = move |reader: &mut dyn Reader| reader.choices(id, from);
-        let mut found = self.readers.with(read).await?;
-        found.retain(|(at, _)| *at <= to);
-        self.chosen_to = to;
-        let before = self.sweep.clone();
-        for (_, row) in &found {
-            self.chosen.extend(messages::choice(&before, row));
-            if let Outcome::Chosen(values) = &row.outcome {
-                self.sweep = self.sweep.with(row.choice, values.clone());
-            }
-        }
-        if !found.is_empty() {
-            self.group_again();
-        }
-        Ok(!found.is_empty())
-    }
-
-    /// Groups the sweep as it is now.
-    fn group_again(&mut self) {
-        let by = self.options.grouping.axes();
-        let by: Vec<String> = by.iter().map(|setting| setting.name().to_owned()).collect();
-        if let Ok(grouping) = self.sweep.grouping(&by) {
-            self.options.grouping = Arc::new(grouping);
-        }
-    }
-
-    /// Takes in the extensions up to a commit, if there may be some: the row of the sweep has changed, or the state has more.
-    async fn extensions(&mut self, changed: bool, to: Cursor) -> Result<(), WatchError> {
-        if !changed && self.extensions_seen >= self.extensions_there {
-            return Ok(());
-        }
-        let (id, from) = (self.options.sweep, self.extended_to);
-        let read = move |reader: &mut dyn Reader| reader.extensions(id, from);
-        let mut found = self.readers.with(read).await?;
-        let all = found.len();
-        found.retain(|(at, _)| *at <= to);
-        if found.len() == all {
-            self.extensions_seen = self.extensions_there;
-        }
-        if found.is_empty() {
-            return Ok(());
-        }
-        for (at, row) in found {
-            // The sweep was looked at when the watch began, and may have been extended already.
-            if let Ok(extended) = self.sweep.extended(&row.extension) {
-                self.sweep = extended;
-            }
-            self.extended_to = at;
-            self.extended.push(messages::extension(&self.sweep, &row));
-        }
-        // What was complete is so no longer.
-        self.complete.clear();
-        self.has_rules = has_rules(&self.sweep);
-        self.group_again();
-        Ok(())
-    }
-
-    /// Tells of extensions and choices. False when nobody listens any more.
-    async fn tell_changes(&mut self) -> bool {
-        for row in take(&mut self.extended) {
-            if !self.tell(Event::Extension(Box::new(row))).await {
-                return false;
-            }
-        }
-        for choice in take(&mut self.chosen) {
-            if !self.tell(Event::Choice(Box::new(choice))).await {
-                return false;
-            }
-        }
-        true
-    }
-
     /// Tells a page of rows as they are. Whether it was the last; none when nobody listens any more.
     async fn tell_rows(&mut self, since: &mut Cursor) -> Result<Option<bool>, WatchError> {
         // A reader that lags is waited for before rows are read, not with them in hand.
@@ -618,45 +544,4 @@ impl Watcher {
             .await
             .is_ok()
     }
-}
-
-/// A group that may have news.
-#[derive(Debug, Clone, Copy)]
-struct Due {
-    group: GroupId,
-    /// Some of its trials' rows or epochs are new.
-    has_rows: bool,
-    /// The commit that this pass has come to.
-    reached: Cursor,
-    /// The sweep is over, and this pass tells what goes with that.
-    last: bool,
-}
-
-/// Where a group stands, for a watcher.
-enum Stands {
-    /// All its trials are over: its curve is to be told.
-    Complete(Standing),
-    /// Its newest epoch, if there is one.
-    Open(Option<GroupProgress>),
-    /// It is complete by a commit that this pass has not come to. Told now it would be told again behind that commit, which
-    /// the next pass comes to.
-    Ahead,
-    /// It has no news: its last row told it.
-    Told,
-}
-
-fn stands(of: &Groups, reader: &mut dyn Reader, due: Due) -> Result<Stands, StoreError> {
-    let standing = of.standing(reader, due.group)?;
-    // What was cancelled before any worker touched it goes with the end of the sweep, and with nothing before.
-    let early = standing.untouched > 0 && standing.is_complete() && !due.last;
-    Ok(if early || !due.has_rows && standing.untouched == 0 {
-        Stands::Told
-    } else if standing.is_complete() {
-        match standing.version.newest > due.reached {
-            true => Stands::Ahead,
-            false => Stands::Complete(standing),
-        }
-    } else {
-        Stands::Open(of.progress(reader, &standing)?)
-    })
 }
