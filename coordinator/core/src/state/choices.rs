@@ -23,9 +23,10 @@ pub(super) struct Choices {
 
 impl Choices {
     pub(super) fn of(sweep: &Sweep) -> Self {
+        let points = sweep.source_counts();
         let open = |(id, taken): (ChoiceId, &Taken)| {
-            let repetitions = repetitions(sweep, taken);
-            (id, sweep.source_points(id).len() as u64 * repetitions)
+            let points = points.get(&id).copied().unwrap_or_default();
+            (id, points * repetitions(sweep, taken))
         };
         Self {
             made: BTreeMap::new(),
@@ -35,11 +36,13 @@ impl Choices {
 
     /// Takes in what the stages that are chosen from have got beyond what they had before.
     pub(super) fn extend(&mut self, before: &Sweep, after: &Sweep) {
+        let points = after.source_counts();
         let old = |(id, _): &(ChoiceId, &Taken)| before.stage(id.stage).is_some();
         for (id, taken) in after.choices().filter(old) {
             let more = repetitions(after, taken) - repetitions(before, taken);
             if more > 0 {
-                *self.open.entry(id).or_default() += after.source_points(id).len() as u64 * more;
+                let points = points.get(&id).copied().unwrap_or_default();
+                *self.open.entry(id).or_default() += points * more;
             }
         }
     }

@@ -26,6 +26,7 @@ mod stages;
 mod taken;
 mod together;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -261,6 +262,26 @@ impl Sweep {
             })
         });
         trials.collect()
+    }
+
+    /// How many points each choice is made from: one look at each point for each rule, however many choices there are.
+    pub(crate) fn source_counts(&self) -> BTreeMap<ChoiceId, u64> {
+        let mut counts: BTreeMap<ChoiceId, u64> = self.choices().map(|(id, _)| (id, 0)).collect();
+        for (stage, of) in (0..).zip(self.stages()) {
+            for (rule, taken) in (0..).zip(of.rules()) {
+                let Some(source) = self.stage(taken.rule.source) else {
+                    continue;
+                };
+                for index in source.indexes() {
+                    let cell = taken.cell(|setting| source.value_at(index, setting));
+                    let id = cell.map(|cell| ChoiceId { stage, rule, cell });
+                    if let Some(count) = id.and_then(|id| counts.get_mut(&id)) {
+                        *count += 1;
+                    }
+                }
+            }
+        }
+        counts
     }
 
     /// The choices that are made from a trial.

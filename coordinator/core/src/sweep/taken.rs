@@ -8,9 +8,10 @@ use super::error::{Origin, Problem, quoted};
 use super::rule::Rule;
 use super::stage::Stage;
 
-/// The most choices of one stage, and the most points that are looked at for all of them.
+/// The most choices of one stage, and the most points that are looked at when all of them are made: some seconds of the turn, a
+/// part at each.
 const MAX_CELLS: usize = 1_000;
-const MAX_LOOKS: u64 = 100_000_000;
+const MAX_LOOKS: u64 = 20_000_000;
 /// The most values among which one choice is made.
 const MAX_CANDIDATES: usize = 1_000;
 
