@@ -7,7 +7,7 @@ use tenfold_core::aggregate::Statistics;
 use tenfold_core::record::Candidate;
 use tenfold_core::sweep::{ChoiceId, Sweep};
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Input, State};
+use tenfold_core::{Answer, Input, State};
 use tenfold_types::{Fence, TrialKey, Value};
 
 use crate::readers::Readers;
@@ -19,8 +19,8 @@ use crate::turn::{Handle, TurnError};
 const PAUSE: Duration = Duration::from_millis(50);
 /// How soon a store that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Choices that are made before others are looked for.
-const TOGETHER: usize = 64;
+/// Choices that are looked at before others are.
+const TOGETHER: usize = 4096;
 
 /// Choices that can be made now.
 pub fn due(state: &State) -> Vec<(Sweep, ChoiceId)> {
@@ -57,7 +57,9 @@ pub fn candidates(
         let Some((_, value)) = values.into_iter().find(|(setting, _)| *setting == taken.setting) else {
             continue;
         };
-        let rows = reader.trials(sweep.id(), source, index)?.rows;
+        let mut rows = reader.trials(sweep.id(), source, index)?.rows;
+        // Those that an extension has added meanwhile are no part of what was due.
+        rows.retain(|row| row.id.key.repetition < repetitions);
         let succeeded: Vec<(TrialKey, Fence)> = rows
             .iter()
             .filter_map(|row| match row.state {
@@ -78,7 +80,7 @@ pub fn candidates(
             })?;
             numbers.push(f64::from(number));
         }
-        *missing += repetitions - succeeded.len() as u32;
+        *missing += repetitions.saturating_sub(succeeded.len() as u32);
         if !order.contains(&value) {
             order.push(value);
         }
@@ -103,14 +105,15 @@ pub(crate) async fn make_choices(turn: Handle, readers: Readers, mut shutdown: S
     loop {
         commits.borrow_and_update();
         let pause = match make_due(&turn, &readers).await {
-            Ok(0) => {
+            // What was made may make others due; what was not waits for something to change.
+            Ok(true) => Duration::ZERO,
+            Ok(false) => {
                 tokio::select! {
                     () = shutdown.wait() => return,
                     changed = commits.changed() => if changed.is_err() { return },
                 }
                 PAUSE
             }
-            Ok(_) => Duration::ZERO,
             Err(MakeError::Turn(TurnError::Stopped)) => return,
             Err(error) => {
                 tracing::warn!(%error, "a choice between stages cannot be made yet");
@@ -132,14 +135,20 @@ enum MakeError {
     Store(#[from] StoreError),
 }
 
-/// How many were due.
-async fn make_due(turn: &Handle, readers: &Readers) -> Result<usize, MakeError> {
+/// Whether any was made. One that cannot be read holds up no other: its error comes last.
+async fn make_due(turn: &Handle, readers: &Readers) -> Result<bool, MakeError> {
     let due = turn.read(|state, _| due(state)).await?;
-    let number = due.len();
+    let (mut made, mut unread) = (false, None);
     for (sweep, choice) in due {
         let id = sweep.id();
         let read = move |reader: &mut dyn Reader| candidates(reader, &sweep, choice);
-        let candidates = readers.with(read).await?;
+        let candidates = match readers.with(read).await {
+            Ok(candidates) => candidates,
+            Err(error) => {
+                unread = Some(error);
+                continue;
+            }
+        };
         let input = Input::Choose {
             sweep: id,
             choice,
@@ -147,9 +156,13 @@ async fn make_due(turn: &Handle, readers: &Readers) -> Result<usize, MakeError> 
         };
         match turn.decide(input).await {
             // The sweep may have been deleted, or its trials retried, since it was looked at.
-            Ok(_) | Err(TurnError::Refused(_)) => {}
+            Ok(answer) => made |= answer == Answer::Chosen(true),
+            Err(TurnError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(number)
+    match unread {
+        Some(error) if !made => Err(error.into()),
+        _ => Ok(made),
+    }
 }

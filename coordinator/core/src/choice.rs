@@ -163,7 +163,7 @@ pub(crate) fn reuse(
     if source.epochs() != resolved.epochs(choice.stage) {
         return;
     }
-    let mut trained: BTreeMap<String, u64> = BTreeMap::new();
+    let mut trained: BTreeMap<SweepId, u64> = BTreeMap::new();
     for index in resolved.source_points(choice) {
         if let Some(spec) = source.spec(index, 0) {
             trained.entry(same(&spec)).or_insert(index);
@@ -204,9 +204,9 @@ pub(crate) fn reuse(
 }
 
 /// Trials with the same text come to the same curve.
-fn same(spec: &TrialSpec) -> String {
-    // Plain data with finite numbers: there is nothing that JSON could refuse.
-    serde_json::to_string(spec).unwrap_or_default()
+fn same(spec: &TrialSpec) -> SweepId {
+    // Plain data with finite numbers: there is nothing that JSON could refuse. The hash of a text, as of any other.
+    SweepId::of(&serde_json::to_string(spec).unwrap_or_default())
 }
 
 /// Takes back the choices that found nothing: their stages are run again.

@@ -166,3 +166,41 @@ fn a_hypothesis_can_be_about_a_stage_whose_rate_is_not_known_yet() {
         "{error}"
     );
 }
+
+#[test]
+fn a_hypothesis_about_a_refined_stage_pairs_values_by_their_place() {
+    let text = r#"
+repetitions = 2
+epochs = 2
+[axes]
+weight_sharing = [false, true]
+[settings]
+architecture = "perceptron-5"
+[[stage]]
+name = "coarse"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+[[stage]]
+name = "fine"
+[stage.axes]
+learning_rate = { refine = "coarse", points = 3, span = 0.5 }
+[[hypothesis]]
+claim = "sharing helps"
+stage = "fine"
+this = { weight_sharing = true }
+than = { weight_sharing = false }
+lower_by = 0.0
+"#;
+    let sweep = parse(text);
+    let choices: Vec<_> = sweep
+        .choices()
+        .map(|(id, taken)| (id, taken.rule.values(&Value::Float(0.1))))
+        .collect();
+    assert_eq!(choices.len(), 2, "for each of both");
+    let resolved = sweep.with(choices[0].0, choices[0].1.clone());
+    let others = sweep.rule(choices[1].0).unwrap().rule.values(&Value::Float(0.01));
+    let resolved = resolved.with(choices[1].0, others);
+    let pairs = vec![(3, 0), (4, 1), (5, 2)];
+    assert_eq!(sweep.hypotheses()[0].pairs(&sweep), pairs);
+    assert_eq!(sweep.hypotheses()[0].pairs(&resolved), pairs);
+}

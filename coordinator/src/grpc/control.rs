@@ -25,7 +25,9 @@ const MAX_LIST: usize = 1000;
 /// Failed trials that `show` names.
 const FAILURES: usize = 20;
 /// Choices between stages in an answer: with what they were made from, they are the longest part of it.
-const CHOICES: usize = 1_000;
+const CHOICES: usize = 10_000;
+/// What they were made from is told of so many values; of choices beyond them only what was chosen.
+const CANDIDATES: usize = 20_000;
 /// Attempts of a trial that are shown, with the ends of their trainers' standard errors.
 const ATTEMPTS: usize = 64;
 /// Workers listed at most.
@@ -173,6 +175,13 @@ impl Control for Service {
                 .choices()
                 .filter_map(|row| messages::choice(sweep.sweep(), row))
                 .take(CHOICES)
+                .scan(CANDIDATES, |left, mut choice| {
+                    match left.checked_sub(choice.candidates.len()) {
+                        Some(rest) => *left = rest,
+                        None => choice.candidates.clear(),
+                    }
+                    Some(choice)
+                })
                 .collect(),
             extensions: sweep
                 .extensions()

@@ -155,11 +155,9 @@ fn pairs(stage: &Stage, this: &BTreeMap<Setting, Value>, than: &BTreeMap<Setting
             continue;
         }
         // What is taken from another stage goes with the rest: it is no other network or mode by itself.
-        let others = point
-            .values
-            .iter()
-            .filter(|(setting, _)| !this.contains_key(setting) && !stage.is_one_taken(*setting));
-        let others = others.map(|(_, value)| value.clone()).collect();
+        let others = stage.paired_by(point.index).into_iter();
+        let others = others.filter(|(setting, _)| !this.contains_key(setting));
+        let others = others.map(|(_, value)| value).collect();
         let pair = partners.entry(others).or_default();
         if is_this {
             pair.0 = Some(point.index);

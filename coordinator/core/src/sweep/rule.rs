@@ -73,7 +73,37 @@ pub struct Refine {
     pub span: f64,
 }
 
+/// The least decades between two values: with four digits nearer ones could be the same.
+const MIN_STEP: f64 = 5e-4;
+
 impl Refine {
+    /// So many values within so many decades to each side.
+    ///
+    /// # Errors
+    /// Words for people: too many, too few, too near to one another.
+    pub(super) fn new(points: u64, span: f64) -> Result<Self, String> {
+        if !(2..=MAX_POINTS).contains(&points) {
+            return Err(format!(
+                "{points} points are wanted; 2 to {MAX_POINTS} are possible"
+            ));
+        }
+        if !(span > 0.0 && span <= MAX_SPAN) {
+            return Err(format!(
+                "a span of {span} decades to each side is wanted; it is above 0 and at most {MAX_SPAN}"
+            ));
+        }
+        if 2.0 * span / (points - 1) as f64 <= MIN_STEP {
+            return Err(format!(
+                "{points} points within {span} decades to each side are too near to one another to differ in four digits; take \
+                 fewer points or a wider span"
+            ));
+        }
+        Ok(Self {
+            points: points as u32,
+            span,
+        })
+    }
+
     /// The values around this one, the least first, rounded to four significant digits: what lies between the digits makes no
     /// difference, and the numbers are read by people.
     pub fn around(&self, chosen: f64) -> Vec<f64> {
@@ -148,10 +178,8 @@ impl Written {
         let per = per
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.to_string())?;
-        if let Some(Refine { points, span }) = self.refine
-            && !((2..=MAX_POINTS).contains(&points.into()) && span > 0.0 && span <= MAX_SPAN)
-        {
-            return Err(format!("{points} points within {span} decades are none"));
+        if let Some(Refine { points, span }) = self.refine {
+            Refine::new(points.into(), span)?;
         }
         let whole = Origin::Whole;
         Ok(Draft {
@@ -268,10 +296,7 @@ fn refinement(
             .value
             .expected(&format!("decades to each side, above 0 and at most {MAX_SPAN}")));
     }
-    Ok(Refine {
-        points: points as u32,
-        span: decades,
-    })
+    Refine::new(points, decades).map_err(|message| Problem::new(&node.at, message))
 }
 
 /// An epoch from 1; none for the last.
@@ -341,16 +366,7 @@ impl Draft {
                 "values around one are decades around a number above 0, which {setting} need not be"
             ));
         }
-        if !(2..=MAX_POINTS).contains(&points.into()) {
-            return Err(format!(
-                "{points} points are wanted; 2 to {MAX_POINTS} are possible"
-            ));
-        }
-        if !(span > 0.0 && span <= MAX_SPAN) {
-            return Err(format!(
-                "a span of {span} decades to each side is wanted; it is above 0 and at most {MAX_SPAN}"
-            ));
-        }
+        let refine = Refine::new(points.into(), span)?;
         let whole = Origin::Whole;
         Ok(Self {
             at: whole.clone(),

@@ -16,6 +16,9 @@ use super::taken::Taken;
 /// Points that are looked at to count those excluded.
 const MAX_LOOKS: u64 = 100_000;
 
+/// The values that were chosen, by rule and cell.
+type Chosen = BTreeMap<(u32, u64), Arc<[Value]>>;
+
 /// A stage of a sweep. Cheap to clone; never changes but by [`Sweep::with`](super::Sweep::with) and
 /// [`Sweep::extended`](super::Sweep::extended), which give another.
 #[derive(Debug, Clone)]
@@ -25,7 +28,7 @@ pub struct Stage {
     /// As many as its definition says, or more.
     repetitions: u32,
     /// For each rule and cell the values that were chosen.
-    chosen: Arc<BTreeMap<(u32, u64), Vec<Value>>>,
+    chosen: Arc<Chosen>,
 }
 
 #[derive(Debug)]
@@ -87,8 +90,8 @@ impl Stage {
 
     /// The same with the values that were chosen for a cell of a rule.
     pub(super) fn with(&self, rule: u32, cell: u64, values: Vec<Value>) -> Self {
-        let mut chosen = BTreeMap::clone(&self.chosen);
-        chosen.insert((rule, cell), values);
+        let mut chosen = Chosen::clone(&self.chosen);
+        chosen.insert((rule, cell), values.into());
         Self {
             chosen: Arc::new(chosen),
             ..self.clone()
@@ -125,6 +128,16 @@ impl Stage {
     pub fn is_one_taken(&self, setting: Setting) -> bool {
         let one = |taken: &Taken| taken.setting == setting && taken.rule.refine.is_none();
         self.inner.taken.iter().any(one)
+    }
+
+    /// The values of a point by which it is paired with others: those of its axes, but of one that is taken from another stage its
+    /// place among those around the chosen one, and nothing where it is that one alone.
+    pub(super) fn paired_by(&self, index: u64) -> Vec<(Setting, Value)> {
+        let values = self.inner.grid.values(index).unwrap_or_default();
+        let axes = self.axes().iter().zip(values);
+        axes.filter(|(axis, _)| !self.is_one_taken(axis.setting))
+            .map(|(axis, value)| (axis.setting, value.clone()))
+            .collect()
     }
 
     /// The cell of a point for one of [`rules`](Self::rules); none when there is no such rule or point.
@@ -449,21 +462,22 @@ impl Stage {
         let axis = |setting: &Setting| self.axes().iter().position(|axis| axis.setting == *setting);
         let axes: Vec<Option<usize>> = settings.iter().map(axis).collect();
         let mut found = BTreeSet::new();
-        // A value that is still to be chosen may be any of those.
-        let possible = |axis: usize| {
-            let taken = self.inner.taken.iter().find(|taken| taken.axis == axis)?;
-            Some(taken.possible())
-        };
+        // A value that is still to be chosen may be any of those, of which few mean something else.
+        let possible: Vec<Option<Vec<usize>>> = axes
+            .iter()
+            .enumerate()
+            .map(|(at, axis)| {
+                let taken = self.inner.taken.iter().find(|taken| Some(taken.axis) == *axis)?;
+                let numbers: BTreeSet<usize> =
+                    taken.possible().iter().map(|value| number(at, value)).collect();
+                Some(numbers.into_iter().collect())
+            })
+            .collect();
         for values in (0..self.raw_points()).filter_map(|index| self.inner.grid.values(index)) {
             let mut combinations = vec![Vec::new()];
             for (at, axis) in axes.iter().enumerate() {
-                let numbers: Vec<usize> = match axis {
-                    None => vec![0],
-                    Some(axis) => match possible(*axis) {
-                        Some(values) => values.iter().map(|value| number(at, value)).collect(),
-                        None => vec![number(at, values[*axis])],
-                    },
-                };
+                let of_point = || vec![axis.map_or(0, |axis| number(at, values[axis]))];
+                let numbers = possible[at].clone().unwrap_or_else(of_point);
                 let longer = combinations.iter().flat_map(|combination: &Vec<usize>| {
                     let with = |&number: &usize| combination.iter().copied().chain([number]).collect();
                     numbers.iter().map(with).collect::<Vec<Vec<usize>>>()

@@ -11,7 +11,10 @@ use super::stage::Stage;
 /// The most choices of one stage, and the most points that are looked at when all of them are made: some seconds of the turn, a
 /// part at each.
 const MAX_CELLS: usize = 1_000;
-const MAX_LOOKS: u64 = 20_000_000;
+const MAX_LOOKS: u64 = 10_000_000;
+/// The most trials of a stage that takes values, and of one that they are taken from: what a choice lets go, or hands on, is one
+/// commit.
+const MAX_TRIALS: u64 = 1_000_000;
 /// The most values among which one choice is made.
 const MAX_CANDIDATES: usize = 1_000;
 
@@ -83,6 +86,14 @@ impl Taken {
                 "the choice of {setting} depends on {other}, which is taken from another stage here; name with per = […] \
                  what else it depends on"
             )));
+        }
+        for (of, which) in [(stage, "this stage"), (source, "the earlier one")] {
+            if of.raw_trials().is_none_or(|trials| trials > MAX_TRIALS) {
+                return Err(refused(format!(
+                    "{which} has more than {MAX_TRIALS} trials before exclude; so many are possible where values are taken \
+                     from another stage"
+                )));
+            }
         }
         let places = |setting: &Setting| {
             let values = stage.values_of(*setting).into_iter();
