@@ -25,7 +25,7 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
     let panels = |results: &[&GroupResult], settings: &[Setting]| {
         let layout = layout(results, settings);
         let lines = split(results, &layout.lines).labels.len();
-        !layout.panels.is_empty() && lines <= MAX_LINES
+        !layout.panels.is_empty() && (2..=MAX_LINES).contains(&lines)
     };
     // Of many groups those at the best of each setting with numbers, which has a figure of its own.
     let many = results.len() > most && !panels(results, &settings);
