@@ -61,11 +61,13 @@ impl Choices {
         self.made.insert(row.choice, row.clone());
     }
 
+    /// Whether its stages take nothing from one another: then there is nothing to note.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Notes that a trial is over, or no longer.
     pub(super) fn note(&mut self, sweep: &Sweep, key: TrialKey, over: bool) {
-        if self.open.is_empty() {
-            return;
-        }
         for id in sweep.choices_from(key) {
             if let Some(open) = self.open.get_mut(&id) {
                 *open = if over { open.saturating_sub(1) } else { *open + 1 };

@@ -334,7 +334,7 @@ impl SweepState {
         let key = row.id.key;
         let place = self.place(key);
         let over = !row.state.is_open();
-        if self.is_open(key).unwrap_or(true) == over {
+        if !self.choices.is_empty() && self.is_open(key).unwrap_or(true) == over {
             self.choices.note(&self.sweep, key, over);
         }
         let old = match self.accepted.insert(place, row) {
@@ -378,8 +378,10 @@ impl SweepState {
 
     fn touch(&mut self, place: u64) {
         self.touched.insert(place);
-        if let Some(first) = self.untouched {
-            self.untouched = self.untouched_from(self.place(first));
+        if let Some(first) = self.untouched.map(|first| self.place(first))
+            && self.touched.contains(first)
+        {
+            self.untouched = self.untouched_from(first);
         }
     }
 

@@ -10,7 +10,7 @@ use super::axis;
 use super::document::{self, Entry, Node, Tree, unknown_key};
 use super::error::{Origin, Problem, SweepError, quoted, suggestion};
 use super::stage::Stage;
-use super::{MAX_TEXT, Sweep};
+use super::{MAX_TEXT, Sweep, stages};
 
 /// The most hypotheses, and the most points that are looked through for all of them together.
 const MAX_HYPOTHESES: usize = 200;
@@ -231,14 +231,7 @@ pub(super) fn added(sweep: &Sweep, text: &str, file: &str) -> Result<Vec<Hypothe
 
 /// The names of stages that the file has and that are not enabled.
 fn disabled(document: &[Entry], stages: &[Stage]) -> BTreeSet<String> {
-    let tables = document.iter().find(|entry| entry.key == "stage");
-    let tables = tables
-        .and_then(|entry| entry.value.list("").ok())
-        .unwrap_or_default();
-    let names = tables.iter().filter_map(|table| {
-        let name = find(table.table("").ok()?, "name")?;
-        name.value.text().ok().map(str::to_owned)
-    });
+    let names = stages::names(document).into_iter();
     names
         .filter(|name| stages.iter().all(|stage| stage.name() != name))
         .collect()
