@@ -45,6 +45,8 @@ fn an_extended_sweep_ends_as_if_it_had_been_submitted_so() {
     cluster.command(&["submit", &file]);
     let follower = cluster.spawn(&["tail", "more", "--follow", "--json"]);
     train(&cluster, 3);
+    // A command that has reached nobody yet waits for nobody.
+    let mut lines = follower.lines_until("at all", |_| true);
     let said = cluster.command(&["extend", "more", "--repetitions", "3", "--stage", "coarse"]);
     assert!(
         said.contains("extended to coarse 2 × 3, fine 3 × 1 = 9 trials"),
@@ -59,8 +61,9 @@ fn an_extended_sweep_ends_as_if_it_had_been_submitted_so() {
         (&sweep["state"], &sweep["trials"]["succeeded"]),
         (&"complete".into(), &9.into())
     );
-    let (code, lines, complained) = follower.end();
+    let (code, rest, complained) = follower.end();
     assert_eq!(code, Some(0), "{complained}");
+    lines.extend(rest);
     let lines = json(&lines.join("\n"));
     let told: Vec<_> = lines.iter().filter(|line| line["kind"] == "extension").collect();
     assert!(!told.is_empty() && told.iter().all(|line| line["repetitions"] == 3));
@@ -157,6 +160,8 @@ fn a_sweep_is_refined_around_its_best_values_whenever_the_coordinator_is_killed(
     cluster.command(&["submit", &file]);
     train(&cluster, 7);
     let follower = cluster.spawn(&["tail", "plain", "--follow", "--json"]);
+    // A command that has reached nobody yet waits for nobody.
+    follower.lines_until("at all", |_| true);
     let said = cluster.command(&["refine", "plain", "--axis", "learning_rate", "--points", "3"]);
     assert!(
         said.contains(

@@ -48,6 +48,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether to ask again later may help: the coordinator was not reached, or had too much to do.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Busy { .. })
+    }
+
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::BrokenPipe => 0,

@@ -77,9 +77,36 @@ async fn watch(
     as_json: bool,
     mut request: v1::WatchRequest,
 ) -> Result<v1::SweepStatus, Failure> {
+    let mut pause = AGAIN;
+    let mut status = loop {
+        match find(client, &request.selector).await {
+            Err(failure) if request.follow && failure.may_pass() => {
+                wait(&mut pause, Some(&failure)).await;
+            }
+            found => break found?,
+        }
+    };
     // `last` means the same sweep for as long as this runs, whatever is submitted meanwhile.
+    request.selector = format::hex(&status.sweep);
+    pause = AGAIN;
+    loop {
+        let before = request.since;
+        let failure = match read(client, as_json, &mut request, &mut status).await {
+            Ok(()) if !request.follow || status.finished_at_ms.is_some() => return Ok(status),
+            Ok(()) => None,
+            Err(failure) if request.follow && failure.may_pass() => Some(failure),
+            Err(failure) => return Err(failure),
+        };
+        if request.since > before {
+            pause = AGAIN;
+        }
+        wait(&mut pause, failure.as_ref()).await;
+    }
+}
+
+async fn find(client: &Client, selector: &str) -> Result<v1::SweepStatus, Failure> {
     let show = v1::ShowRequest {
-        selector: request.selector.clone(),
+        selector: selector.to_owned(),
     };
     let shown = client
         .ask(
@@ -87,30 +114,18 @@ async fn watch(
             |mut control, request| async move { control.show(request).await },
         )
         .await?;
-    let mut status = shown.status.unwrap_or_default();
-    request.selector = format::hex(&status.sweep);
-    let mut pause = AGAIN;
-    loop {
-        let before = request.since;
-        let failure = match read(client, as_json, &mut request, &mut status).await {
-            Ok(()) if !request.follow || status.finished_at_ms.is_some() => return Ok(status),
-            Ok(()) => None,
-            Err(failure @ (Failure::Unreachable { .. } | Failure::Busy { .. })) if request.follow => {
-                Some(failure)
-            }
-            Err(failure) => return Err(failure),
-        };
-        if request.since > before {
-            pause = AGAIN;
-        }
-        if let Some(failure) = failure
-            && pause == AGAIN
-        {
-            note!("tenfold: waiting for the coordinator: {failure}");
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(AGAIN_CAP);
+    Ok(shown.status.unwrap_or_default())
+}
+
+/// Lets a pause pass, each twice as long as the one before; the first says why.
+async fn wait(pause: &mut Duration, failure: Option<&Failure>) {
+    if let Some(failure) = failure
+        && *pause == AGAIN
+    {
+        note!("tenfold: waiting for the coordinator: {failure}");
     }
+    tokio::time::sleep(*pause).await;
+    *pause = (*pause * 2).min(AGAIN_CAP);
 }
 
 /// Prints what comes until the stream ends. A pass of the coordinator is printed when it is whole, so that asking
