@@ -2,7 +2,7 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, choice, extend, explain, schedule, lease → state, input → compare → aggregate, record → trial → sweep.
+//! order, choice, extend, explain, schedule, lease → state, input → compare, search → aggregate, record → trial → sweep.
 
 pub mod aggregate;
 mod choice;
@@ -15,6 +15,7 @@ mod order;
 pub mod record;
 pub mod rounding;
 mod schedule;
+pub mod search;
 mod state;
 pub mod sweep;
 pub mod trial;
