@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
 use serde_json::Value;
-use tenfold_core::compare::{Comparison, Difference, Null, holm, two_sided_t};
+use tenfold_core::compare::{Comparison, Difference, Null, area, epochs_to, holm, reach, two_sided_t};
 
 fn fixture() -> serde_json::Result<Value> {
     serde_json::from_str(include_str!("fixtures/comparison.json"))
@@ -107,6 +107,64 @@ fn families_are_corrected() {
     }
     assert_eq!(holm(&[]), Vec::<f64>::new());
     assert_eq!(holm(&[0.5, 0.01, 0.6]), [1.0, 0.03, 1.0]);
+}
+
+#[test]
+fn curves_have_the_areas_and_epochs_that_numpy_gives_them() {
+    let fixture = fixture().unwrap();
+    let (mut reached, mut never) = (0, 0);
+    for curve in fixture["curves"].as_array().unwrap() {
+        let values = numbers(&curve["values"]);
+        let what = format!("{} epochs", values.len());
+        close(area(&values), curve["area"].as_f64(), 1e-12, &what);
+        for row in curve["reached"].as_array().unwrap() {
+            let ours = epochs_to(&values, row["threshold"].as_f64().unwrap());
+            assert_eq!(ours.map(u64::from), row["epochs"].as_u64(), "{what}, {row}");
+            match ours {
+                Some(_) => reached += 1,
+                None => never += 1,
+            }
+        }
+    }
+    assert!(reached > 10 && never > 5, "{reached} reached, {never} never");
+}
+
+#[test]
+fn epochs_to_a_threshold_have_the_median_and_interval_that_scipy_gives_them() {
+    let fixture = fixture().unwrap();
+    let (mut bounded, mut open) = (0, 0);
+    for row in fixture["reaches"].as_array().unwrap() {
+        let epochs = row["epochs"].as_array().unwrap().iter();
+        let epochs: Vec<Option<u32>> = epochs
+            .map(|epochs| epochs.as_u64().map(|epochs| epochs as u32))
+            .collect();
+        let ours = reach(&epochs).unwrap();
+        let what = format!("{} of {}", ours.censored, ours.n);
+        assert_eq!(ours.median, row["median"].as_f64(), "{what}");
+        let interval = ours.interval;
+        assert_eq!(
+            interval.map(|interval| interval.low),
+            row["low"].as_f64(),
+            "{what}"
+        );
+        assert_eq!(
+            interval.and_then(|interval| interval.high),
+            row["high"].as_f64(),
+            "{what}"
+        );
+        let coverage = interval.map(|interval| interval.coverage);
+        close(
+            coverage,
+            row.get("coverage").and_then(Value::as_f64),
+            1e-10,
+            &what,
+        );
+        if let Some(interval) = interval {
+            bounded += usize::from(interval.high.is_some());
+            open += usize::from(interval.high.is_none());
+        }
+    }
+    assert!(bounded >= 4 && open >= 3, "{bounded} bounded, {open} open");
 }
 
 #[test]
