@@ -111,6 +111,22 @@ fn asynchronous_halving_stops_whom_optuna_stops() {
 }
 
 #[test]
+fn the_order_of_points_matters_as_much_as_the_docs_say() {
+    let fixture = fixture();
+    let trained = |set: &str| {
+        let row = rows(&fixture, "asha").iter().find(|row| {
+            (row["set"].as_str(), whole(&row["least"]), whole(&row["factor"])) == (Some(set), 1, 3)
+        });
+        let row = row.unwrap();
+        let (curves, stops) = (curves(&fixture, row), stops(row));
+        let best = (0..curves.len()).min_by(|a, b| curves[*a][26].total_cmp(&curves[*b][26]));
+        assert_eq!(stops[best.unwrap()], None, "{set}");
+        stops.iter().map(|stop| stop.unwrap_or(27)).sum::<usize>()
+    };
+    assert_eq!((trained("recorded"), trained("shuffled")), (457, 157));
+}
+
+#[test]
 fn the_median_rule_stops_whom_syne_tune_stops() {
     let fixture = fixture();
     let (mut stopped, mut ended) = (0, 0);
