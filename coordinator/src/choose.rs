@@ -1,14 +1,16 @@
-//! Choices between stages: what there is to choose from is read here, beside the turn; the turn chooses, and records it.
+//! Choices between stages and decisions at their gates: what there is to choose from is read here, beside the turn; the turn
+//! chooses, and records it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tenfold_core::aggregate::Statistics;
+use tenfold_core::aggregate::{self, Statistics};
 use tenfold_core::record::Candidate;
-use tenfold_core::sweep::{ChoiceId, Sweep};
+use tenfold_core::search::{median, patience};
+use tenfold_core::sweep::{ChoiceId, Chooses, Rung, StopRule, Sweep, Taken};
 use tenfold_core::trial::TrialState;
 use tenfold_core::{Answer, Input, State};
-use tenfold_types::{Fence, TrialKey, Value};
+use tenfold_types::{Curve, Fence, Metric, TrialKey, Value};
 
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
@@ -29,8 +31,9 @@ pub fn due(state: &State) -> Vec<(Sweep, ChoiceId)> {
     due.take(TOGETHER).collect()
 }
 
-/// What there is to choose from, in the order of the axis: of the sweep as it was when the choice was due. A pure function of
-/// the curves of the trials that have succeeded, in the order of points and repetitions.
+/// What there is to choose from, in the order of the axis; or what there is to decide about points by, in their order: of the
+/// sweep as it was when the choice was due. A pure function of the curves of the trials that have succeeded, in the order of
+/// points and repetitions.
 ///
 /// # Errors
 /// The store's.
@@ -39,64 +42,204 @@ pub fn candidates(
     sweep: &Sweep,
     choice: ChoiceId,
 ) -> Result<Vec<Candidate>, StoreError> {
-    let Some(taken) = sweep.rule(choice) else {
+    let (Some(chooses), Some(stage)) = (sweep.chooses(choice), sweep.source(choice)) else {
         return Ok(Vec::new());
     };
-    let (source, metric) = (taken.rule.source, taken.rule.metric);
-    let repetitions = sweep.stage(source).map_or(0, |stage| stage.repetitions());
-    let mut order: Vec<Value> = Vec::new();
-    let mut found: BTreeMap<Value, (Vec<f64>, u32)> = BTreeMap::new();
-    for index in sweep.source_points(choice) {
-        let first = TrialKey {
-            stage: source,
-            index,
-            repetition: 0,
-        };
-        let values = sweep.values(first);
-        // A value that was never chosen, as nothing could be, is none to choose from.
-        let Some((_, value)) = values.into_iter().find(|(setting, _)| *setting == taken.setting) else {
-            continue;
-        };
-        let mut rows = reader.trials(sweep.id(), source, index)?.rows;
-        // Those that an extension has added meanwhile are no part of what was due.
-        rows.retain(|row| row.id.key.repetition < repetitions);
-        let succeeded: Vec<(TrialKey, Fence)> = rows
-            .iter()
-            .filter_map(|row| match row.state {
-                TrialState::Succeeded { fence, .. } => Some((row.id.key, fence)),
-                _ => None,
-            })
-            .collect();
-        let column = sweep.metrics(first).iter().position(|of| *of == metric);
-        let epochs = reader.values(sweep.id(), &succeeded, taken.rule.epoch)?;
-        let (numbers, missing) = found.entry(value.clone()).or_default();
-        for values in epochs {
-            let number = column.and_then(|column| values?.get(column).copied());
-            let number = number.ok_or_else(|| {
-                StoreError::Corrupt(format!(
-                    "a trial of point {index} of stage {source} has no {metric} at epoch {}",
-                    taken.rule.epoch
-                ))
-            })?;
-            numbers.push(f64::from(number));
-        }
-        *missing += repetitions.saturating_sub(succeeded.len() as u32);
-        if !order.contains(&value) {
-            order.push(value);
+    let repetitions = sweep.stage(stage).map_or(0, |stage| stage.repetitions());
+    let mut source = Source {
+        reader,
+        sweep,
+        stage,
+        repetitions,
+    };
+    match chooses {
+        Chooses::Axis(taken) => source.of_axis(choice, taken),
+        Chooses::Points(rung) => source.of_points(choice, rung),
+        Chooses::Repetitions(until) => {
+            let (index, now) = until.point(choice.cell);
+            source.repetitions = now;
+            let (_, candidate) = source.of_point(index, until.metric, until.epoch)?;
+            Ok(vec![candidate])
         }
     }
-    let candidate = |value: Value| {
-        let (numbers, missing) = found.remove(&value).unwrap_or_default();
-        let statistics = Statistics::of(&numbers);
-        Candidate {
-            value,
-            n: numbers.len() as u32,
-            missing,
-            mean: statistics.map_or(0.0, |statistics| statistics.mean),
-            standard_error: statistics.and_then(|statistics| statistics.standard_error),
+}
+
+/// The stage that is chosen from.
+struct Source<'a> {
+    reader: &'a mut dyn Reader,
+    sweep: &'a Sweep,
+    stage: u32,
+    /// The repetitions that count.
+    repetitions: u32,
+}
+
+/// Trials that have succeeded, with the attempts that count.
+type Succeeded = Vec<(TrialKey, Fence)>;
+
+impl Source<'_> {
+    fn of_axis(&mut self, choice: ChoiceId, taken: &Taken) -> Result<Vec<Candidate>, StoreError> {
+        let mut order: Vec<Value> = Vec::new();
+        let mut found: BTreeMap<Value, (Vec<f64>, u32)> = BTreeMap::new();
+        for index in self.sweep.source_points(choice) {
+            let values = self.sweep.values(self.first(index)).into_iter();
+            let value = values.into_iter().find(|(setting, _)| *setting == taken.setting);
+            // A value that was never chosen, as nothing could be, is none to choose from.
+            let Some((_, value)) = value else { continue };
+            let (succeeded, missing) = self.succeeded(index)?;
+            let (numbers, none) = found.entry(value.clone()).or_default();
+            numbers.extend(self.numbers(&succeeded, taken.rule.metric, taken.rule.epoch)?);
+            *none += missing;
+            if !order.contains(&value) {
+                order.push(value);
+            }
         }
-    };
-    Ok(order.into_iter().map(candidate).collect())
+        let candidate = |value: Value| {
+            let (numbers, missing) = found.remove(&value).unwrap_or_default();
+            candidate(value, &numbers, missing)
+        };
+        Ok(order.into_iter().map(candidate).collect())
+    }
+
+    fn of_points(&mut self, choice: ChoiceId, rung: &Rung) -> Result<Vec<Candidate>, StoreError> {
+        let mut candidates = Vec::new();
+        let mut succeeded = Vec::new();
+        for index in self.sweep.source_points(choice) {
+            let (of_point, candidate) = self.of_point(index, rung.metric, rung.epoch)?;
+            succeeded = of_point;
+            candidates.push(candidate);
+        }
+        let behind = match rung.rule {
+            StopRule::SuccessiveHalving { .. } | StopRule::Asha { .. } => Vec::new(),
+            StopRule::Median { .. } => {
+                let curve = self.curve(&succeeded, rung.metric)?;
+                vec![(
+                    "running average",
+                    median::running_average(&curve).unwrap_or_default(),
+                )]
+            }
+            StopRule::Patience { patience, .. } => {
+                let curve = self.curve(&succeeded, rung.metric)?;
+                let parts = patience::before_and_lately(&curve, patience);
+                let named = |(before, lately)| vec![("least before", before), ("least lately", lately)];
+                parts.map(named).unwrap_or_default()
+            }
+        };
+        let Some(standing) = candidates.first().cloned() else {
+            return Ok(candidates);
+        };
+        candidates.extend(behind.into_iter().map(|(name, mean)| Candidate {
+            value: Value::Text(name.to_owned()),
+            mean,
+            standard_error: None,
+            ..standing.clone()
+        }));
+        Ok(candidates)
+    }
+
+    /// How a point stands at an epoch, and its trials that have succeeded.
+    fn of_point(
+        &mut self,
+        index: u64,
+        metric: Metric,
+        epoch: u32,
+    ) -> Result<(Succeeded, Candidate), StoreError> {
+        let (succeeded, missing) = self.succeeded(index)?;
+        let numbers = self.numbers(&succeeded, metric, epoch)?;
+        let value = Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
+        Ok((succeeded, candidate(value, &numbers, missing)))
+    }
+
+    fn first(&self, index: u64) -> TrialKey {
+        TrialKey {
+            stage: self.stage,
+            index,
+            repetition: 0,
+        }
+    }
+
+    /// The trials of a point that have succeeded, and how many have not.
+    fn succeeded(&mut self, index: u64) -> Result<(Succeeded, u32), StoreError> {
+        let mut rows = self.reader.trials(self.sweep.id(), self.stage, index)?.rows;
+        // Those that an extension has added meanwhile, or that are still to come, are no part of what was due.
+        let stage = self.sweep.stage(self.stage);
+        let there = stage.map_or(0, |stage| stage.repetitions_of(index));
+        let repetitions = self.repetitions.min(there);
+        rows.retain(|row| row.id.key.repetition < repetitions);
+        let succeeded = rows.iter().filter_map(|row| match row.state {
+            TrialState::Succeeded { fence, .. } => Some((row.id.key, fence)),
+            _ => None,
+        });
+        let succeeded: Succeeded = succeeded.collect();
+        let missing = repetitions.saturating_sub(succeeded.len() as u32);
+        Ok((succeeded, missing))
+    }
+
+    /// The place of a metric in the curves of a trial.
+    fn column(&self, key: TrialKey, metric: Metric) -> Result<usize, StoreError> {
+        let column = self.sweep.metrics(key).iter().position(|of| *of == metric);
+        column.ok_or_else(|| StoreError::Corrupt(format!("a trial {key} has no {metric}")))
+    }
+
+    /// The values of a metric at an epoch, in the order of the trials.
+    fn numbers(
+        &mut self,
+        succeeded: &[(TrialKey, Fence)],
+        metric: Metric,
+        epoch: u32,
+    ) -> Result<Vec<f64>, StoreError> {
+        let values = self.reader.values(self.sweep.id(), succeeded, epoch)?;
+        let number = |((key, _), values): (&(TrialKey, Fence), Option<Vec<f32>>)| {
+            let column = self.column(*key, metric)?;
+            let number = values.and_then(|values| values.get(column).copied());
+            number
+                .map(f64::from)
+                .ok_or_else(|| StoreError::Corrupt(format!("trial {key} has no {metric} at epoch {epoch}")))
+        };
+        succeeded.iter().zip(values).map(number).collect()
+    }
+
+    /// The means of a metric over trials of one point, epoch by epoch.
+    fn curve(&mut self, succeeded: &[(TrialKey, Fence)], metric: Metric) -> Result<Vec<f64>, StoreError> {
+        let Some((key, _)) = succeeded.first().copied() else {
+            return Ok(Vec::new());
+        };
+        let column = self.column(key, metric)?;
+        let attempts: Vec<_> = succeeded
+            .iter()
+            .map(|(key, fence)| (key.repetition, *fence))
+            .collect();
+        let blocks = self
+            .reader
+            .blocks(self.sweep.id(), self.stage, key.index, &attempts)?;
+        let mut curves = Vec::new();
+        for ((key, _), blocks) in succeeded.iter().zip(blocks) {
+            let mut curve = Curve::new(self.sweep.metrics(*key));
+            if !blocks.iter().all(|block| curve.push(block)) {
+                return Err(StoreError::Corrupt(format!(
+                    "the epochs of trial {key} have a gap"
+                )));
+            }
+            curves.push(curve);
+        }
+        let curves: Vec<&Curve> = curves.iter().collect();
+        let (metrics, epochs) = aggregate::aggregate(&curves);
+        debug_assert_eq!(metrics.get(column), Some(&metric));
+        Ok(epochs
+            .iter()
+            .filter_map(|epoch| Some(epoch.get(column)?.mean))
+            .collect())
+    }
+}
+
+fn candidate(value: Value, numbers: &[f64], missing: u32) -> Candidate {
+    let statistics = Statistics::of(numbers);
+    Candidate {
+        value,
+        n: numbers.len() as u32,
+        missing,
+        mean: statistics.map_or(0.0, |statistics| statistics.mean),
+        standard_error: statistics.and_then(|statistics| statistics.standard_error),
+    }
 }
 
 /// Has every choice made as soon as it can be, until the coordinator shuts down.

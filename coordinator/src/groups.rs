@@ -7,7 +7,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Statistics};
 use tenfold_core::record::{Control, TrialRow};
-use tenfold_core::sweep::{GroupId, Grouping, Stage, Sweep};
+use tenfold_core::sweep::{GroupId, Grouping, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Curve, Metric, Setting, SweepId, TrialKey};
 
@@ -267,10 +267,12 @@ impl Groups {
         for row in rows {
             *row.state.counter(&mut counts) += 1;
         }
-        let points = self.grouping.members(group).len() as u64;
         let stage = self.sweep.stage(group.stage);
-        let repetitions = stage.map_or(0, Stage::repetitions);
-        let untouched = (points * u64::from(repetitions)).saturating_sub(counts.total());
+        let points = self.grouping.members(group).into_iter();
+        let trials: u64 = points
+            .map(|index| stage.map_or(0, |stage| u64::from(stage.repetitions_of(index))))
+            .sum();
+        let untouched = trials.saturating_sub(counts.total());
         match self.control {
             Control::Stopped => counts.cancelled += untouched,
             Control::Active | Control::Paused => counts.pending += untouched,

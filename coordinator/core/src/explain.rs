@@ -113,13 +113,24 @@ pub enum Reason {
         /// What went wrong last.
         error: String,
     },
+    /// It is not run: its point did not go on, or has enough repetitions without it.
+    LeftOut {
+        /// The decision.
+        choice: ChoiceId,
+    },
     /// It was cancelled, or its sweep was stopped before any worker had it.
     Cancelled,
 }
 
 /// Why a trial is where it is; none when there is no such trial.
 pub fn explain(state: &State, sweep: SweepId, key: TrialKey, now: Millis) -> Option<Vec<Reason>> {
-    let sweep = state.sweep(sweep).filter(|sweep| sweep.has(key))?;
+    let sweep = state.sweep(sweep)?;
+    if let Some(choice) = sweep.sweep().left_out_by(key) {
+        return Some(vec![Reason::LeftOut { choice }]);
+    }
+    if !sweep.has(key) {
+        return None;
+    }
     let row = sweep.row_of(key);
     let limit = state.settings().failure_limit;
     let touched = sweep.is_open(key).is_some();

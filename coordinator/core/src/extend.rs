@@ -108,7 +108,7 @@ fn take_over(sweep: &SweepState, stages: &[u32], now: Millis, records: &mut Vec<
 /// How many choices were made from these stages, which stay; and those that found nothing, from these stages or for
 /// them, taken back.
 fn choices(sweep: &SweepState, stages: &[u32]) -> (u64, Vec<ChoiceRow>) {
-    let source = |choice: ChoiceId| sweep.sweep().rule(choice).map(|taken| taken.rule.source);
+    let source = |choice: ChoiceId| sweep.sweep().source(choice);
     let from = |row: &ChoiceRow| source(row.choice).is_some_and(|source| stages.contains(&source));
     let (mut kept, mut withdrawn) = (0, Vec::new());
     for row in sweep.choices() {

@@ -30,7 +30,7 @@ pub use input::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Standing, Transition, TrialReport,
     Wider,
 };
-use record::{Control, Record, SweepRow};
+use record::{Control, Outcome, Record, SweepRow};
 use sweep::Sweep;
 
 pub use state::{Lease, Settings, State, SweepState, Worker};
@@ -79,17 +79,21 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
 fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
     let mut rows: BTreeMap<SweepId, SweepRow> = BTreeMap::new();
     let mut changed: BTreeMap<(SweepId, TrialKey), bool> = BTreeMap::new();
-    let mut extended: BTreeMap<SweepId, Sweep> = BTreeMap::new();
+    let mut changing: BTreeMap<SweepId, Sweep> = BTreeMap::new();
     for record in records.iter() {
         match record {
             Record::Sweep(row) => _ = rows.insert(row.id, row.clone()),
             Record::Trial(row) => _ = changed.insert((row.id.sweep, row.id.key), row.state.is_open()),
             Record::Extension(row) => {
-                let before = extended.remove(&row.sweep);
-                let before = before.or_else(|| Some(state.sweep(row.sweep)?.sweep().clone()));
-                let after = before.and_then(|before| before.extended(&row.extension).ok());
-                extended.extend(after.map(|after| (row.sweep, after)));
+                change(state, row.sweep, &mut changing, |sweep| {
+                    sweep.extended(&row.extension).ok()
+                });
             }
+            Record::Choice(row) => change(state, row.sweep, &mut changing, |sweep| match &row.outcome {
+                Outcome::Chosen(values) => Some(sweep.with(row.choice, values.clone())),
+                Outcome::Withdrawn => Some(sweep.without(row.choice)),
+                Outcome::Nothing(_) => None,
+            }),
             _ => {}
         }
     }
@@ -97,20 +101,21 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
         .keys()
         .copied()
         .chain(changed.keys().map(|(sweep, _)| *sweep))
+        .chain(changing.keys().copied())
         .collect();
     for id in touched {
         // A new sweep has trials, and none of them is over.
         let Some(sweep) = state.sweep(id) else { continue };
         let row = rows.entry(id).or_insert_with(|| sweep.row().clone());
         let counts = sweep.counts();
-        let untouched = sweep.sweep().trials() - sweep.touched();
+        let untouched = sweep.untouched();
         let open_touched = match sweep.row().control {
             Control::Stopped => counts.open(),
             Control::Active | Control::Paused => counts.open() - untouched,
         };
         let (mut open_touched, mut untouched) = (open_touched, untouched);
-        if let Some(extended) = extended.get(&id) {
-            untouched += extended.trials() - sweep.sweep().trials();
+        if let Some(after) = changing.get(&id) {
+            untouched = (untouched + after.trials()).saturating_sub(sweep.sweep().trials());
         }
         for ((_, key), open) in changed.range((id, TrialKey::FIRST)..=(id, TrialKey::LAST)) {
             match sweep.is_open(*key) {
@@ -130,4 +135,16 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
             records.push(Record::Sweep(row.clone()));
         }
     }
+}
+
+/// Takes in what a record makes of a sweep itself.
+fn change(
+    state: &State,
+    id: SweepId,
+    changing: &mut BTreeMap<SweepId, Sweep>,
+    of: impl FnOnce(&Sweep) -> Option<Sweep>,
+) {
+    let before = changing.remove(&id);
+    let before = before.or_else(|| Some(state.sweep(id)?.sweep().clone()));
+    changing.extend(before.map(|before| (id, of(&before).unwrap_or(before))));
 }

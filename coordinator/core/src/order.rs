@@ -102,7 +102,7 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
         }
         Order::Retry { failed, cancelled } => {
             let untouched = match row.control {
-                Control::Stopped if cancelled => sweep.sweep().trials() - sweep.touched(),
+                Control::Stopped if cancelled => sweep.untouched(),
                 _ => 0,
             };
             let retried = retry(sweep, failed, cancelled, &mut records) + untouched;

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tenfold::report::log;
 use tenfold_core::rounding::significant;
-use tenfold_proto::v1::{self, reason::Reason};
+use tenfold_proto::v1::{self, choice::Kind, reason::Reason};
 
 use super::exit::Failure;
 use super::{Common, format, json, show};
@@ -110,8 +111,12 @@ fn of_reason(reason: &Reason) -> Value {
     match reason {
         Reason::Paused(_) => json!({ "reason": "paused" }),
         Reason::Choice(choice) => json!({
-            "reason": "choice", "setting": choice.setting, "source": choice.source, "per": json::point(&choice.per),
+            "reason": "choice", "decides": log::decides(choice.kind()), "setting": choice.setting, "source": choice.source, "per": json::point(&choice.per),
             "open": choice.open,
+        }),
+        Reason::LeftOut(left_out) => json!({
+            "reason": "left_out",
+            "decision": left_out.decision.as_ref().map(log::choice_text),
         }),
         Reason::Backoff(rest) => json!({ "reason": "backoff", "until": format::time(rest.until_ms) }),
         Reason::NoWorker(_) => json!({ "reason": "no_worker" }),
@@ -163,8 +168,22 @@ fn words(reason: &Reason, sweep: &str, now: u64) -> String {
                 open => format!("{open} trials that it is chosen from are not over"),
             };
             let (setting, source) = (&choice.setting, &choice.source);
-            format!("its {setting} is still to be chosen from stage {source}{cell}: {open}")
+            match choice.kind() {
+                Kind::Axis => {
+                    format!("its {setting} is still to be chosen from stage {source}{cell}: {open}")
+                }
+                Kind::Points => {
+                    format!("whether points go on from stage {source}{cell} is still to be decided: {open}")
+                }
+                Kind::Repetitions => {
+                    format!("whether its point is repeated so often{cell} is still to be decided: {open}")
+                }
+            }
         }
+        Reason::LeftOut(left_out) => match &left_out.decision {
+            Some(decision) => format!("it is not run: {}", log::choice_text(decision)),
+            None => "it is not run".to_owned(),
+        },
         Reason::Backoff(rest) => format!(
             "it failed, and rests until {} ({} from now)",
             format::time(rest.until_ms),

@@ -113,6 +113,7 @@ pub(crate) fn trial_state(state: v1::TrialState) -> &'static str {
         v1::TrialState::Diverged => "diverged",
         v1::TrialState::Failed => "failed",
         v1::TrialState::Cancelled => "cancelled",
+        v1::TrialState::LeftOut => "left out",
     }
 }
 

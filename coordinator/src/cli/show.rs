@@ -90,9 +90,7 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
     }
     if !answer.choices.is_empty() {
         _ = writeln!(text, "\nchoices");
-        for choice in &answer.choices {
-            text.push_str(&log::choice_table(choice));
-        }
+        text.push_str(&log::choice_tables(&answer.choices));
     }
     if !answer.failures.is_empty() {
         _ = writeln!(text, "\nfailed trials");

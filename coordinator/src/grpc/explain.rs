@@ -14,7 +14,10 @@ impl Service {
         let look = move |state: &State, now| {
             let sweep = selector::resolve(state, &selector)?;
             let reasons = explain(state, sweep.row().id, key, now).ok_or_else(|| selector::no_trial(key))?;
-            let (row, trial) = messages::trial_now(sweep, key);
+            let (row, mut trial) = messages::trial_now(sweep, key);
+            if let [Reason::LeftOut { .. }] = reasons.as_slice() {
+                trial.state = v1::TrialState::LeftOut.into();
+            }
             let stage = sweep.sweep().stage(key.stage);
             let response = v1::ExplainResponse {
                 status: Some(trial),
@@ -48,14 +51,19 @@ fn of_reason(sweep: &SweepState, reason: Reason) -> v1::Reason {
     let reason = match reason {
         Reason::Paused => Wire::Paused(wire::Paused {}),
         Reason::Choice { choice, open } => {
-            let taken = sweep.sweep().rule(choice);
-            let per = taken.map(|taken| messages::assignments(&taken.values(choice.cell)));
+            let stands = messages::undecided(sweep.sweep(), choice).unwrap_or_default();
             Wire::Choice(wire::ToChoose {
-                setting: taken.map_or_else(String::new, |taken| taken.setting.name().to_owned()),
-                source: taken.map_or_else(String::new, |taken| taken.rule.source_name.clone()),
-                per: per.unwrap_or_default(),
+                kind: stands.kind,
+                setting: stands.setting,
+                source: stands.source,
+                per: stands.per,
                 open,
             })
+        }
+        Reason::LeftOut { choice } => {
+            let row = sweep.choices().find(|row| row.choice == choice);
+            let decision = row.and_then(|row| messages::choice(sweep.sweep(), row));
+            Wire::LeftOut(wire::LeftOut { decision })
         }
         Reason::Backoff { until } => Wire::Backoff(wire::Backoff { until_ms: until }),
         Reason::NoWorker => Wire::NoWorker(wire::NoWorker {}),

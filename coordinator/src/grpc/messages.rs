@@ -3,8 +3,9 @@
 use tenfold_core::SweepState;
 use tenfold_core::aggregate::{Counts, Group, Statistics};
 use tenfold_core::record::{AttemptRow, Candidate, ChoiceRow, Control, ExtensionRow, Outcome, TrialRow};
-use tenfold_core::sweep::{ChoiceId, Extension, Stage, Sweep};
+use tenfold_core::sweep::{ChoiceId, Chooses, Extension, Stage, Sweep};
 use tenfold_core::trial::TrialState;
+use tenfold_proto::v1::choice::Kind;
 use tenfold_proto::{convert, v1};
 use tenfold_types::{Curve, Metric, Setting, TrialKey, Value};
 
@@ -59,7 +60,6 @@ pub(crate) fn choice(sweep: &Sweep, row: &ChoiceRow) -> Option<v1::Choice> {
         Outcome::Nothing(reason) => (&[][..], Some(reason.clone())),
         Outcome::Withdrawn => return None,
     };
-    let taken = sweep.rule(row.choice)?;
     let candidate = |candidate: &Candidate| v1::Candidate {
         value: Some((&candidate.value).into()),
         n: candidate.n,
@@ -68,23 +68,75 @@ pub(crate) fn choice(sweep: &Sweep, row: &ChoiceRow) -> Option<v1::Choice> {
         standard_error: candidate.standard_error,
     };
     Some(v1::Choice {
-        stage: row.choice.stage,
-        stage_name: sweep.stage(row.choice.stage)?.name().to_owned(),
-        rule: row.choice.rule,
-        cell: row.choice.cell,
-        setting: taken.setting.name().to_owned(),
-        per: assignments(&taken.values(row.choice.cell)),
-        source: taken.rule.source_name.clone(),
-        metric: taken.rule.metric.to_string(),
-        epoch: taken.rule.epoch,
-        criterion: taken.rule.criterion.name().to_owned(),
         candidates: row.candidates.iter().map(candidate).collect(),
         values: values.iter().map(v1::Value::from).collect(),
         reason,
+        ..undecided(sweep, row.choice)?
     })
 }
 
-/// Which choice it is, and the values that were chosen; none when there was nothing to choose from.
+/// A choice of a sweep without what came of it.
+pub(crate) fn undecided(sweep: &Sweep, choice: ChoiceId) -> Option<v1::Choice> {
+    let stage = sweep.stage(choice.stage)?;
+    let cell = choice.cell;
+    let values_of = |index: u64| stage.point(index).map(|point| point.values).unwrap_or_default();
+    let of_kind = match sweep.chooses(choice)? {
+        Chooses::Axis(taken) => v1::Choice {
+            kind: Kind::Axis.into(),
+            setting: taken.setting.name().to_owned(),
+            per: assignments(&taken.values(cell)),
+            source: taken.rule.source_name.clone(),
+            metric: taken.rule.metric.to_string(),
+            epoch: taken.rule.epoch,
+            criterion: taken.rule.criterion.name().to_owned(),
+            ..v1::Choice::default()
+        },
+        Chooses::Points(rung) => {
+            let point = (!rung.rule.is_joint()).then_some(cell);
+            let per = match point {
+                Some(index) => values_of(index),
+                None => {
+                    let first = rung.points(cell).first().map(|index| values_of(*index));
+                    let mut values = first.unwrap_or_default();
+                    values.retain(|(setting, _)| rung.per.contains(setting));
+                    values
+                }
+            };
+            v1::Choice {
+                kind: Kind::Points.into(),
+                point,
+                per: assignments(&per),
+                source: rung.source_name.clone(),
+                metric: rung.metric.to_string(),
+                epoch: rung.epoch,
+                criterion: rung.rule.name().to_owned(),
+                ..v1::Choice::default()
+            }
+        }
+        Chooses::Repetitions(until) => {
+            let (index, _) = until.point(cell);
+            v1::Choice {
+                kind: Kind::Repetitions.into(),
+                point: Some(index),
+                per: assignments(&values_of(index)),
+                source: stage.name().to_owned(),
+                metric: until.metric.to_string(),
+                epoch: until.epoch,
+                criterion: "ci95-half-width".to_owned(),
+                ..v1::Choice::default()
+            }
+        }
+    };
+    Some(v1::Choice {
+        stage: choice.stage,
+        stage_name: stage.name().to_owned(),
+        rule: choice.rule,
+        cell,
+        ..of_kind
+    })
+}
+
+/// Which choice it is, and what was chosen; none when there was nothing to choose from.
 pub fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
     let id = ChoiceId {
         stage: choice.stage,
@@ -93,7 +145,7 @@ pub fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
     };
     let values = choice.values.iter().map(|value| value.clone().try_into().ok());
     let values = values.collect::<Option<Vec<Value>>>()?;
-    (!values.is_empty()).then_some((id, values))
+    choice.reason.is_none().then_some((id, values))
 }
 
 /// An extension of a sweep, which it has taken in.

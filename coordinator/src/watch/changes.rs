@@ -1,9 +1,11 @@
-//! What a sweep itself becomes while it is watched: values that stages take from one another, and extensions.
+//! What a sweep itself becomes while it is watched: values that stages take from one another, what is left out, extensions.
 
 use std::mem::take;
 use std::sync::Arc;
 
 use tenfold_core::record::Outcome;
+use tenfold_core::sweep::{ChoiceId, Chooses};
+use tenfold_types::TrialKey;
 
 use super::{Event, WatchError, Watcher, has_rules};
 use crate::grpc::messages;
@@ -23,14 +25,42 @@ impl Watcher {
         let before = self.sweep.clone();
         for (_, row) in &found {
             self.chosen.extend(messages::choice(&before, row));
-            if let Outcome::Chosen(values) = &row.outcome {
-                self.sweep = self.sweep.with(row.choice, values.clone());
+            match &row.outcome {
+                Outcome::Chosen(values) => self.sweep = self.sweep.with(row.choice, values.clone()),
+                Outcome::Withdrawn => self.sweep = self.sweep.without(row.choice),
+                Outcome::Nothing(_) => {}
             }
         }
         if !found.is_empty() {
             self.group_again();
         }
+        for (_, row) in &found {
+            self.fewer(row.choice);
+        }
         Ok(!found.is_empty())
+    }
+
+    /// Notes the groups that may have become complete because less is left to be run.
+    fn fewer(&mut self, choice: ChoiceId) {
+        match self.sweep.chooses(choice) {
+            Some(Chooses::Repetitions(until)) => {
+                let (index, repetition) = until.point(choice.cell);
+                let key = TrialKey {
+                    stage: choice.stage,
+                    index,
+                    repetition,
+                };
+                self.fewer.insert(self.options.grouping.group_of(key));
+            }
+            // Of points by themselves what is left out is no group any more.
+            Some(Chooses::Points(_)) if !self.options.grouping.axes().is_empty() => {
+                let groups = self.options.grouping.groups();
+                self.fewer.extend(
+                    groups.filter(|group| group.stage >= choice.stage && !self.complete.contains(group)),
+                );
+            }
+            _ => {}
+        }
     }
 
     /// Groups the sweep as it is now.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tenfold_core::State;
 use tenfold_core::aggregate::Statistics;
 use tenfold_core::record::{Control, EpochsRow, TrialRow};
-use tenfold_core::sweep::{GroupId, Grouping, Sweep};
+use tenfold_core::sweep::{GroupId, Grouping, Stage, Sweep};
 use tenfold_proto::v1;
 use tenfold_types::SweepId;
 use tokio::sync::mpsc;
@@ -142,6 +142,7 @@ pub async fn watch(
         told: false,
         ahead: false,
         has_rules,
+        fewer: BTreeSet::new(),
         chosen_to: options.since,
         chosen: Vec::new(),
         extended_to: options.since,
@@ -188,9 +189,9 @@ pub async fn watch(
     }
 }
 
-/// Whether its stages take values from one another.
+/// Whether something is chosen or decided while it runs.
 fn has_rules(sweep: &Sweep) -> bool {
-    sweep.stages().iter().any(|stage| !stage.rules().is_empty())
+    sweep.stages().iter().any(Stage::is_gated)
 }
 
 /// What is new of a group.
@@ -229,8 +230,10 @@ struct Watcher {
     told: bool,
     /// A group was complete before this pass had come to the commit that completed it.
     ahead: bool,
-    /// Its stages take values from one another.
+    /// Something is chosen or decided while it runs.
     has_rules: bool,
+    /// Groups of which less is to be run than was thought, since they were last told of.
+    fewer: BTreeSet<GroupId>,
     /// Choices up to this commit are known, and those of them that are still to be told.
     chosen_to: Cursor,
     chosen: Vec<v1::Choice>,
@@ -298,6 +301,9 @@ impl Watcher {
         }
         for group in self.held_back.keys() {
             touched.entry(*group).or_insert(Touch::Epochs);
+        }
+        for group in take(&mut self.fewer) {
+            touched.insert(group, Touch::Over);
         }
         self.ahead = false;
         let now = Instant::now();

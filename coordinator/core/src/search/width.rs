@@ -17,5 +17,10 @@ use crate::aggregate::{Statistics, t975};
 pub fn enough(values: &[f64], half_width: f64) -> bool {
     let statistics = Statistics::of(values);
     let error = statistics.and_then(|statistics| Some((statistics.n, statistics.standard_error?)));
-    error.is_some_and(|(n, error)| t975(n) * error <= half_width)
+    error.is_some_and(|(n, error)| is_narrow(n, error, half_width))
+}
+
+/// The same of the standard error of the mean of `n` values, 2 or more.
+pub fn is_narrow(n: u32, standard_error: f64, half_width: f64) -> bool {
+    t975(n) * standard_error <= half_width
 }

@@ -1,15 +1,18 @@
-//! Choices between the stages of a sweep: those made, and what the others wait for.
+//! Choices between the stages of a sweep and decisions at their gates: those made, and what the others wait for.
 
 use std::collections::BTreeMap;
 
 use tenfold_types::TrialKey;
 
 use crate::record::{ChoiceRow, Outcome};
-use crate::sweep::{ChoiceId, Sweep, Taken};
+use crate::sweep::{ChoiceId, Chooses, Sweep};
 
-/// How often the points are run that a choice is made from.
-fn repetitions(sweep: &Sweep, taken: &Taken) -> u64 {
-    let stage = sweep.stage(taken.rule.source);
+/// How often the points are run that a choice is made from, at most.
+fn repetitions(sweep: &Sweep, choice: ChoiceId) -> u64 {
+    if let Some(Chooses::Repetitions(until)) = sweep.chooses(choice) {
+        return until.min.into();
+    }
+    let stage = sweep.source(choice).and_then(|source| sweep.stage(source));
     stage.map_or(0, |stage| stage.repetitions().into())
 }
 
@@ -24,30 +27,31 @@ pub(super) struct Choices {
 impl Choices {
     pub(super) fn of(sweep: &Sweep) -> Self {
         let points = sweep.source_counts();
-        let open = |(id, taken): (ChoiceId, &Taken)| {
-            let points = points.get(&id).copied().unwrap_or_default();
-            (id, points * repetitions(sweep, taken))
+        let open = |choice: ChoiceId| {
+            // What is not counted is decided about one point.
+            let points = points.get(&choice).copied().unwrap_or(1);
+            (choice, points * repetitions(sweep, choice))
         };
         Self {
             made: BTreeMap::new(),
-            open: sweep.choices().map(open).collect(),
+            open: sweep.all_choices().map(open).collect(),
         }
     }
 
     /// Takes in what the stages that are chosen from have got beyond what they had before.
     pub(super) fn extend(&mut self, before: &Sweep, after: &Sweep) {
-        let points = after.source_counts();
-        let old = |(id, _): &(ChoiceId, &Taken)| before.stage(id.stage).is_some();
-        for (id, taken) in after.choices().filter(old) {
-            let more = repetitions(after, taken) - repetitions(before, taken);
+        for (choice, points) in after.source_counts() {
+            if before.stage(choice.stage).is_none() {
+                continue;
+            }
+            let more = repetitions(after, choice) - repetitions(before, choice);
             if more > 0 {
-                let points = points.get(&id).copied().unwrap_or_default();
-                *self.open.entry(id).or_default() += points * more;
+                *self.open.entry(choice).or_default() += points * more;
             }
         }
     }
 
-    /// Takes in a choice of a new stage, with the trials that it is made from and that are not over yet.
+    /// Takes in a choice that has come up, with the trials that it is made from and that are not over yet.
     pub(super) fn add(&mut self, choice: ChoiceId, open: u64) {
         self.open.insert(choice, open);
     }
@@ -57,11 +61,16 @@ impl Choices {
         self.made.values()
     }
 
+    /// One that was made, or taken back.
+    pub(super) fn row(&self, choice: ChoiceId) -> Option<&ChoiceRow> {
+        self.made.get(&choice)
+    }
+
     pub(super) fn insert(&mut self, row: &ChoiceRow) {
         self.made.insert(row.choice, row.clone());
     }
 
-    /// Whether its stages take nothing from one another: then there is nothing to note.
+    /// Whether nothing is chosen or decided in its sweep: then there is nothing to note.
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
@@ -75,22 +84,29 @@ impl Choices {
         }
     }
 
-    /// Whether it is to be made, and all trials that it is made from are over.
-    pub(super) fn is_due(&self, choice: ChoiceId) -> bool {
+    fn is_made(&self, choice: ChoiceId) -> bool {
         let made = self.made.get(&choice).map(|row| &row.outcome);
-        matches!(made, None | Some(Outcome::Withdrawn)) && self.open.get(&choice) == Some(&0)
+        !matches!(made, None | Some(Outcome::Withdrawn))
+    }
+
+    /// Whether it is to be made, and all trials that it is made from are over, and what is decided before is decided.
+    pub(super) fn is_due(&self, sweep: &Sweep, choice: ChoiceId) -> bool {
+        let before = |choice| sweep.predecessors(choice).next();
+        !self.is_made(choice)
+            && self.open.get(&choice) == Some(&0)
+            && sweep.is_reached(choice)
+            && before(choice).is_none_or(|before| self.is_made(before))
     }
 
     /// Trials that a choice is to be made from and that are not over yet; none when it is made.
     pub(super) fn awaited(&self, choice: ChoiceId) -> Option<u64> {
-        let made = self.made.get(&choice).map(|row| &row.outcome);
-        let waits = matches!(made, None | Some(Outcome::Withdrawn));
-        self.open.get(&choice).copied().filter(|_| waits)
+        let open = self.open.get(&choice).copied();
+        open.filter(|_| !self.is_made(choice))
     }
 
     /// Those that are due, in order.
-    pub(super) fn due(&self) -> impl Iterator<Item = ChoiceId> {
+    pub(super) fn due<'a>(&'a self, sweep: &'a Sweep) -> impl Iterator<Item = ChoiceId> + 'a {
         let over = self.open.iter().filter(|(_, open)| **open == 0);
-        over.map(|(id, _)| *id).filter(|id| self.is_due(*id))
+        over.map(|(id, _)| *id).filter(|id| self.is_due(sweep, *id))
     }
 }

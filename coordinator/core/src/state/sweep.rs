@@ -7,7 +7,7 @@ use tenfold_types::{Curve, Fence, TrialId, TrialKey};
 use crate::Millis;
 use crate::aggregate::Counts;
 use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, SweepRow, TrialRow};
-use crate::sweep::{ChoiceId, Stage, Sweep};
+use crate::sweep::{ChoiceId, Chooses, Passage, Stage, Sweep};
 use crate::trial::TrialState;
 
 use super::accepted::Accepted;
@@ -71,11 +71,14 @@ impl SweepState {
         };
         state.choices = Choices::of(&state.sweep);
         for (stage, of) in (0..).zip(state.sweep.stages()) {
-            if !of.rules().is_empty()
+            if of.is_gated()
                 && let Some((from, to)) = state.line.places(stage)
             {
-                state.touched.insert_run(from, to);
-                state.unresolved += of.trials();
+                let free = of.free_repetitions();
+                state
+                    .touched
+                    .insert_run(from + u64::from(free) * of.raw_points(), to);
+                state.unresolved += of.points() * u64::from(of.repetitions() - free);
             }
         }
         state.untouched = state.untouched_from(0);
@@ -143,11 +146,16 @@ impl SweepState {
     /// Choices that can be made now, in order.
     pub fn due_choices(&self) -> impl Iterator<Item = ChoiceId> {
         let runs = self.row.control != Control::Stopped;
-        self.choices.due().filter(move |_| runs)
+        self.choices.due(&self.sweep).filter(move |_| runs)
     }
 
     pub(crate) fn is_due(&self, choice: ChoiceId) -> bool {
-        self.row.control != Control::Stopped && self.choices.is_due(choice)
+        self.row.control != Control::Stopped && self.choices.is_due(&self.sweep, choice)
+    }
+
+    /// A choice that was made, or taken back.
+    pub(crate) fn choice(&self, choice: ChoiceId) -> Option<&ChoiceRow> {
+        self.choices.row(choice)
     }
 
     /// The trials whose values a choice gives.
@@ -161,15 +169,17 @@ impl SweepState {
             return Vec::new();
         };
         let rules = (0..).zip(stage.rules());
-        let choices = rules.filter_map(|(rule, _)| {
-            let choice = ChoiceId {
+        let of_rules = rules.filter_map(|(rule, _)| {
+            Some(ChoiceId {
                 stage: key.stage,
                 rule,
                 cell: stage.cell(rule, key.index)?,
-            };
-            Some((choice, self.choices.awaited(choice)?))
+            })
         });
-        choices.collect()
+        let choices = of_rules.chain(self.sweep.decision_for(key));
+        choices
+            .filter_map(|choice| Some((choice, self.choices.awaited(choice)?)))
+            .collect()
     }
 
     /// How many trials of the sweep that could be leased stand before this one in line; about, where much is excluded from a
@@ -181,7 +191,7 @@ impl SweepState {
             let to = to.min(place);
             let free = to - from - self.touched.count(from, to);
             // Places that are excluded are touched where values were once to be chosen, and nowhere else.
-            Some(match stage.rules().is_empty() {
+            Some(match !stage.is_gated() {
                 true => free.saturating_sub(stage.excluded_before(to - from)),
                 false => free,
             })
@@ -190,8 +200,7 @@ impl SweepState {
     }
 
     pub(crate) fn is_resolved(&self, key: TrialKey) -> bool {
-        let stage = self.sweep.stage(key.stage);
-        stage.is_some_and(|stage| stage.rules().is_empty() || stage.is_resolved(key.index))
+        self.sweep.passage(key) == Passage::Free
     }
 
     /// Trials that have failed, in order of work.
@@ -209,9 +218,14 @@ impl SweepState {
         self.sweep.has(key)
     }
 
+    /// How many trials of the sweep are not touched.
+    pub(crate) fn untouched(&self) -> u64 {
+        self.sweep.trials().saturating_sub(self.touched())
+    }
+
     /// How many trials are in which state, untouched ones included.
     pub fn counts(&self) -> Counts {
-        let untouched = self.sweep.trials() - self.touched();
+        let untouched = self.untouched();
         let mut counts = self.counts;
         for row in self.suspect.iter().filter_map(|key| self.trials.get(key)) {
             *row.state.counter(&mut counts) -= 1;
@@ -394,28 +408,50 @@ impl SweepState {
         Some(first)
     }
 
-    /// Takes a choice in: the trials that waited for it can be leased.
+    /// Takes a choice in: the trials that waited for it can be leased, or are left out; or wait again, where it is taken back.
     pub(super) fn evolve_choice(&mut self, row: &ChoiceRow) {
         self.choices.insert(row);
-        let Outcome::Chosen(values) = &row.outcome else {
-            return;
+        let choice = row.choice;
+        let after = match &row.outcome {
+            Outcome::Chosen(values) => self.sweep.with(choice, values.clone()),
+            Outcome::Withdrawn => self.sweep.without(choice),
+            Outcome::Nothing(_) => return,
         };
-        self.sweep = self.sweep.with(row.choice, values.clone());
-        for key in self.waits_for(row.choice) {
-            if !self.is_resolved(key) {
-                continue;
+        let before = std::mem::replace(&mut self.sweep, after);
+        for key in self.sweep.governed(choice) {
+            match (before.passage(key), self.sweep.passage(key)) {
+                (Passage::Waits, Passage::Free) => self.release(key),
+                (Passage::Waits, Passage::LeftOut) => {
+                    self.unresolved = self.unresolved.saturating_sub(1);
+                    self.choices.note(&self.sweep, key, true);
+                }
+                (Passage::LeftOut, Passage::Waits) => {
+                    self.unresolved += 1;
+                    self.choices.note(&self.sweep, key, false);
+                }
+                _ => {}
             }
-            self.unresolved = self.unresolved.saturating_sub(1);
-            match self.is_open(key) {
-                None => self.touched.remove(self.place(key)),
-                Some(_) => {
-                    if self.held_back.remove(&key) {
-                        self.ready.insert(key);
-                    }
+        }
+        if let Some(Chooses::Repetitions(until)) = self.sweep.chooses(choice)
+            && let Some(next) = self.sweep.next_decision(choice.stage, until.point(choice.cell).0)
+            && next != choice
+        {
+            self.choices.add(next, self.open_sources(next));
+        }
+        self.untouched = self.untouched_from(0);
+    }
+
+    /// What a trial waited for is there.
+    fn release(&mut self, key: TrialKey) {
+        self.unresolved = self.unresolved.saturating_sub(1);
+        match self.is_open(key) {
+            None => self.touched.remove(self.place(key)),
+            Some(_) => {
+                if self.held_back.remove(&key) {
+                    self.ready.insert(key);
                 }
             }
         }
-        self.untouched = self.untouched_from(0);
     }
 
     /// Takes an extension in: what is new waits, and all that is there moves to where it stands in the longer line.
@@ -426,7 +462,7 @@ impl SweepState {
         let line = std::mem::replace(&mut self.line, Line::of(&self.sweep));
         self.choices.extend(&before, &self.sweep);
         self.accepted.moved(|place| self.line.place(line.key(place)?));
-        let new: Vec<ChoiceId> = self.sweep.choices().map(|(choice, _)| choice).collect();
+        let new: Vec<ChoiceId> = self.sweep.all_choices().collect();
         for choice in new {
             if before.stage(choice.stage).is_none() {
                 self.choices.add(choice, self.open_sources(choice));
@@ -442,25 +478,26 @@ impl SweepState {
                 self.touched
                     .insert_run(start + (first - from), start + (last - from));
             }
-            if stage.rules().is_empty() {
+            if !stage.is_gated() {
                 continue;
             }
             // As at the start: what is still to be chosen is touched, as far as places go.
-            self.touched.insert_run(start + (to - from), end);
             let old = before.stage(number).map_or(0, Stage::repetitions);
-            let new = stage.repetitions();
-            for index in stage.indexes().filter(|_| old < new) {
-                if !stage.is_resolved(index) {
-                    self.unresolved += u64::from(new - old);
-                    continue;
-                }
-                for repetition in old..new {
+            let first = old.max(stage.free_repetitions());
+            self.touched
+                .insert_run(start + u64::from(first) * stage.raw_points(), end);
+            for index in stage.indexes() {
+                for repetition in first..stage.repetitions() {
                     let key = TrialKey {
                         stage: number,
                         index,
                         repetition,
                     };
-                    self.touched.remove(self.line.place(key).unwrap_or(end));
+                    match stage.passage(index, repetition) {
+                        Passage::Waits => self.unresolved += 1,
+                        Passage::Free => self.touched.remove(self.line.place(key).unwrap_or(end)),
+                        Passage::LeftOut => {}
+                    }
                 }
             }
         }
@@ -470,19 +507,8 @@ impl SweepState {
 
     /// How many of the trials that a choice is made from are not over yet.
     fn open_sources(&self, choice: ChoiceId) -> u64 {
-        let source = self.sweep.rule(choice).map(|taken| taken.rule.source);
-        let stage = source.unwrap_or_default();
-        let repetitions = self.sweep.stage(stage).map_or(0, Stage::repetitions);
-        let open = |&index: &u64| {
-            let keys = (0..repetitions).map(|repetition| TrialKey {
-                stage,
-                index,
-                repetition,
-            });
-            keys.filter(|key| self.is_open(*key) != Some(false)).count() as u64
-        };
-        let points = self.sweep.source_points(choice);
-        points.iter().map(open).sum()
+        let sources = self.sweep.sources(choice).into_iter();
+        sources.filter(|key| self.is_open(*key) != Some(false)).count() as u64
     }
 
     /// Notes that a lease is suspected, or no longer.
@@ -516,7 +542,8 @@ impl SweepState {
         let mut from = self.line.key(place)?;
         loop {
             let stage = self.sweep.stage(from.stage)?;
-            if let Some(index) = stage.first_point(from.index) {
+            // Points that are left out are never free: whoever asks looks on behind them.
+            if let Some(index) = stage.first_in_grid(from.index) {
                 return Some(TrialKey { index, ..from });
             }
             // Points at the end of this repetition are excluded; a grid has one point at least.

@@ -9,10 +9,13 @@ use super::architecture::named;
 use super::axis::{self, Axis};
 use super::document::{Entry, Node, Tree, unknown_key};
 use super::error::{Origin, Problem};
+use super::gate::{RungDraft, Until};
 use super::grid::{MAX_TRIALS, too_many};
+use super::repetitions;
 use super::rule;
 use super::sample::{self, Sample};
 use super::selection::Selection;
+use super::stop::{self, Stop};
 
 /// Bounds on what a file may ask for.
 pub(super) const MAX_REPETITIONS: u64 = 10_000;
@@ -31,6 +34,7 @@ const KEYS: &[&str] = &[
     "seed",
     "repetitions",
     "epochs",
+    "stop",
     "device",
     "data",
     "settings",
@@ -50,8 +54,15 @@ pub(super) struct Definition {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) seed: u64,
+    /// The most of each point.
     pub(super) repetitions: u32,
+    /// Where they are added by need: until when.
+    pub(super) until: Option<(Until, Origin)>,
     pub(super) epochs: u32,
+    /// The search that stops early, in a file: it becomes a stage for each rung.
+    pub(super) stop: Option<Stop>,
+    /// The rung that a stage of such a search goes on from.
+    pub(super) rung: Option<(RungDraft, Origin)>,
     pub(super) device: Option<DeviceKind>,
     pub(super) data: Data,
     /// Settings that are no axis and not at their default.
@@ -154,14 +165,33 @@ impl Reader {
                 .find(|entry| entry.key == key)
                 .map(|entry| &entry.value)
         };
+        let epochs = get("epochs").map_or(100, |n| self.count(n, "the epochs", MAX_EPOCHS));
+        let until = get("repetitions").and_then(|node| {
+            let table = matches!(node.tree, Tree::Table(_)).then(|| repetitions::read(node, epochs))?;
+            self.note(table.map(Some))
+        });
+        let stop = get("stop").and_then(|node| self.note(stop::read(node, epochs).map(Some)));
+        if let (Some(node), true, Some(_)) = (get("stop"), stop.is_some(), &until) {
+            let message = "a search that stops early compares points that are run equally often; give repetitions as a number";
+            self.problems.push(Problem::new(&node.at, message));
+        }
         let mut definition = Definition {
             name: get("name").map(|node| self.name(node)).unwrap_or_default(),
             description: get("description")
                 .map(|n| self.description(n))
                 .unwrap_or_default(),
             seed: get("seed").map_or(0, |n| self.note(n.count("the seed", 0, i64::MAX as u64))),
-            repetitions: get("repetitions").map_or(10, |n| self.count(n, "the repetitions", MAX_REPETITIONS)),
-            epochs: get("epochs").map_or(100, |n| self.count(n, "the epochs", MAX_EPOCHS)),
+            repetitions: match (get("repetitions"), &until) {
+                (_, Some((until, _))) => until.max,
+                (Some(node), None) if !matches!(node.tree, Tree::Table(_)) => {
+                    self.count(node, "the repetitions", MAX_REPETITIONS)
+                }
+                _ => 10,
+            },
+            until,
+            epochs,
+            stop,
+            rung: None,
             device: get("device").and_then(|node| self.device(node)),
             data: self.data(get("data")),
             settings: BTreeMap::new(),
@@ -440,6 +470,7 @@ fn below_a_table(entry: &Entry) -> Option<Problem> {
         "seed",
         "repetitions",
         "epochs",
+        "stop",
         "device",
         "zip",
     ];

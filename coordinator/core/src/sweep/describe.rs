@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tenfold_types::{Setting, Value};
 
-use super::{Stage, Sweep};
+use super::{Gate, Stage, Sweep};
 
 /// Values of an axis, points and architectures shown before the rest is only counted.
 const VALUES: usize = 12;
@@ -39,8 +39,20 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
     match sweep.stages() {
         [stage] => write_stage(stage, out),
         stages => {
-            let (trials, epochs) = (sweep.trials(), sweep.total_epochs());
-            writeln!(out, "  all stages    {trials} trials, {epochs} epochs")?;
+            let most = |stage: &Stage| match stage.gate() {
+                Some(Gate::Points(_)) => stage
+                    .trials()
+                    .min(stage.most_points() * u64::from(stage.repetitions())),
+                _ => stage.trials(),
+            };
+            let trials: u64 = stages.iter().map(most).sum();
+            let of_stage = |stage: &Stage| most(stage) * u64::from(stage.epochs());
+            let epochs: u64 = stages.iter().map(of_stage).sum();
+            let at_most = match stages.iter().any(|stage| stage.gate().is_some()) {
+                true => "at most ",
+                false => "",
+            };
+            writeln!(out, "  all stages    {at_most}{trials} trials, {epochs} epochs")?;
             for stage in stages {
                 writeln!(out, "\nstage {}", stage.name())?;
                 write_stage(stage, out)?;
@@ -52,20 +64,37 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
 
 fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
     let excluded = stage.raw_points() - stage.points();
+    let most = match stage.most_points() < stage.points() {
+        true => format!("at most {} of ", stage.most_points()),
+        false => String::new(),
+    };
     let left_out = if excluded > 0 {
         format!(" ({excluded} of {} left out)", stage.raw_points())
     } else {
         String::new()
     };
-    let epochs = stage.trials() * u64::from(stage.epochs());
+    let repetitions = stage.repetitions();
+    let trials = match stage.most_points() < stage.points() {
+        true => stage.most_points() * u64::from(repetitions),
+        false => stage.trials(),
+    };
+    let epochs = trials * u64::from(stage.epochs());
+    let repetitions = match stage.gate() {
+        Some(Gate::Repetitions(until)) => format!("{} to {repetitions}", until.min),
+        _ => repetitions.to_string(),
+    };
+    let at_most = if stage.gate().is_some() { "at most " } else { "" };
     writeln!(
         out,
-        "  trials        {} points{left_out} × {} repetitions = {}, of {} epochs each: {epochs} epochs",
+        "  trials        {most}{} points{left_out} × {repetitions} repetitions = {at_most}{trials}, of {} epochs each: {epochs} epochs",
         stage.points(),
-        stage.repetitions(),
-        stage.trials(),
         stage.epochs()
     )?;
+    match stage.gate() {
+        Some(Gate::Points(rung)) => writeln!(out, "  points        {rung}")?,
+        Some(Gate::Repetitions(until)) => writeln!(out, "  repetitions   {until}")?,
+        None => {}
+    }
     writeln!(out, "\naxes")?;
     for axis in stage.axes() {
         let taken = stage.rules().iter().find(|taken| taken.setting == axis.setting);

@@ -8,6 +8,7 @@ use tenfold_types::{Metric, Setting, Value};
 
 use super::definition::{Definition, MAX_REPETITIONS, Places};
 use super::error::{quoted, suggestion};
+use super::gate::Gate;
 use super::grid::Grid;
 use super::rule::{Draft, Refine, Stages};
 use super::selection::Selection;
@@ -50,7 +51,7 @@ pub struct Around {
 }
 
 /// What the one stage of a sweep without named ones is called when there is another.
-const ONLY: &str = "sweep";
+pub(super) const ONLY: &str = "sweep";
 
 impl Sweep {
     /// The sweep with an extension; values that were chosen stay chosen.
@@ -65,6 +66,13 @@ impl Sweep {
                     .get_mut(*stage as usize)
                     .ok_or_else(|| format!("there is no stage {stage}"))?;
                 let now = of.repetitions();
+                if let Some(Gate::Repetitions(until)) = of.gate() {
+                    return Err(format!(
+                        "{} has its repetitions added by need, {} at most; what is wanted beyond is another sweep",
+                        called(of),
+                        until.max
+                    ));
+                }
                 if *repetitions <= now {
                     return Err(format!(
                         "{} has {now} repetitions already; an extension has more, not {repetitions}",
@@ -117,7 +125,8 @@ impl Sweep {
         let chosen = stage.map(|name| self.stage_called(name)).transpose()?;
         let wanted = |number: &u32| chosen.is_none_or(|(chosen, _)| chosen == *number);
         let of = (0..).zip(self.stages()).filter(|(number, _)| wanted(number));
-        let fewer = of.filter(|(_, of)| of.repetitions() < repetitions);
+        let by_need = |of: &Stage| matches!(of.gate(), Some(Gate::Repetitions(_))) && chosen.is_none();
+        let fewer = of.filter(|(_, of)| of.repetitions() < repetitions && !by_need(of));
         let extensions: Vec<Extension> = fewer
             .map(|(stage, _)| Extension::Repetitions { stage, repetitions })
             .collect();
@@ -195,7 +204,12 @@ impl Sweep {
         let draft = Draft::around(setting, source.name(), around.metric, refine)?;
         definition.axes[axis].values = (0..i64::from(refine.points)).map(Value::Int).collect();
         definition.rules.insert(setting, draft);
-        definition.repetitions = source.repetitions();
+        // Around the best of those that went on all are run, and equally often.
+        definition.repetitions = match source.gate() {
+            Some(Gate::Repetitions(until)) => until.min,
+            _ => source.repetitions(),
+        };
+        (definition.rung, definition.until) = (None, None);
         let taken = |name: &String| self.stages().iter().any(|stage| stage.name() == name);
         let mut names = (1..).map(|number: u32| format!("refine-{number}"));
         let name = names.find(|name| !taken(name)).unwrap_or_default();

@@ -1,42 +1,47 @@
 //! Sweeps: the file, what is valid in it, its axes and its points.
 //!
 //! [`Sweep::parse`] reads a sweep file: `document` (TOML with places) → `overrides` → `stages` (a document for
-//! each) → `definition` (keys, kinds, defaults; `sample` draws values) → `grid` (points by index) and `rule` (values that a
-//! stage takes from an earlier one: `taken` has the cells for which they are chosen). `normalise` writes the canonical text
-//! that the sweep's id is the hash of.
+//! each) → `definition` (keys, kinds, defaults; `sample` draws values; `repetitions`, where they are added by need) → `grid`
+//! (points by index), `rule` (values that a stage takes from an earlier one: `taken` has the cells for which they are chosen)
+//! and `stop` (a search that stops early becomes a stage for each rung; `gate` has what their trials wait for). `choices` has
+//! what is chosen and decided while the sweep runs. `normalise` writes the canonical text that the sweep's id is the hash of.
 
 mod architecture;
 mod axis;
+mod choices;
 mod definition;
 mod describe;
 mod document;
 mod error;
 mod extension;
+mod gate;
 mod grid;
 mod grouping;
 mod hypothesis;
 mod normalise;
 mod overrides;
+mod repetitions;
 mod rule;
 mod sample;
 mod selection;
 mod sobol;
 mod stage;
 mod stages;
+mod stop;
 mod taken;
 mod together;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tenfold_types::{Data, DeviceKind, Metric, Setting, SweepId, TrialKey, TrialSpec, Value};
 
 pub use axis::Axis;
+pub use choices::{ChoiceId, Chooses};
 use definition::Places;
 pub use error::SweepError;
 use error::{Origin, Problem};
 pub use extension::{Around, Extension};
+pub use gate::{Gate, Passage, Rung, StopRule, Until};
 use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{GroupId, Grouping, UnknownAxis};
@@ -63,17 +68,6 @@ struct Inner {
     hypotheses: Vec<Hypothesis>,
     normalised: Arc<str>,
     id: SweepId,
-}
-
-/// A choice between two stages: of the values of an axis, for a cell of a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ChoiceId {
-    /// The stage that takes the values.
-    pub stage: u32,
-    /// Which of its [`rules`](Stage::rules).
-    pub rule: u32,
-    /// Which of its cells.
-    pub cell: u64,
 }
 
 impl PartialEq for Sweep {
@@ -124,16 +118,25 @@ impl Sweep {
         let names = stages::names(&document);
         for part in stages::parts(&document).map_err(refuse)? {
             match part.read(&stages, &names, problems.is_empty()) {
-                Ok(stage) => {
-                    name.clone_from(&stage.definition().name);
-                    description.clone_from(&stage.definition().description);
-                    stages.push(stage);
+                Ok(rungs) => {
+                    for stage in rungs {
+                        name.clone_from(&stage.definition().name);
+                        description.clone_from(&stage.definition().description);
+                        stages.push(stage);
+                    }
                 }
                 Err(found) => problems.extend(found),
             }
         }
         if !problems.is_empty() {
             return Err(refuse(problems));
+        }
+        if stages.len() > stages::MAX_STAGES {
+            return Err(refuse_one(format!(
+                "there are {} stages, rungs of searches that stop early included; at most {} are possible",
+                stages.len(),
+                stages::MAX_STAGES
+            )));
         }
         let trials = stages
             .iter()
@@ -198,16 +201,6 @@ impl Sweep {
         }))
     }
 
-    /// The same with the values that were chosen for a cell of a stage.
-    #[must_use]
-    pub fn with(&self, choice: ChoiceId, values: Vec<Value>) -> Self {
-        let mut stages = self.0.stages.clone();
-        if let Some(stage) = stages.get_mut(choice.stage as usize) {
-            *stage = stage.with(choice.rule, choice.cell, values);
-        }
-        self.of_stages(stages)
-    }
-
     /// The same sweep, by text and id, as these stages have it.
     fn of_stages(&self, stages: Vec<Stage>) -> Self {
         Self(Arc::new(Inner {
@@ -218,91 +211,6 @@ impl Sweep {
             normalised: Arc::clone(&self.0.normalised),
             id: self.0.id,
         }))
-    }
-
-    /// All choices between its stages, in order.
-    pub fn choices(&self) -> impl Iterator<Item = (ChoiceId, &Taken)> {
-        (0..).zip(self.stages()).flat_map(|(stage, of)| {
-            (0..).zip(of.rules()).flat_map(move |(rule, taken)| {
-                let id = move |&cell| (ChoiceId { stage, rule, cell }, taken);
-                taken.cells().iter().map(id)
-            })
-        })
-    }
-
-    /// The rule of a choice.
-    pub fn rule(&self, choice: ChoiceId) -> Option<&Taken> {
-        self.stage(choice.stage)?.rules().get(choice.rule as usize)
-    }
-
-    /// The points of the earlier stage among whose values a choice is made, in order.
-    pub fn source_points(&self, choice: ChoiceId) -> Vec<u64> {
-        let points = |taken: &Taken| {
-            let source = self.stage(taken.rule.source)?;
-            let cell = |index: u64| taken.cell(|setting| source.value_at(index, setting));
-            let points = source.indexes().filter(|&index| cell(index) == Some(choice.cell));
-            Some(points.collect())
-        };
-        self.rule(choice).and_then(points).unwrap_or_default()
-    }
-
-    /// The trials whose values a choice gives, in the order of points and repetitions.
-    pub fn waits_for(&self, choice: ChoiceId) -> Vec<TrialKey> {
-        let Some(stage) = self.stage(choice.stage) else {
-            return Vec::new();
-        };
-        let points = stage
-            .indexes()
-            .filter(|&index| stage.cell(choice.rule, index) == Some(choice.cell));
-        let trials = points.flat_map(|index| {
-            (0..stage.repetitions()).map(move |repetition| TrialKey {
-                stage: choice.stage,
-                index,
-                repetition,
-            })
-        });
-        trials.collect()
-    }
-
-    /// How many points each choice is made from: one look at each point for each rule, however many choices there are.
-    pub(crate) fn source_counts(&self) -> BTreeMap<ChoiceId, u64> {
-        let mut counts: BTreeMap<ChoiceId, u64> = self.choices().map(|(id, _)| (id, 0)).collect();
-        for (stage, of) in (0..).zip(self.stages()) {
-            for (rule, taken) in (0..).zip(of.rules()) {
-                let Some(source) = self.stage(taken.rule.source) else {
-                    continue;
-                };
-                for index in source.indexes() {
-                    let cell = taken.cell(|setting| source.value_at(index, setting));
-                    let id = cell.map(|cell| ChoiceId { stage, rule, cell });
-                    if let Some(count) = id.and_then(|id| counts.get_mut(&id)) {
-                        *count += 1;
-                    }
-                }
-            }
-        }
-        counts
-    }
-
-    /// The choices that are made from a trial.
-    pub fn choices_from(&self, key: TrialKey) -> Vec<ChoiceId> {
-        let Some(source) = self.stage(key.stage) else {
-            return Vec::new();
-        };
-        let later = (0..).zip(self.stages()).skip(key.stage as usize + 1);
-        let rules = later.flat_map(|(stage, of)| {
-            (0..)
-                .zip(of.rules())
-                .map(move |(rule, taken)| (stage, rule, taken))
-        });
-        rules
-            .filter(|(_, _, taken)| taken.rule.source == key.stage)
-            .filter_map(|(stage, rule, taken)| {
-                let cell = taken.cell(|setting| source.value_at(key.index, setting))?;
-                let there = taken.cells().binary_search(&cell).is_ok();
-                there.then_some(ChoiceId { stage, rule, cell })
-            })
-            .collect()
     }
 
     /// The canonical text: defaults, comments, name and description left out, overrides included.
@@ -381,7 +289,8 @@ impl Sweep {
 
     /// Whether it has such a trial.
     pub fn has(&self, key: TrialKey) -> bool {
-        let of_stage = |stage: &Stage| key.repetition < stage.repetitions() && stage.has(key.index);
+        let of_stage =
+            |stage: &Stage| stage.has(key.index) && key.repetition < stage.repetitions_of(key.index);
         self.stage(key.stage).is_some_and(of_stage)
     }
 

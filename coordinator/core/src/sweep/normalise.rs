@@ -12,6 +12,8 @@ use tenfold_types::{Data, DeviceKind, Setting, Value};
 
 use super::axis::{Axis, Written, check};
 use super::definition::Definition;
+use super::error::Origin;
+use super::gate::{Gate, WrittenRung, WrittenUntil};
 use super::hypothesis::{self, Hypothesis};
 use super::rule;
 use super::selection::{Selection, place};
@@ -35,6 +37,10 @@ struct Normalised {
     include: Vec<BTreeMap<String, Vec<Value>>>,
     exclude: Vec<BTreeMap<String, Vec<Value>>>,
     architectures: Vec<Architecture>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<WrittenUntil>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rung: Option<WrittenRung>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hypotheses: Vec<hypothesis::Written>,
 }
@@ -163,6 +169,14 @@ fn normalised(stage: &Stage) -> Normalised {
         include: selections(&definition.include),
         exclude,
         architectures,
+        until: match stage.gate() {
+            Some(Gate::Repetitions(until)) => Some(WrittenUntil::of(until)),
+            _ => None,
+        },
+        rung: match stage.gate() {
+            Some(Gate::Points(rung)) => Some(WrittenRung::of(rung)),
+            _ => None,
+        },
         hypotheses: Vec::new(),
     }
 }
@@ -236,12 +250,19 @@ fn definition(name: &str, read: Normalised) -> Result<Definition, String> {
             .map(|name| place(&axes, name))
             .collect::<Result<Vec<_>, _>>()
     };
+    let (until, rung) = (read.until, read.rung);
+    let until = until.map(|until| until.read(read.repetitions)).transpose()?;
     Ok(Definition {
         name: name.to_owned(),
         description: String::new(),
         seed: read.seed,
         repetitions: read.repetitions,
+        until: until.map(|until| (until, Origin::Whole)),
         epochs: read.epochs,
+        stop: None,
+        rung: rung
+            .map(|rung| Ok::<_, String>((rung.read()?, Origin::Whole)))
+            .transpose()?,
         device: read.device,
         data: read.data,
         settings: read

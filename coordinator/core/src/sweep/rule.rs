@@ -244,16 +244,7 @@ pub(super) fn read(setting: Setting, node: &Node) -> Result<Draft, Problem> {
             None
         }
     };
-    let metric = match get("metric").map(|entry| &entry.value) {
-        None => (Metric::TestError, node.at.clone()),
-        Some(value) => {
-            let metric = value.text()?.parse();
-            let metric = metric.map_err(|error: tenfold_types::curve::UnknownMetric| {
-                Problem::new(&value.at, error.to_string())
-            })?;
-            (metric, value.at.clone())
-        }
-    };
+    let metric = metric(get("metric"))?.unwrap_or_else(|| (Metric::TestError, node.at.clone()));
     Ok(Draft {
         at: node.at.clone(),
         source: (name, source.value.at.clone()),
@@ -299,8 +290,19 @@ fn refinement(
     Refine::new(points, decades).map_err(|message| Problem::new(&node.at, message))
 }
 
+/// A metric, and where it stands.
+pub(super) fn metric(entry: Option<&Entry>) -> Result<Option<(Metric, Origin)>, Problem> {
+    let Some(Entry { value, .. }) = entry else {
+        return Ok(None);
+    };
+    let metric = value.text()?.parse();
+    let metric = metric
+        .map_err(|error: tenfold_types::curve::UnknownMetric| Problem::new(&value.at, error.to_string()))?;
+    Ok(Some((metric, value.at.clone())))
+}
+
 /// An epoch from 1; none for the last.
-fn epoch(node: &Node) -> Result<Option<(u32, Origin)>, Problem> {
+pub(super) fn epoch(node: &Node) -> Result<Option<(u32, Origin)>, Problem> {
     if node.text().is_ok_and(|text| text == "last") {
         return Ok(None);
     }
@@ -308,7 +310,7 @@ fn epoch(node: &Node) -> Result<Option<(u32, Origin)>, Problem> {
     Ok(Some((epoch as u32, node.at.clone())))
 }
 
-fn settings(node: &Node) -> Result<(Vec<Setting>, Origin), Problem> {
+pub(super) fn settings(node: &Node) -> Result<(Vec<Setting>, Origin), Problem> {
     let mut settings = Vec::new();
     for name in node.list("settings, such as [\"architecture\"]")? {
         let text = name.text()?;

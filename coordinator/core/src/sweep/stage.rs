@@ -8,7 +8,8 @@ use tenfold_types::{Data, DeviceKind, Metric, Setting, TrialSpec, Value};
 
 use super::axis::Axis;
 use super::definition::{self, Definition};
-use super::error::Problem;
+use super::error::{Origin, Problem};
+use super::gate::{self, Decided, Gate, Passage};
 use super::grid::{Grid, Point};
 use super::rule::Stages;
 use super::taken::Taken;
@@ -29,6 +30,7 @@ pub struct Stage {
     repetitions: u32,
     /// For each rule and cell the values that were chosen.
     chosen: Arc<Chosen>,
+    decided: Arc<Decided>,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,7 @@ struct Inner {
     taken: Vec<Taken>,
     /// For each axis which of these it is.
     taken_by_axis: Vec<Option<u32>>,
+    gate: Option<Gate>,
     /// What all trials have in common; the rest is as at the first point.
     base: OnceLock<Option<TrialSpec>>,
 }
@@ -51,7 +54,7 @@ impl Stage {
         grid: Grid,
         stages: Stages<'_>,
     ) -> Result<Self, Problem> {
-        let bare = Self::bare(name.clone(), definition.clone(), grid.clone(), Vec::new());
+        let bare = Self::bare(name.clone(), definition.clone(), grid.clone(), Vec::new(), None);
         let mut taken = Vec::new();
         for (&setting, draft) in &definition.rules {
             let rule = draft.resolve(setting, stages)?;
@@ -61,13 +64,53 @@ impl Stage {
             };
             taken.push(Taken::new(&bare, (axis, setting), rule, source, draft.at())?);
         }
-        match taken.is_empty() {
-            true => Ok(bare),
-            false => Ok(Self::bare(name, definition, grid, taken)),
+        if taken.is_empty() && definition.rung.is_none() && definition.until.is_none() {
+            return Ok(bare);
         }
+        let refused = |at: &Origin| {
+            let at = at.clone();
+            move |message: String| Problem::new(&at, message)
+        };
+        let gate = match (&definition.rung, &definition.until) {
+            (Some((rung, at)), _) => {
+                let rung = rung.resolve(&bare, stages.earlier).map_err(refused(at))?;
+                Some(Gate::Points(rung))
+            }
+            (None, Some((until, at))) => Some(bare.until(*until).map_err(refused(at))?),
+            (None, None) => None,
+        };
+        Ok(Self::bare(name, definition, grid, taken, gate))
     }
 
-    fn bare(name: String, definition: Definition, grid: Grid, taken: Vec<Taken>) -> Self {
+    /// Further repetitions, if the points of this stage can be looked at so.
+    fn until(&self, until: gate::Until) -> Result<Gate, String> {
+        if self.raw_points() > gate::MAX_POINTS {
+            return Err(format!(
+                "there are {} points before exclude; {} at most are possible where repetitions are added by need",
+                self.raw_points(),
+                gate::MAX_POINTS
+            ));
+        }
+        if until.epoch > self.epochs() {
+            return Err(format!(
+                "there are {} epochs, and no epoch {}",
+                self.epochs(),
+                until.epoch
+            ));
+        }
+        let metrics = self.common_metrics();
+        if !metrics.contains(&until.metric) {
+            let known: Vec<String> = metrics.iter().map(Metric::to_string).collect();
+            return Err(format!(
+                "{} is not measured at every point; what is: {}",
+                until.metric,
+                known.join(", ")
+            ));
+        }
+        Ok(Gate::Repetitions(until))
+    }
+
+    fn bare(name: String, definition: Definition, grid: Grid, taken: Vec<Taken>, gate: Option<Gate>) -> Self {
         let by_axis = |axis| {
             (0..)
                 .zip(&taken)
@@ -82,18 +125,33 @@ impl Stage {
                 definition,
                 grid,
                 taken,
+                gate,
                 base: OnceLock::new(),
             }),
             chosen: Arc::default(),
+            decided: Arc::default(),
         }
     }
 
-    /// The same with the values that were chosen for a cell of a rule.
-    pub(super) fn with(&self, rule: u32, cell: u64, values: Vec<Value>) -> Self {
+    /// The same with the values that were chosen for a cell of a rule; without, when they are still to be chosen.
+    pub(super) fn with(&self, rule: u32, cell: u64, values: Option<Vec<Value>>) -> Self {
         let mut chosen = Chosen::clone(&self.chosen);
-        chosen.insert((rule, cell), values.into());
+        match values {
+            Some(values) => _ = chosen.insert((rule, cell), values.into()),
+            None => _ = chosen.remove(&(rule, cell)),
+        }
         Self {
             chosen: Arc::new(chosen),
+            ..self.clone()
+        }
+    }
+
+    /// The same with what was decided at its gate.
+    pub(super) fn decided(&self, decide: impl FnOnce(&mut Decided)) -> Self {
+        let mut decided = Decided::clone(&self.decided);
+        decide(&mut decided);
+        Self {
+            decided: Arc::new(decided),
             ..self.clone()
         }
     }
@@ -117,6 +175,73 @@ impl Stage {
     /// The axes whose values it takes from earlier stages.
     pub fn rules(&self) -> &[Taken] {
         &self.inner.taken
+    }
+
+    /// What its trials wait for, beside values.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.inner.gate.as_ref()
+    }
+
+    /// The number of its gate among the rules of choices: that behind the last of [`rules`](Self::rules).
+    pub fn gate_rule(&self) -> u32 {
+        self.inner.taken.len() as u32
+    }
+
+    /// Whether its trials depend on what is chosen or decided while the sweep runs.
+    pub fn is_gated(&self) -> bool {
+        !self.inner.taken.is_empty() || self.inner.gate.is_some()
+    }
+
+    /// The repetitions of each point that may be run as soon as the sweep is submitted.
+    pub(crate) fn free_repetitions(&self) -> u32 {
+        match self.gate() {
+            _ if !self.inner.taken.is_empty() => 0,
+            Some(Gate::Points(_)) => 0,
+            Some(Gate::Repetitions(until)) => until.min,
+            None => self.repetitions,
+        }
+    }
+
+    /// Whether a trial may be run.
+    pub fn passage(&self, index: u64, repetition: u32) -> Passage {
+        match self.at_gate(index, repetition) {
+            Passage::Free if !self.is_resolved(index) => Passage::Waits,
+            passage => passage,
+        }
+    }
+
+    /// Whether a trial may be run, as far as the gate goes.
+    pub(super) fn at_gate(&self, index: u64, repetition: u32) -> Passage {
+        let passage = self
+            .gate()
+            .map(|gate| self.decided.passage(gate, index, repetition));
+        passage.unwrap_or(Passage::Free)
+    }
+
+    /// How often a point is run: as often as the stage says, or no more than was enough.
+    pub fn repetitions_of(&self, index: u64) -> u32 {
+        self.decided.repetitions(index).unwrap_or(self.repetitions)
+    }
+
+    /// How many repetitions a point may have by what was decided so far; none without a gate for them.
+    pub(super) fn granted(&self, index: u64) -> Option<u32> {
+        match self.gate()? {
+            Gate::Points(_) => None,
+            Gate::Repetitions(until) => Some(self.decided.granted_now(until, index)),
+        }
+    }
+
+    /// Whether a point goes on or is left out by what was decided at the gate.
+    pub(crate) fn is_decided(&self, index: u64) -> bool {
+        self.gate().is_some_and(|gate| self.decided.has(gate, index))
+    }
+
+    /// The most points that are run, as far as that is known from the start.
+    pub(super) fn most_points(&self) -> u64 {
+        match self.gate() {
+            Some(Gate::Points(rung)) => rung.most(),
+            _ => self.inner.grid.points(),
+        }
     }
 
     /// Whether the values of a setting are taken from an earlier stage.
@@ -259,9 +384,9 @@ impl Stage {
         self.inner.grid.raw()
     }
 
-    /// Points that are there.
+    /// Points that are there: neither excluded nor left out.
     pub fn points(&self) -> u64 {
-        self.inner.grid.points()
+        self.inner.grid.points() - self.decided.out()
     }
 
     /// Indexes of the raw grid × repetitions; none beyond 64 bits.
@@ -269,9 +394,9 @@ impl Stage {
         self.raw_points().checked_mul(self.repetitions().into())
     }
 
-    /// Points × repetitions.
+    /// Points × repetitions, but for those that are left out.
     pub fn trials(&self) -> u64 {
-        self.points() * u64::from(self.repetitions())
+        self.points() * u64::from(self.repetitions()) - self.decided.closed()
     }
 
     /// The point at an index of the raw grid, without values that are still to be chosen; none when there is none, or it is
@@ -288,25 +413,31 @@ impl Stage {
         })
     }
 
-    /// Whether there is a point at an index of the raw grid.
+    /// Whether there is a point at an index of the raw grid, which is not left out.
     pub fn has(&self, index: u64) -> bool {
-        self.inner.grid.exists(index)
+        self.inner.grid.exists(index) && !self.decided.is_out(index)
     }
 
     /// The index of the first point from this one on.
     pub fn first_point(&self, from: u64) -> Option<u64> {
+        let points = std::iter::successors(self.first_in_grid(from), |index| self.first_in_grid(index + 1));
+        points.into_iter().find(|index| !self.decided.is_out(*index))
+    }
+
+    /// The index of the first point from this one on, left out or not.
+    pub(crate) fn first_in_grid(&self, from: u64) -> Option<u64> {
         self.inner.grid.first(from)
     }
 
     /// How many of the first so many trials, repetition by repetition, are excluded; about, where the grid is large.
     pub(crate) fn excluded_before(&self, trials: u64) -> u64 {
-        let (raw, excluded) = (self.raw_points(), self.raw_points() - self.points());
+        let (raw, excluded) = (self.raw_points(), self.raw_points() - self.inner.grid.points());
         if excluded == 0 {
             return 0;
         }
         let (whole, rest) = (trials / raw, trials % raw);
         let of_rest = match rest {
-            0..=MAX_LOOKS => (0..rest).filter(|index| !self.has(*index)).count() as u64,
+            0..=MAX_LOOKS => (0..rest).filter(|index| !self.inner.grid.exists(*index)).count() as u64,
             _ => (u128::from(rest) * u128::from(excluded) / u128::from(raw)) as u64,
         };
         whole * excluded + of_rest
@@ -348,7 +479,7 @@ impl Stage {
     }
 
     fn first_spec(&self) -> Option<TrialSpec> {
-        let point = self.point(self.first_point(0)?)?;
+        let point = self.point(self.first_in_grid(0)?)?;
         let Value::Text(name) = self.value(&point, Setting::Architecture)? else {
             return None;
         };

@@ -17,6 +17,7 @@ const KEYS: &[&str] = &[
     "enabled",
     "repetitions",
     "epochs",
+    "stop",
     "settings",
     "axes",
     "zip",
@@ -270,9 +271,14 @@ fn put(entries: &mut Vec<Entry>, entry: &Entry) {
 }
 
 impl Part {
-    /// The stage, checked, with what it takes from those before it. Where one of those is wrong, whether it fits them is
-    /// not known, and nothing is said of that.
-    pub(super) fn read(self, earlier: &[Stage], all: &[String], known: bool) -> Result<Stage, Vec<Problem>> {
+    /// The stage, checked, with what it takes from those before it; one for each rung where its search stops early. Where one of
+    /// those before is wrong, whether it fits them is not known, and nothing is said of that.
+    pub(super) fn read(
+        self,
+        earlier: &[Stage],
+        all: &[String],
+        known: bool,
+    ) -> Result<Vec<Stage>, Vec<Problem>> {
         // What concerns the whole concerns this stage.
         let at = |mut problem: Problem| {
             if matches!(problem.at, Origin::Whole) {
@@ -281,21 +287,35 @@ impl Part {
             problem
         };
         let here = |problems: Vec<Problem>| problems.into_iter().map(at).collect::<Vec<_>>();
-        let (definition, places): (_, Places) = definition::read(&self.document).map_err(here)?;
+        let (mut definition, places): (_, Places) = definition::read(&self.document).map_err(here)?;
         let grid = Grid::new(&definition).map_err(|error| here(vec![grid_problem(&error, &places)]))?;
         if !known && !definition.rules.is_empty() {
             return Err(Vec::new());
         }
-        let stages = Stages {
-            earlier,
-            all,
-            this: &self.name,
+        let rungs = match definition.stop.take() {
+            None => vec![(self.name.clone(), definition)],
+            Some(stop) => stop
+                .rungs(&self.name, &definition, all)
+                .map_err(|problem| here(vec![problem]))?,
         };
-        let stage =
-            Stage::new(self.name.clone(), definition, grid, stages).map_err(|problem| here(vec![problem]))?;
-        match together::check(&stage, &places) {
-            problems if problems.is_empty() => Ok(stage),
-            problems => Err(here(problems)),
+        let (mut before, mut problems) = (earlier.to_vec(), Vec::new());
+        for (name, definition) in rungs {
+            let stages = Stages {
+                earlier: &before,
+                all,
+                this: &name,
+            };
+            let stage = Stage::new(name.clone(), definition, grid.clone(), stages)
+                .map_err(|problem| here(vec![problem]))?;
+            problems = together::check(&stage, &places);
+            if !problems.is_empty() {
+                break;
+            }
+            before.push(stage);
+        }
+        match problems.is_empty() {
+            true => Ok(before.split_off(earlier.len())),
+            false => Err(here(problems)),
         }
     }
 }

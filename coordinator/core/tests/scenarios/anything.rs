@@ -41,9 +41,60 @@ enum Step {
         sweep: usize,
         repetitions: u32,
     },
+    Decide {
+        sweep: usize,
+    },
     Pass(u64),
     Restart,
 }
+
+/// What is chosen and decided while a sweep runs, of each kind: rungs of a search, repetitions by need, and both behind a value
+/// that is taken from an earlier stage.
+const GATED: [&str; 3] = [
+    r#"
+epochs = 3
+repetitions = 2
+stop = { rule = "successive-halving", from = 1, factor = 2 }
+[axes]
+architecture = ["perceptron-1", "perceptron-2"]
+learning_rate = [0.1, 0.01]
+"#,
+    r#"
+epochs = 3
+[axes]
+architecture = ["perceptron-3", "perceptron-4"]
+[[stage]]
+name = "some"
+repetitions = { min = 2, max = 4, until = { ci95_half_width = 0.1 } }
+[[stage]]
+name = "others"
+repetitions = 1
+stop = { rule = "patience", at = [1, 2], patience = 1 }
+"#,
+    r#"
+epochs = 3
+repetitions = 1
+[axes]
+architecture = ["perceptron-5", "perceptron-6"]
+[[stage]]
+name = "coarse"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+[[stage]]
+name = "search"
+stop = { rule = "asha", from = 1, factor = 2, per = ["architecture"] }
+[stage.axes]
+learning_rate = { best_of = "coarse" }
+batch_size = [50, 100]
+[[stage]]
+name = "last"
+repetitions = { min = 2, max = 3, until = { ci95_half_width = 0.1 } }
+[stage.axes]
+learning_rate = { best_of = "search", per = ["architecture"] }
+"#,
+];
+/// Two plain ones and one of these.
+const SWEEPS: usize = 3;
 
 fn outcome() -> impl Strategy<Value = (u32, Outcome)> {
     prop_oneof![
@@ -72,8 +123,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(held, (epochs, outcome))| Step::Finish { held, epochs, outcome }),
         3 => (0..2_u8, prop::collection::vec(held, 0..4))
             .prop_map(|(worker, held)| Step::Heartbeat { worker, held }),
-        2 => (0..2_usize, order).prop_map(|(sweep, order)| Step::Order { sweep, order }),
-        1 => (0..2_usize, 1..=4_u32).prop_map(|(sweep, repetitions)| Step::Extend { sweep, repetitions }),
+        2 => (0..SWEEPS, order).prop_map(|(sweep, order)| Step::Order { sweep, order }),
+        3 => (0..SWEEPS).prop_map(|sweep| Step::Decide { sweep }),
+        1 => (0..SWEEPS, 1..=4_u32).prop_map(|(sweep, repetitions)| Step::Extend { sweep, repetitions }),
         3 => (0..60_u64).prop_map(Step::Pass),
         1 => Just(Step::Restart),
     ]
@@ -89,15 +141,17 @@ struct Watch {
 }
 
 impl Watch {
-    fn new() -> Self {
+    fn new(gated: usize) -> Self {
         let mut world = World::with(Settings {
             grace: 20,
             ..SETTINGS
         });
-        let sweeps = vec![
+        let mut sweeps = vec![
             world.sweep_with("seed = 1", 2, 2, EPOCHS),
             world.sweep_with("seed = 2", 1, 2, EPOCHS),
         ];
+        sweeps.push(world.try_submit(GATED[gated]).0);
+        _ = world.woken();
         world.worker(0, 1);
         world.worker(1, 1);
         Self {
@@ -151,7 +205,11 @@ impl Watch {
                 outcome,
             } => {
                 if let Some(held) = self.one(held) {
-                    _ = self.world.finish(&held, epochs, outcome);
+                    let all = held.grant.trials[0].2.epochs;
+                    _ = match outcome {
+                        Outcome::Succeeded => self.world.finish(&held, all, outcome),
+                        outcome => self.world.finish(&held, epochs.min(all), outcome),
+                    };
                 }
             }
             Step::Heartbeat { worker, held } => {
@@ -173,6 +231,7 @@ impl Watch {
                 let after = self.world.state.sweep(sweep).unwrap().sweep().trials();
                 assert_eq!(extended.is_ok(), before < after);
             }
+            Step::Decide { sweep } => _ = self.world.decide(self.sweeps[sweep]),
             Step::Pass(time) => self.world.pass(time),
             Step::Restart => self.world.restart(),
         }
@@ -225,15 +284,27 @@ impl Watch {
         self.world.pass(600_000);
         let worker = tenfold_types::WorkerId([0; 8]);
         let mut request = 100;
-        while let Ok(Answer::Leased(grant)) = self.world.acquire(worker, request) {
-            request += 1;
-            self.world.complete(&Held { worker, grant });
+        loop {
+            while let Ok(Answer::Leased(grant)) = self.world.acquire(worker, request) {
+                request = request.wrapping_add(1);
+                self.world.complete(&Held { worker, grant });
+                self.check();
+            }
+            let decided = self
+                .sweeps
+                .clone()
+                .into_iter()
+                .map(|sweep| self.world.decide(sweep));
+            if decided.fold(0, usize::max) == 0 {
+                break;
+            }
             self.check();
         }
         _ = self.world.woken();
         for &sweep in &self.sweeps {
             let [pending, held, resting, succeeded, diverged, failed, cancelled] = self.world.counts(sweep);
-            assert_eq!([pending, held, resting, failed, cancelled], [0; 5]);
+            let explained = self.world.state.sweep(sweep).unwrap().sweep().name().to_owned();
+            assert_eq!([pending, held, resting, failed, cancelled], [0; 5], "{explained}");
             assert!(succeeded + diverged > 0 && self.world.is_over(sweep));
         }
     }
@@ -243,8 +314,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_breaks_the_promises(steps in prop::collection::vec(step(), 0..120)) {
-        let mut watch = Watch::new();
+    fn nothing_breaks_the_promises(gated in 0..GATED.len(), steps in prop::collection::vec(step(), 0..120)) {
+        let mut watch = Watch::new(gated);
         for step in steps {
             watch.take(step);
         }

@@ -16,6 +16,7 @@ mod orders;
 mod packs;
 mod restarts;
 mod schedule;
+mod search;
 mod workers;
 mod world;
 

@@ -1,11 +1,13 @@
-//! Choices between stages.
+//! Choices between stages, and decisions about points and repetitions.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tenfold_core::rounding::significant;
 use tenfold_proto::v1;
+use tenfold_proto::v1::choice::Kind;
 
 use crate::report::JSON_VERSION;
 
@@ -16,6 +18,10 @@ pub(super) struct ChoiceLine<'a> {
     kind: &'static str,
     stage: u32,
     stage_name: &'a str,
+    /// `values`, `points` or `repetitions`.
+    decides: &'static str,
+    /// The point, where it is decided about one.
+    point: Option<u64>,
     setting: &'a str,
     /// What the points that it is made for have in common.
     per: Map<String, Value>,
@@ -52,6 +58,8 @@ impl<'a> ChoiceLine<'a> {
             kind: "choice",
             stage: choice.stage,
             stage_name: &choice.stage_name,
+            decides: decides(choice.kind()),
+            point: choice.point,
             setting: &choice.setting,
             per: choice.per.iter().map(per).collect(),
             source: &choice.source,
@@ -62,6 +70,15 @@ impl<'a> ChoiceLine<'a> {
             values: choice.values.iter().map(|value| json(Some(value))).collect(),
             reason: choice.reason.as_deref(),
         }
+    }
+}
+
+/// What is chosen or decided, in a word.
+pub fn decides(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Axis => "values",
+        Kind::Points => "points",
+        Kind::Repetitions => "repetitions",
     }
 }
 
@@ -88,6 +105,40 @@ fn text(value: Option<&v1::Value>) -> String {
 /// A choice for people, in a line:
 /// `chosen for modes: learning_rate 0.001 where architecture perceptron-100 (min-mean of test_error at epoch 50 of coarse)`.
 pub fn choice_text(choice: &v1::Choice) -> String {
+    let values: Vec<String> = choice.values.iter().map(|value| text(Some(value))).collect();
+    let made = match choice.kind() {
+        Kind::Axis if choice.reason.is_some() => format!("nothing chosen for {}: no ", choice.stage_name),
+        Kind::Axis => format!("chosen for {}: ", choice.stage_name),
+        Kind::Points | Kind::Repetitions => String::new(),
+    };
+    let what = match (choice.kind(), choice.point) {
+        (Kind::Axis, _) => format!("{} {}", choice.setting, values.join(", "))
+            .trim_end()
+            .to_owned(),
+        (Kind::Points, Some(point)) if values.is_empty() => {
+            format!("point {point} stops before {}", choice.stage_name)
+        }
+        (Kind::Points, Some(point)) => format!("point {point} goes on to {}", choice.stage_name),
+        (Kind::Points, None) => {
+            let all = choice.candidates.len();
+            let of = if all > 0 {
+                format!(" of {all}")
+            } else {
+                String::new()
+            };
+            let listed = match values.len() {
+                0 => String::new(),
+                1..=LISTED => format!(" (points {})", values.join(", ")),
+                _ => format!(" (points {}, …)", values[..LISTED].join(", ")),
+            };
+            format!(
+                "{}{of} points go on to {}{listed}",
+                values.len(),
+                choice.stage_name
+            )
+        }
+        (Kind::Repetitions, _) => repetitions(choice, &values),
+    };
     let per: Vec<String> = choice
         .per
         .iter()
@@ -98,26 +149,96 @@ pub fn choice_text(choice: &v1::Choice) -> String {
         false => format!(" where {}", per.join(", ")),
     };
     if let Some(reason) = &choice.reason {
-        return format!(
-            "nothing chosen for {}: no {}{cell}: {reason}",
-            choice.stage_name, choice.setting
-        );
+        return format!("{made}{what}{cell}: {reason}");
     }
-    let values: Vec<String> = choice.values.iter().map(|value| text(Some(value))).collect();
+    let of = match choice.source.as_str() {
+        "" => String::new(),
+        source => format!(" of {source}"),
+    };
     format!(
-        "chosen for {}: {} {}{cell} ({} of {} at epoch {} of {})",
-        choice.stage_name,
-        choice.setting,
-        values.join(", "),
-        choice.criterion,
-        choice.metric,
-        choice.epoch,
-        choice.source
+        "{made}{what}{cell} ({} of {} at epoch {}{of})",
+        choice.criterion, choice.metric, choice.epoch
     )
 }
 
+/// Points that go on are named up to so many.
+const LISTED: usize = 12;
+
+/// `point 3 of fine is repeated again, 7 times in all`.
+fn repetitions(choice: &v1::Choice, values: &[String]) -> String {
+    let point = choice.point.unwrap_or_default();
+    let of = match choice.stage_name.as_str() {
+        "" => String::new(),
+        stage => format!(" of {stage}"),
+    };
+    let then = values.first().map_or("no", String::as_str);
+    match is_enough(choice) {
+        true => format!("point {point}{of} has enough with {then} repetitions"),
+        false => format!("point {point}{of} gets {then} repetitions"),
+    }
+}
+
+/// Choices for people, each with the numbers that it was made from. Where it was decided about many points of a stage, one after
+/// the other, only what came of it.
+pub fn choice_tables(choices: &[v1::Choice]) -> String {
+    let mut of_points: BTreeMap<(u32, i32), Vec<&v1::Choice>> = BTreeMap::new();
+    for choice in choices.iter().filter(|choice| choice.point.is_some()) {
+        of_points
+            .entry((choice.stage, choice.kind))
+            .or_default()
+            .push(choice);
+    }
+    of_points.retain(|_, choices| choices.len() > TABLES);
+    let mut out = String::new();
+    for choice in choices {
+        let long = choice
+            .point
+            .and_then(|_| of_points.get(&(choice.stage, choice.kind)));
+        if long.is_none() {
+            out.push_str(&choice_table(choice));
+        }
+    }
+    for choices in of_points.values() {
+        let Some(first) = choices.first() else { continue };
+        let points = choices
+            .iter()
+            .filter_map(|choice| choice.point)
+            .collect::<BTreeSet<_>>()
+            .len();
+        let what = match first.kind() {
+            Kind::Repetitions => {
+                let enough = choices.iter().filter(|choice| is_enough(choice)).count();
+                format!("{enough} of {points} points have enough repetitions")
+            }
+            Kind::Axis | Kind::Points => {
+                let on = choices.iter().filter(|choice| !choice.values.is_empty()).count();
+                format!("{on} of {points} points go on to {}", first.stage_name)
+            }
+        };
+        // Writing to a string cannot fail.
+        _ = writeln!(
+            out,
+            "  {what} ({} of {} at epoch {}); --json has each",
+            first.criterion, first.metric, first.epoch
+        );
+    }
+    out
+}
+
+/// Decisions about single points of a stage are shown one by one up to so many.
+const TABLES: usize = 20;
+
+fn is_enough(choice: &v1::Choice) -> bool {
+    let had = choice
+        .candidates
+        .first()
+        .map(|candidate| candidate.n + candidate.missing);
+    let then = choice.values.first().map(|value| text(Some(value)));
+    had.is_some_and(|had| then == Some(had.to_string()))
+}
+
 /// A choice for people, with the numbers that it was made from.
-pub fn choice_table(choice: &v1::Choice) -> String {
+fn choice_table(choice: &v1::Choice) -> String {
     let mut out = format!("  {}\n", choice_text(choice));
     for candidate in &choice.candidates {
         let spread = candidate.standard_error.map_or_else(String::new, |error| {

@@ -21,7 +21,7 @@ use self::group::GroupLines;
 use super::JSON_VERSION;
 use crate::watch::Event;
 
-pub use choice::{choice_table, choice_text};
+pub use choice::{choice_tables, choice_text, decides};
 pub use extension::extension_text;
 pub use text::{complete_text, progress_text, sweep_text};
 

@@ -1,0 +1,77 @@
+//! What is decided at a gate: which points go on, and whether a point is repeated once more.
+
+use tenfold_types::Value;
+
+use crate::record::{Candidate, Outcome};
+use crate::search::{Standing, asha, halving, median, patience, width};
+use crate::state::SweepState;
+use crate::sweep::{ChoiceId, Rung, StopRule, Until};
+
+fn standing(candidate: &Candidate) -> Standing {
+    Standing {
+        n: candidate.n,
+        missing: candidate.missing,
+        mean: candidate.mean,
+    }
+}
+
+fn number(value: u64) -> Value {
+    Value::Int(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// The points that go on. Rules that decide on one point after the other find what those before it came to in the decisions on
+/// these, which are made.
+pub(super) fn points(sweep: &SweepState, choice: ChoiceId, rung: &Rung, candidates: &[Candidate]) -> Outcome {
+    if let StopRule::SuccessiveHalving { factor } = rung.rule {
+        let standings: Vec<Standing> = candidates.iter().map(standing).collect();
+        let best = halving::best(&standings, halving::kept(standings.len(), factor));
+        return Outcome::Chosen(
+            best.into_iter()
+                .map(|place| candidates[place].value.clone())
+                .collect(),
+        );
+    }
+    // The number that counts for a rule: the first says how the point stands, and those behind it what else is looked at.
+    let before = |place: usize| -> Vec<Standing> {
+        let rows = sweep
+            .sweep()
+            .predecessors(choice)
+            .filter_map(|before| sweep.choice(before));
+        let mut before: Vec<Standing> = rows
+            .filter_map(|row| row.candidates.get(place))
+            .map(standing)
+            .collect();
+        before.reverse();
+        before
+    };
+    let this = |place: usize| candidates.get(place).map(standing);
+    let goes_on = match rung.rule {
+        StopRule::SuccessiveHalving { .. } => None,
+        StopRule::Asha { factor } => this(0).map(|this| asha::goes_on(&before(0), this, factor)),
+        StopRule::Median { startup } => this(1).map(|this| median::goes_on(&before(1), this, startup)),
+        StopRule::Patience { tolerance, .. } => match (this(0), this(1), this(2)) {
+            (Some(_), Some(before), Some(lately)) => {
+                Some(!patience::is_worse(before.mean, lately.mean, tolerance))
+            }
+            // There are no epochs before the last ones yet.
+            (Some(this), ..) => Some(this.is_alive()),
+            (None, ..) => None,
+        },
+    };
+    let kept = goes_on.unwrap_or_default().then(|| number(choice.cell));
+    Outcome::Chosen(kept.into_iter().collect())
+}
+
+/// How many repetitions a point has then: no more than it has when its mean is known well enough, or none has succeeded.
+pub(super) fn repetitions(until: &Until, choice: ChoiceId, candidates: &[Candidate]) -> Outcome {
+    let (_, now) = until.point(choice.cell);
+    let enough = candidates.first().is_none_or(|candidate| {
+        let narrow = |error: f64| width::is_narrow(candidate.n, error, until.half_width);
+        candidate.n == 0 || candidate.standard_error.is_some_and(narrow)
+    });
+    let then = match enough {
+        true => now,
+        false => until.next(now),
+    };
+    Outcome::Chosen(vec![number(then.into())])
+}

@@ -1,0 +1,121 @@
+//! Choices between stages, and decisions at their gates: from the means of trials that are over to the values of a later stage,
+//! to the points that go on, to whether a point is repeated once more.
+
+mod axis;
+mod gate;
+mod reuse;
+
+use tenfold_types::SweepId;
+
+use crate::Millis;
+use crate::input::{Answer, Refusal, Transition};
+use crate::record::{Candidate, ChoiceRow, Outcome, Record, TrialRow};
+use crate::state::{State, SweepState};
+use crate::sweep::{ChoiceId, Chooses};
+use crate::trial::TrialState;
+
+pub use axis::pick;
+pub(crate) use reuse::reuse;
+
+/// Makes a choice that is due from what its candidates came to, in their order. One that is not due, or from other trials than
+/// have succeeded, is not made: whoever asked has looked at what has changed since.
+pub(crate) fn choose(
+    state: &State,
+    id: SweepId,
+    choice: ChoiceId,
+    candidates: Vec<Candidate>,
+    now: Millis,
+) -> Transition {
+    let Some(sweep) = state.sweep(id) else {
+        return Transition::refuse(Refusal::UnknownSweep(id));
+    };
+    let Some(chooses) = sweep.sweep().chooses(choice).filter(|_| sweep.is_due(choice)) else {
+        return Transition::answer(Answer::Chosen(false));
+    };
+    let succeeded = sweep.sweep().sources(choice).into_iter();
+    let succeeded = succeeded
+        .filter_map(|key| sweep.trial(key))
+        .filter(|row| matches!(row.state, TrialState::Succeeded { .. }))
+        .count() as u64;
+    if counted(chooses, &candidates) != succeeded {
+        return Transition::answer(Answer::Chosen(false));
+    }
+    let outcome = match chooses {
+        Chooses::Axis(taken) => axis::choose(&taken.rule, &candidates),
+        Chooses::Points(rung) => gate::points(sweep, choice, rung, &candidates),
+        Chooses::Repetitions(until) => gate::repetitions(until, choice, &candidates),
+    };
+    let mut records = Vec::new();
+    match &outcome {
+        Outcome::Chosen(values) => {
+            let resolved = sweep.sweep().with(choice, values.clone());
+            reuse(sweep, &resolved, choice, now, &mut records);
+        }
+        Outcome::Nothing(reason) => fail(sweep, choice, reason, &mut records),
+        Outcome::Withdrawn => {}
+    }
+    let chosen = matches!(outcome, Outcome::Chosen(_));
+    // First: what it says of the trials counts before they are looked at.
+    records.insert(
+        0,
+        Record::Choice(ChoiceRow {
+            sweep: id,
+            choice,
+            candidates,
+            outcome,
+        }),
+    );
+    Transition::answer(Answer::Chosen(true))
+        .with(records)
+        .and_work(chosen)
+}
+
+/// How many trials the candidates speak of. What is decided about one point has its standing first, and what else is looked
+/// at of it behind that.
+fn counted(chooses: Chooses<'_>, candidates: &[Candidate]) -> u64 {
+    let of_one_point = match chooses {
+        Chooses::Axis(_) => false,
+        Chooses::Points(rung) => !rung.rule.is_joint(),
+        Chooses::Repetitions(_) => true,
+    };
+    let counted = match of_one_point {
+        true => &candidates[..candidates.len().min(1)],
+        false => candidates,
+    };
+    counted.iter().map(|candidate| u64::from(candidate.n)).sum()
+}
+
+/// The trials that wait for a choice fail with its reason.
+fn fail(sweep: &SweepState, choice: ChoiceId, reason: &str, records: &mut Vec<Record>) {
+    for key in sweep.waits_for(choice) {
+        let row = sweep.row_of(key);
+        // Whether what waits at a gate is run at all is not known.
+        let awaits = sweep.sweep().decision_for(key);
+        if row.state == TrialState::Pending && awaits.is_none() {
+            records.push(Record::Trial(TrialRow {
+                state: TrialState::Failed,
+                error: Some(reason.to_owned()),
+                ..row
+            }));
+        }
+    }
+}
+
+/// Takes back the choices that found nothing, and the decisions that nothing of a point has succeeded: what they were made from
+/// is run again.
+pub(crate) fn withdraw(sweep: &SweepState, records: &mut Vec<Record>) {
+    let found_nothing = |row: &&ChoiceRow| match &row.outcome {
+        Outcome::Nothing(_) => true,
+        Outcome::Withdrawn => false,
+        Outcome::Chosen(_) => {
+            let gate = sweep.sweep().rule(row.choice).is_none();
+            gate && row.candidates.iter().all(|candidate| candidate.n == 0)
+        }
+    };
+    records.extend(sweep.choices().filter(found_nothing).map(|row| {
+        Record::Choice(ChoiceRow {
+            outcome: Outcome::Withdrawn,
+            ..row.clone()
+        })
+    }));
+}
