@@ -44,6 +44,14 @@ pub(crate) fn count(count: u64, what: &str) -> String {
 pub(crate) fn size(sweep: &v1::SweepStatus) -> String {
     let repetitions = u64::from(sweep.repetitions);
     if sweep.stages.is_empty() {
+        if let Some(min) = sweep.min_repetitions {
+            let (_, trials) = over(&sweep.trials.unwrap_or_default());
+            return format!(
+                "{} × {min} to {repetitions} repetitions = at most {}",
+                count(sweep.points, "point"),
+                count(trials, "trial")
+            );
+        }
         return format!(
             "{} × {} = {}",
             count(sweep.points, "point"),
@@ -51,11 +59,21 @@ pub(crate) fn size(sweep: &v1::SweepStatus) -> String {
             count(sweep.points * repetitions, "trial")
         );
     }
-    let stage = |stage: &v1::Stage| format!("{} {} × {}", stage.name, stage.points, stage.repetitions);
+    let stage = |stage: &v1::Stage| match stage.min_repetitions {
+        Some(min) => format!(
+            "{} {} × {min} to {}",
+            stage.name, stage.most_points, stage.repetitions
+        ),
+        None => format!("{} {} × {}", stage.name, stage.most_points, stage.repetitions),
+    };
     let stages: Vec<String> = sweep.stages.iter().map(stage).collect();
-    let trials = |stage: &v1::Stage| stage.points * u64::from(stage.repetitions);
-    let trials = sweep.stages.iter().map(trials).sum();
-    format!("{} = {}", stages.join(", "), count(trials, "trial"))
+    let trials = sweep.stages.iter().map(|stage| stage.trials).sum();
+    let is_open = |stage: &v1::Stage| stage.min_repetitions.is_some() || stage.most_points < stage.points;
+    let at_most = match sweep.stages.iter().any(is_open) {
+        true => "at most ",
+        false => "",
+    };
+    format!("{} = {at_most}{}", stages.join(", "), count(trials, "trial"))
 }
 
 /// `3 d 4 h`, `2 h 5 min`, `3 min 20 s`, `12.3 s`.
@@ -196,11 +214,14 @@ mod tests {
 
     #[test]
     fn stages_are_counted_one_by_one() {
-        let stage = |name: &str, points, repetitions| v1::Stage {
+        let stage = |name: &str, points: u64, repetitions: u32| v1::Stage {
             name: name.to_owned(),
             points,
             repetitions,
             epochs: 5,
+            trials: points * u64::from(repetitions),
+            most_points: points,
+            ..v1::Stage::default()
         };
         let sweep = v1::SweepStatus {
             stages: vec![stage("rates", 6, 2), stage("modes", 4, 10)],

@@ -133,6 +133,9 @@ fn study(shown: &v1::ShowResponse, stage: Option<&str>, metric: Metric) -> Study
             name: String::new(),
             points: status.points,
             repetitions: status.repetitions,
+            min_repetitions: sweep
+                .as_ref()
+                .and_then(|sweep| sweep.stages().first()?.min_repetitions()),
             epochs: sweep.as_ref().map_or(0, |sweep| sweep.epochs(0)),
         }],
         stages => (stages.iter())
@@ -141,6 +144,7 @@ fn study(shown: &v1::ShowResponse, stage: Option<&str>, metric: Metric) -> Study
                 name: of.name.clone(),
                 points: of.points,
                 repetitions: of.repetitions,
+                min_repetitions: of.min_repetitions,
                 epochs: of.epochs,
             })
             .collect(),
@@ -162,10 +166,12 @@ fn study(shown: &v1::ShowResponse, stage: Option<&str>, metric: Metric) -> Study
         counts: wire::counts(status.trials.unwrap_or_default()),
         stages,
         failed: shown.failures.iter().filter_map(failed).collect(),
-        choices: (shown.choices.iter())
-            .filter(|choice| stage.is_none_or(|stage| choice.stage_name == stage))
-            .map(log::choice_text)
-            .collect(),
+        choices: log::choice_lines(
+            shown
+                .choices
+                .iter()
+                .filter(|choice| stage.is_none_or(|stage| choice.stage_name == stage)),
+        ),
         metric: Some(metric),
         name: status.name,
         ..Study::default()

@@ -50,6 +50,10 @@ pub(crate) fn sweep_status(sweep: &SweepState) -> v1::SweepStatus {
         epochs: sweep.epochs(),
         total_epochs: definition.total_epochs(),
         stages: stages(definition),
+        min_repetitions: match definition.stages() {
+            [stage] => stage.min_repetitions(),
+            _ => None,
+        },
     }
 }
 
@@ -202,6 +206,9 @@ fn stages(sweep: &Sweep) -> Vec<v1::Stage> {
         points: stage.points(),
         repetitions: stage.repetitions(),
         epochs: stage.epochs(),
+        min_repetitions: stage.min_repetitions(),
+        trials: stage.most_trials(),
+        most_points: stage.most_points(),
     };
     named.map(stage).collect()
 }
@@ -225,7 +232,7 @@ pub fn plan(sweep: &Sweep, existing: bool) -> v1::PlanResponse {
             .map(|stage| stage.raw_points() - stage.points())
             .sum(),
         repetitions: repetitions(sweep),
-        trials: sweep.trials(),
+        trials: sweep.stages().iter().map(Stage::most_trials).sum(),
         description: sweep.describe(),
         existing,
     }

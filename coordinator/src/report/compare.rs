@@ -65,7 +65,8 @@ pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<F
         wanted.metric,
         wanted.epoch,
         stage.repetitions(),
-    );
+    )
+    .run_as(stage);
     let mut family = Vec::new();
     for (stratum, points) in strata(stage, &wanted) {
         if family.len() + points.len() * points.len().saturating_sub(1) / 2 > MAX_COMPARISONS {

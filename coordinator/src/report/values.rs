@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tenfold_core::aggregate::Counts;
 use tenfold_core::compare::as_written;
+use tenfold_core::sweep::Stage;
 use tenfold_types::Metric;
 
 use super::raw::TrialCurveRow;
@@ -12,6 +13,8 @@ use super::raw::TrialCurveRow;
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     repetitions: u32,
+    /// Points that are run less often.
+    fewer: BTreeMap<u64, u32>,
     values: BTreeMap<(u64, u32), f64>,
     /// The states of trials without a value; of a trial that is not here nothing is known, as it has not begun.
     states: BTreeMap<(u64, u32), String>,
@@ -38,9 +41,27 @@ impl Values {
         of
     }
 
+    /// The same of a stage in which some points may have had enough with fewer repetitions.
+    #[must_use]
+    pub fn run_as(mut self, stage: &Stage) -> Self {
+        let points = self
+            .values
+            .keys()
+            .chain(self.states.keys())
+            .map(|(index, _)| *index);
+        let run = points.map(|index| (index, stage.repetitions_of(index)));
+        self.fewer = run.filter(|(_, run)| *run < self.repetitions).collect();
+        self
+    }
+
+    /// How often a point is run.
+    fn repetitions(&self, index: u64) -> u32 {
+        self.fewer.get(&index).copied().unwrap_or(self.repetitions)
+    }
+
     /// The values of a point, by repetition.
     pub fn point(&self, index: u64) -> Vec<Option<f64>> {
-        let repetitions = 0..self.repetitions;
+        let repetitions = 0..self.repetitions(index);
         repetitions
             .map(|repetition| self.values.get(&(index, repetition)).copied())
             .collect()
@@ -55,14 +76,15 @@ impl Values {
             let values: Vec<f64> = values.collect::<Option<_>>()?;
             (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
         };
-        (0..self.repetitions).map(mean).collect()
+        let most = points.iter().map(|point| self.repetitions(*point)).max();
+        (0..most.unwrap_or_default()).map(mean).collect()
     }
 
     /// What became of the trials of these points that have no value.
     pub fn missing(&self, points: &[u64]) -> Counts {
         let mut counts = Counts::default();
         for &index in points {
-            for place in (0..self.repetitions).map(|repetition| (index, repetition)) {
+            for place in (0..self.repetitions(index)).map(|repetition| (index, repetition)) {
                 if self.values.contains_key(&place) {
                     continue;
                 }

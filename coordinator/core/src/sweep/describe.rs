@@ -39,14 +39,8 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
     match sweep.stages() {
         [stage] => write_stage(stage, out),
         stages => {
-            let most = |stage: &Stage| match stage.gate() {
-                Some(Gate::Points(_)) => stage
-                    .trials()
-                    .min(stage.most_points() * u64::from(stage.repetitions())),
-                _ => stage.trials(),
-            };
-            let trials: u64 = stages.iter().map(most).sum();
-            let of_stage = |stage: &Stage| most(stage) * u64::from(stage.epochs());
+            let trials: u64 = stages.iter().map(Stage::most_trials).sum();
+            let of_stage = |stage: &Stage| stage.most_trials() * u64::from(stage.epochs());
             let epochs: u64 = stages.iter().map(of_stage).sum();
             let at_most = match stages.iter().any(|stage| stage.gate().is_some()) {
                 true => "at most ",
@@ -74,10 +68,7 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
         String::new()
     };
     let repetitions = stage.repetitions();
-    let trials = match stage.most_points() < stage.points() {
-        true => stage.most_points() * u64::from(repetitions),
-        false => stage.trials(),
-    };
+    let trials = stage.most_trials();
     let epochs = trials * u64::from(stage.epochs());
     let repetitions = match stage.gate() {
         Some(Gate::Repetitions(until)) => format!("{} to {repetitions}", until.min),
@@ -91,7 +82,10 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
         stage.epochs()
     )?;
     match stage.gate() {
-        Some(Gate::Points(rung)) => writeln!(out, "  points        {rung}")?,
+        Some(Gate::Points(rung)) => {
+            writeln!(out, "  points        {rung}")?;
+            return writeln!(out, "  all else      as in stage {}", rung.source_name);
+        }
         Some(Gate::Repetitions(until)) => writeln!(out, "  repetitions   {until}")?,
         None => {}
     }

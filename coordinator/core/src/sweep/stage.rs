@@ -236,11 +236,25 @@ impl Stage {
         self.gate().is_some_and(|gate| self.decided.has(gate, index))
     }
 
-    /// The most points that are run, as far as that is known from the start.
-    pub(super) fn most_points(&self) -> u64 {
+    /// The most points that are run, as far as that is known.
+    pub fn most_points(&self) -> u64 {
         match self.gate() {
-            Some(Gate::Points(rung)) => rung.most(),
-            _ => self.inner.grid.points(),
+            Some(Gate::Points(rung)) => rung.most().min(self.points()),
+            _ => self.points(),
+        }
+    }
+
+    /// The most trials that are run, as far as that is known.
+    pub fn most_trials(&self) -> u64 {
+        self.trials()
+            .min(self.most_points() * u64::from(self.repetitions))
+    }
+
+    /// How often each point is run at least, where repetitions are added by need.
+    pub fn min_repetitions(&self) -> Option<u32> {
+        match self.gate() {
+            Some(Gate::Repetitions(until)) => Some(until.min),
+            _ => None,
         }
     }
 

@@ -49,6 +49,7 @@ fn study(architectures: usize) -> Study {
             points: results.len() as u64,
             repetitions: 3,
             epochs: 4,
+            min_repetitions: None,
         }],
         results,
         trials,

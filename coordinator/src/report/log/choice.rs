@@ -1,6 +1,6 @@
 //! Choices between stages, and decisions about points and repetitions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -178,55 +178,73 @@ fn repetitions(choice: &v1::Choice, values: &[String]) -> String {
     }
 }
 
-/// Choices for people, each with the numbers that it was made from. Where it was decided about many points of a stage, one after
-/// the other, only what came of it.
+/// Choices for people, a line each, but for decisions that later ones have overtaken; and of many decisions about single points of
+/// a stage only what came of them.
+pub fn choice_lines<'a>(choices: impl Iterator<Item = &'a v1::Choice>) -> Vec<String> {
+    let (told, of_points) = sorted(choices);
+    let told = told.into_iter().map(choice_text);
+    told.chain(of_points.iter().filter_map(|choices| summary(choices)))
+        .collect()
+}
+
+/// The same, each with the numbers that it was made from.
 pub fn choice_tables(choices: &[v1::Choice]) -> String {
-    let mut of_points: BTreeMap<(u32, i32), Vec<&v1::Choice>> = BTreeMap::new();
-    for choice in choices.iter().filter(|choice| choice.point.is_some()) {
-        of_points
-            .entry((choice.stage, choice.kind))
-            .or_default()
-            .push(choice);
-    }
-    of_points.retain(|_, choices| choices.len() > TABLES);
-    let mut out = String::new();
-    for choice in choices {
-        let long = choice
-            .point
-            .and_then(|_| of_points.get(&(choice.stage, choice.kind)));
-        if long.is_none() {
-            out.push_str(&choice_table(choice));
-        }
-    }
-    for choices in of_points.values() {
-        let Some(first) = choices.first() else { continue };
-        let points = choices
-            .iter()
-            .filter_map(|choice| choice.point)
-            .collect::<BTreeSet<_>>()
-            .len();
-        let what = match first.kind() {
-            Kind::Repetitions => {
-                let enough = choices.iter().filter(|choice| is_enough(choice)).count();
-                format!("{enough} of {points} points have enough repetitions")
-            }
-            Kind::Axis | Kind::Points => {
-                let on = choices.iter().filter(|choice| !choice.values.is_empty()).count();
-                format!("{on} of {points} points go on to {}", first.stage_name)
-            }
-        };
-        // Writing to a string cannot fail.
-        _ = writeln!(
-            out,
-            "  {what} ({} of {} at epoch {}); --json has each",
-            first.criterion, first.metric, first.epoch
-        );
-    }
-    out
+    let (told, of_points) = sorted(choices.iter());
+    let told = told.into_iter().map(choice_table);
+    let summaries = of_points.iter().filter_map(|choices| summary(choices));
+    told.chain(summaries.map(|line| format!("  {line}\n"))).collect()
 }
 
 /// Decisions about single points of a stage are shown one by one up to so many.
 const TABLES: usize = 20;
+
+/// Those that are shown one by one; and those about single points of which there are many, by stage.
+fn sorted<'a>(
+    choices: impl Iterator<Item = &'a v1::Choice>,
+) -> (Vec<&'a v1::Choice>, Vec<Vec<&'a v1::Choice>>) {
+    let mut told = Vec::new();
+    // Of a point the last decision says it all.
+    let mut of_points: BTreeMap<u32, BTreeMap<u64, &v1::Choice>> = BTreeMap::new();
+    for choice in choices {
+        match choice.point {
+            Some(point) => _ = of_points.entry(choice.stage).or_default().insert(point, choice),
+            None => told.push(choice),
+        }
+    }
+    let mut many = Vec::new();
+    for choices in of_points.into_values() {
+        match choices.len() > TABLES {
+            true => many.push(choices.into_values().collect()),
+            false => told.extend(choices.into_values()),
+        }
+    }
+    // As they follow from one another.
+    told.sort_by_key(|choice| (choice.stage, choice.rule, choice.cell));
+    (told, many)
+}
+
+/// What came of the decisions about the points of a stage.
+fn summary(choices: &[&v1::Choice]) -> Option<String> {
+    let first = choices.first()?;
+    let points = choices.len();
+    let what = match first.kind() {
+        Kind::Repetitions => {
+            let enough = choices.iter().filter(|choice| is_enough(choice)).count();
+            format!(
+                "{enough} of {points} points of {} have enough repetitions",
+                first.stage_name
+            )
+        }
+        Kind::Axis | Kind::Points => {
+            let on = choices.iter().filter(|choice| !choice.values.is_empty()).count();
+            format!("{on} of {points} points go on to {}", first.stage_name)
+        }
+    };
+    Some(format!(
+        "{what} ({} of {} at epoch {} of {}); show --json has each",
+        first.criterion, first.metric, first.epoch, first.source
+    ))
+}
 
 fn is_enough(choice: &v1::Choice) -> bool {
     let had = choice

@@ -21,7 +21,7 @@ use self::group::GroupLines;
 use super::JSON_VERSION;
 use crate::watch::Event;
 
-pub use choice::{choice_tables, choice_text, decides};
+pub use choice::{choice_lines, choice_tables, choice_text, decides};
 pub use extension::extension_text;
 pub use text::{complete_text, progress_text, sweep_text};
 
@@ -370,6 +370,7 @@ mod tests {
             epochs: 160,
             total_epochs: 300,
             stages: Vec::new(),
+            min_repetitions: None,
         };
         let line = lines(&Event::Sweep(Box::new(status))).concat();
         assert!(

@@ -246,6 +246,10 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
         stage.epochs,
         stage.repetitions,
     );
+    let values = match study.sweep.as_ref().and_then(|sweep| sweep.stage(number)) {
+        Some(stage) => values.run_as(stage),
+        None => values,
+    };
     let of = |at: usize| values.point(results[at].group.index);
     let (strata, modes) = (split(results, &strata(results, by)), split(results, by));
     let two_by_two = by.len() == 2
@@ -277,11 +281,8 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
         if let ([one, other], [Some(neither), Some(second), Some(first), Some(both)]) = (by, here.as_slice())
             && two_by_two
         {
-            let (difference, _) =
+            let (difference, left_out) =
                 Difference::interaction(&of(*both), &of(*first), &of(*second), &of(*neither));
-            let pairs = difference
-                .as_ref()
-                .map_or(0, |difference| difference.statistics.n);
             all.push(Compared {
                 stratum: stratum.clone(),
                 name: format!(
@@ -290,7 +291,7 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
                     words::setting(*other)
                 ),
                 means: None,
-                left_out: stage.repetitions.saturating_sub(pairs),
+                left_out,
                 difference,
                 holm: [None, None],
             });

@@ -124,7 +124,10 @@ fn trials(study: &Study) -> Table {
         vec![
             stage.name.clone(),
             stage.points.to_string(),
-            stage.repetitions.to_string(),
+            match stage.min_repetitions {
+                Some(min) => format!("{min} to {}", stage.repetitions),
+                None => stage.repetitions.to_string(),
+            },
             stage.epochs.to_string(),
             counts.total().to_string(),
             counts.succeeded.to_string(),

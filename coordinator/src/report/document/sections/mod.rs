@@ -46,7 +46,7 @@ pub struct Study {
     pub trials: Vec<TrialCurveRow>,
     /// Why trials failed, as far as that is told.
     pub failed: Vec<Failed>,
-    /// What stages took from earlier ones: a line each.
+    /// What was chosen and decided while it ran: a line each.
     pub choices: Vec<String>,
     /// What groups are compared by.
     pub metric: Option<Metric>,
@@ -59,8 +59,10 @@ pub struct StageOf {
     pub name: String,
     /// Its points.
     pub points: u64,
-    /// Repetitions of each.
+    /// Repetitions of each; the most of each, where they were added by need.
     pub repetitions: u32,
+    /// The fewest of each, where they were added by need.
+    pub min_repetitions: Option<u32>,
     /// Epochs of each trial.
     pub epochs: u32,
 }
@@ -133,14 +135,14 @@ pub fn report(study: &Study) -> Document {
     }
 }
 
-/// What stages took from earlier ones, where they did.
+/// What was chosen and decided while it ran, where something was.
 fn choices(study: &Study) -> Vec<Block> {
     if study.choices.is_empty() {
         return Vec::new();
     }
     let line = |choice: &String| vec![Span::Text(choice.clone())];
     vec![
-        Block::Heading(2, "What stages took from earlier ones".to_owned()),
+        Block::Heading(2, "What was chosen while it ran".to_owned()),
         Block::List(study.choices.iter().map(line).collect()),
     ]
 }

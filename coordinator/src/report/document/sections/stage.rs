@@ -16,6 +16,12 @@ pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
     if !common.is_empty() {
         blocks.push(paragraph(format!("Everywhere: {common}.")));
     }
+    if let Some(min) = stage.min_repetitions {
+        blocks.push(paragraph(format!(
+            "Each point was repeated {min} times, and then again until its interval was narrow enough. Such an interval holds the \
+             mean somewhat less often than 95 times in 100, as repetitions end sooner where they happen to lie close together."
+        )));
+    }
     for setting in numeric(&results) {
         blocks.extend(sensitivity::blocks(study, stage, &results, setting));
     }
