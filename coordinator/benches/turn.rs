@@ -47,7 +47,7 @@ fn acquire(worker: u8, request: u64, pack: u32) -> Input {
 }
 
 fn append(worker: u8, grant: &Grant, epochs: u32) -> Input {
-    let report = |(key, attempt, _): &(_, u32, _)| TrialReport {
+    let report = |(key, attempt, ..): &(_, u32, _, _)| TrialReport {
         key: *key,
         attempt: *attempt,
         blocks: vec![Block {

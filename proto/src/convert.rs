@@ -5,7 +5,8 @@
 
 use tenfold_types::network::{Architecture, Layer};
 use tenfold_types::{
-    Block, Data, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialKey, TrialSpec, Value, WorkerId, floats,
+    Block, Data, DeviceKind, Fence, Outcome, RequestId, SweepId, TrialKey, TrialSpec, Value, WorkerId,
+    floats, frame,
 };
 
 use crate::v1;
@@ -306,6 +307,35 @@ impl TryFrom<v1::TrialSpec> for TrialSpec {
             repetition: spec.repetition,
         })
     }
+}
+
+/// A trial of a lease, for the wire; see [`leased`]. `continued` says whether a later trial is to go on from it.
+pub fn leased_trial(key: TrialKey, attempt: u32, spec: &TrialSpec, continued: bool) -> v1::LeasedTrial {
+    v1::LeasedTrial {
+        trial: Some(key.into()),
+        attempt,
+        spec: Some(leased(spec)),
+        continued,
+    }
+}
+
+/// What a lease has its trainer do of a trial; `architecture` is the lease's.
+///
+/// # Errors
+/// Without a spec, or one that is not understood.
+pub fn trial(
+    trial: v1::LeasedTrial,
+    architecture: Option<&v1::Architecture>,
+) -> Result<frame::Trial, ConvertError> {
+    let spec = trial.spec.ok_or(ConvertError::Missing("spec"))?;
+    let spec = v1::TrialSpec {
+        architecture: architecture.cloned(),
+        ..spec
+    };
+    Ok(frame::Trial {
+        spec: spec.try_into()?,
+        continued: trial.continued,
+    })
 }
 
 /// The end of a trial with so many epochs, for the wire; `stderr` is the end of its trainer's standard error.

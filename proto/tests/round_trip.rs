@@ -108,6 +108,16 @@ proptest! {
     }
 
     #[test]
+    fn trials_of_a_lease_come_back(spec in spec(), attempt in any::<u32>(), continued in any::<bool>()) {
+        let leased = sent(&convert::leased_trial(TrialKey::FIRST, attempt, &spec, continued));
+        prop_assert_eq!((leased.trial, leased.attempt), (Some(TrialKey::FIRST.into()), attempt));
+        let architecture = v1::Architecture::from(&spec.architecture);
+        let back = convert::trial(leased, Some(&architecture)).unwrap();
+        prop_assert_eq!(back.continued, continued);
+        prop_assert_eq!(format!("{:?}", back.spec), format!("{spec:?}"));
+    }
+
+    #[test]
     fn blocks_come_back_to_the_bit(
         first in any::<u32>(),
         epochs in any::<u32>(),
@@ -163,6 +173,10 @@ fn what_is_missing_or_wrong_is_said() {
     refused(
         TrialSpec::try_from(v1::TrialSpec::default()).unwrap_err(),
         "architecture",
+    );
+    refused(
+        convert::trial(v1::LeasedTrial::default(), None).unwrap_err(),
+        "spec",
     );
     let odd = v1::Architecture {
         stacks: vec![v1::Stack {

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tenfold_types::frame::{self, DESCRIPTOR, Device, FromTrainer, PROTOCOL, Rate, ToTrainer};
+use tenfold_types::frame::{self, DESCRIPTOR, Device, FromTrainer, PROTOCOL, Rate, ToTrainer, Trial};
 use tenfold_types::{Block, DeviceKind, Outcome, TrialSpec};
 
 const ALIVE: Duration = Duration::from_millis(50);
@@ -160,8 +160,9 @@ impl Trainer {
         cancelled.contains(&(pack, trial)) && std::env::var_os("FAKE_DEAF").is_none()
     }
 
-    fn train(&self, pack: u64, trials: &[TrialSpec]) -> std::io::Result<()> {
-        let mut open: Vec<(u32, &TrialSpec)> = (0..).zip(trials).collect();
+    fn train(&self, pack: u64, trials: &[Trial]) -> std::io::Result<()> {
+        let specs = trials.iter().map(|trial| &trial.spec);
+        let mut open: Vec<(u32, &TrialSpec)> = (0..).zip(specs).collect();
         let mut epoch = 0;
         while !open.is_empty() {
             epoch += 1;

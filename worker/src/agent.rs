@@ -8,7 +8,7 @@ use tenfold_proto::dial::Addresses;
 use tenfold_proto::v1::fleet_client::FleetClient;
 use tenfold_proto::{PROTOCOL, pushback, v1};
 use tenfold_types::frame::Device;
-use tenfold_types::{Fence, TrialKey, TrialSpec, WorkerId};
+use tenfold_types::{Fence, TrialKey, WorkerId};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tonic::transport::Channel;
@@ -319,18 +319,10 @@ fn lease(answer: v1::AcquireResponse) -> Result<Lease, u64> {
     let architecture = lease.architecture;
     let trials = lease.trials.into_iter().map(|trial| {
         let key = trial.trial.map(TrialKey::from).unwrap_or(TrialKey::FIRST);
-        let spec = trial.spec.map(|spec| {
-            TrialSpec::try_from(v1::TrialSpec {
-                architecture: architecture.clone(),
-                ..spec
-            })
-        });
-        let spec = match spec {
-            Some(Ok(spec)) => Ok(spec),
-            Some(Err(error)) => Err(format!("this worker does not understand the trial: {error}")),
-            None => Err("the coordinator sent a trial without its settings".to_owned()),
-        };
-        (key, trial.attempt, spec)
+        let attempt = trial.attempt;
+        let trial = convert::trial(trial, architecture.as_ref())
+            .map_err(|error| format!("this worker does not understand the trial: {error}"));
+        (key, attempt, trial)
     });
     Ok(Lease {
         fence: Fence(lease.fence),

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
-use tenfold_types::frame::{Device, FromTrainer, Rate, ToTrainer};
+use tenfold_types::frame::{Device, FromTrainer, Rate, ToTrainer, Trial};
 use tenfold_types::network::Architecture;
 use tenfold_types::{
     Block, Data, DeviceKind, Fence, Join, Outcome, RequestId, SweepId, Target, TrialKey, TrialSpec,
@@ -231,10 +231,10 @@ impl Bench {
 
     /// The slot gets a lease of one trial, and passes it on.
     fn lease(&mut self, slot: usize, fence: u64) {
-        self.leased(slot, fence, vec![(key(fence), 1, Ok(spec()))]);
+        self.leased(slot, fence, vec![(key(fence), 1, Ok(spec().into()))]);
         let frame = ToTrainer::Train {
             pack: fence,
-            trials: vec![spec()],
+            trials: vec![spec().into()],
         };
         assert_eq!(
             self.find(|action| matches!(action, Action::Tell { .. })),
@@ -242,7 +242,7 @@ impl Bench {
         );
     }
 
-    fn leased(&mut self, slot: usize, fence: u64, trials: Vec<(TrialKey, u32, Result<TrialSpec, String>)>) {
+    fn leased(&mut self, slot: usize, fence: u64, trials: Vec<(TrialKey, u32, Result<Trial, String>)>) {
         let (fence, sweep) = (Fence(fence), SWEEP);
         self.step(Event::Acquired {
             slot,
@@ -742,7 +742,7 @@ fn a_trainer_that_dies_idle_or_after_the_end_is_charged_to_nobody() {
 fn a_lease_that_comes_when_its_trainer_is_gone_is_given_back() {
     let mut bench = Bench::running(1);
     bench.died(0);
-    bench.leased(0, 1, vec![(key(1), 1, Ok(spec()))]);
+    bench.leased(0, 1, vec![(key(1), 1, Ok(spec().into()))]);
     assert_eq!(bench.finish(), (Fence(1), 0, Outcome::Released));
     bench.finished(1);
     bench.ready(0);
@@ -893,7 +893,7 @@ fn a_stopped_agent_gives_back_what_it_holds_and_goes() {
     }
     let released = [bench.finish(), bench.finish()].map(|(fence, _, outcome)| (fence.0, outcome));
     assert_eq!(released, [(1, Outcome::Released), (2, Outcome::Released)]);
-    bench.leased(2, 3, vec![(key(3), 1, Ok(spec()))]);
+    bench.leased(2, 3, vec![(key(3), 1, Ok(spec().into()))]);
     assert_eq!(bench.finish().2, Outcome::Released, "also what comes now");
     bench.died(0);
     bench.ready(0);
@@ -956,9 +956,12 @@ fn an_agent_that_may_not_train_alone_for_ever_gives_up() {
     assert_eq!(bench.one(), Action::Exit(Exit::ServerLost(10_000)));
 }
 
-/// The trials of a pack, told apart by their repetition.
-fn specs(trials: u32) -> Vec<TrialSpec> {
-    let trial = |repetition| TrialSpec { repetition, ..spec() };
+/// A pack of so many trials, told apart by their repetition; every second one is to be gone on from.
+fn pack_of(trials: u32) -> Vec<Trial> {
+    let trial = |repetition| Trial {
+        spec: TrialSpec { repetition, ..spec() },
+        continued: repetition % 2 == 0,
+    };
     (0..trials).map(trial).collect()
 }
 
@@ -1001,8 +1004,8 @@ impl Bench {
     }
 
     fn pack(&mut self, fence: u64, trials: u32) {
-        let specs = specs(trials).into_iter().map(Ok);
-        let trials = (0..).zip(specs).map(|(index, spec)| (key(index), 1, spec));
+        let pack = pack_of(trials).into_iter().map(Ok);
+        let trials = (0..).zip(pack).map(|(index, trial)| (key(index), 1, trial));
         self.leased(0, fence, trials.collect());
     }
 
@@ -1052,7 +1055,7 @@ fn the_trials_of_a_pack_come_and_go_by_themselves() {
     let mut bench = Bench::of(DeviceKind::Cpu, 3, options());
     assert_eq!(bench.asks_for(), (3, vec![]), "as many as it trains at once");
     bench.pack(1, 3);
-    let trials = specs(3);
+    let trials = pack_of(3);
     assert_eq!(
         bench.told(),
         ToTrainer::Train { pack: 1, trials },
@@ -1166,7 +1169,12 @@ fn a_trainer_that_dies_on_several_trials_charges_none_and_gets_half_as_many() {
 #[test]
 fn a_pack_that_does_well_in_one_slot_lifts_no_care_in_another() {
     let mut bench = Bench::running(2);
-    let pair = |fence| vec![(key(fence), 1, Ok(spec())), (key(fence + 10), 1, Ok(spec()))];
+    let pair = |fence| {
+        vec![
+            (key(fence), 1, Ok(spec().into())),
+            (key(fence + 10), 1, Ok(spec().into())),
+        ]
+    };
     for slot in 0..2 {
         bench.leased(slot, slot as u64 + 1, pair(slot as u64 + 1));
         bench.told();
@@ -1194,7 +1202,7 @@ fn a_gpu_measures_a_shape_that_it_meets_for_the_first_time_and_asks_for_packs_of
     else {
         panic!("nothing is measured")
     };
-    assert_eq!((measured, memory), (specs(1).remove(0), 1 << 30));
+    assert_eq!((measured, memory), (pack_of(1).remove(0).spec, 1 << 30));
     assert_eq!(sizes, [1, 4, 16, 64, 100], "no pack of the sweep can be larger");
     let rate = |trials, epochs_per_second| Rate {
         trials,
@@ -1227,7 +1235,7 @@ fn a_gpu_measures_a_shape_that_it_meets_for_the_first_time_and_asks_for_packs_of
         bench.told(),
         ToTrainer::Train {
             pack: 1,
-            trials: specs(1)
+            trials: pack_of(1)
         }
     );
     bench.ends(1, 1, 1);
@@ -1310,7 +1318,7 @@ fn a_measurement_that_fails_or_dies_keeps_nothing_from_being_trained() {
         bench.told(),
         ToTrainer::Train {
             pack: 2,
-            trials: specs(1)
+            trials: pack_of(1)
         }
     );
     bench.ends(2, 1, 1);

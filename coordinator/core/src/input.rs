@@ -205,8 +205,8 @@ pub struct Grant {
     pub fence: Fence,
     /// The sweep.
     pub sweep: SweepId,
-    /// The trials with the numbers of their attempts.
-    pub trials: Vec<(TrialKey, u32, TrialSpec)>,
+    /// The trials with the numbers of their attempts, and whether later ones go on from them.
+    pub trials: Vec<(TrialKey, u32, TrialSpec, bool)>,
     /// Trials of the whole sweep: no pack of it can ever have more.
     pub sweep_trials: u64,
 }

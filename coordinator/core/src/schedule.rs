@@ -87,7 +87,7 @@ pub(crate) fn acquire(
         let mut row = sweep.row_of(key);
         row.state = TrialState::Leased { fence, worker };
         row.attempts += 1;
-        granted.push((key, row.attempts, spec));
+        granted.push((key, row.attempts, spec, is_continued(sweep, key)));
         rows.push(Record::Trial(row));
     }
     // The lease first: its trials are counted as they come.
@@ -105,7 +105,10 @@ pub(crate) fn acquire(
             libtorch: known.row.libtorch.clone(),
         },
         sweep: id,
-        trials: granted.iter().map(|(key, attempt, _)| (*key, *attempt)).collect(),
+        trials: granted
+            .iter()
+            .map(|(key, attempt, ..)| (*key, *attempt))
+            .collect(),
     }));
     records.extend(rows);
     records.push(Record::Renewed { fence, expires });
@@ -251,6 +254,12 @@ fn alike(sweep: &SweepState, first: TrialKey, shape: ShapeKey, size: usize) -> V
     keys
 }
 
+/// Whether trials of a later stage go on where this one stops.
+fn is_continued(sweep: &SweepState, key: TrialKey) -> bool {
+    let stage = sweep.sweep().stage(key.stage);
+    stage.is_some_and(|stage| stage.is_continued())
+}
+
 fn regrant(state: &State, lease: &Lease) -> Answer {
     let id: SweepId = lease.row.sweep;
     let trials = state.sweep(id).map_or_else(Vec::new, |sweep| {
@@ -258,7 +267,7 @@ fn regrant(state: &State, lease: &Lease) -> Answer {
             .held_by(lease.row.fence, &lease.row)
             .filter_map(|key| {
                 let attempt = lease.row.trials.iter().find(|(held, _)| *held == key)?.1;
-                Some((key, attempt, sweep.sweep().spec(key)?))
+                Some((key, attempt, sweep.sweep().spec(key)?, is_continued(sweep, key)))
             })
             .collect()
     });

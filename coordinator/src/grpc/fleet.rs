@@ -189,12 +189,11 @@ fn lease(grant: Grant) -> v1::Lease {
     let architecture = grant
         .trials
         .first()
-        .map(|(_, _, spec)| (&spec.architecture).into());
-    let trials = grant.trials.iter().map(|(key, attempt, spec)| v1::LeasedTrial {
-        trial: Some((*key).into()),
-        attempt: *attempt,
-        spec: Some(convert::leased(spec)),
-    });
+        .map(|(_, _, spec, _)| (&spec.architecture).into());
+    let trials = grant
+        .trials
+        .iter()
+        .map(|(key, attempt, spec, continued)| convert::leased_trial(*key, *attempt, spec, *continued));
     v1::Lease {
         fence: grant.fence.0,
         sweep: grant.sweep.0.to_vec(),

@@ -153,7 +153,7 @@ impl FakeWorker {
                 if self.training.is_some() || *request != self.request {
                     return;
                 }
-                let Some(&(key, attempt, _)) = grant.trials.first() else {
+                let Some(&(key, attempt, ..)) = grant.trials.first() else {
                     return;
                 };
                 self.training = Some(Training {
@@ -202,7 +202,7 @@ impl FakeWorker {
         };
         training.place += 1;
         match training.grant.trials.get(training.place) {
-            Some(&(key, attempt, _)) => {
+            Some(&(key, attempt, ..)) => {
                 (training.key, training.attempt) = (key, attempt);
                 (training.trained, training.acknowledged) = (0, 0);
             }

@@ -103,7 +103,7 @@ impl World {
         let attempts: BTreeMap<TrialKey, u32> = grant
             .trials
             .iter()
-            .map(|(key, attempt, _)| (*key, *attempt))
+            .map(|(key, attempt, ..)| (*key, *attempt))
             .collect();
         for (fence, (_, others)) in &self.fences {
             for (key, attempt) in &attempts {

@@ -11,7 +11,7 @@ use crate::curve::Block;
 use crate::trial::{DeviceKind, Outcome, TrialSpec};
 
 /// Grows with every change of the frames.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The most trials that one pack may have.
 pub const MAX_PACK: u32 = 4096;
@@ -22,6 +22,25 @@ pub const DESCRIPTOR: i32 = 3;
 /// The longest frame that either side accepts, in bytes.
 pub const MAX_FRAME: u32 = 16 << 20;
 
+/// A trial of a pack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// What to train.
+    pub spec: TrialSpec,
+    /// Whether a later trial is to go on where this one stops: the trainer then leaves a checkpoint when it succeeds.
+    pub continued: bool,
+}
+
+/// A trial that nothing is to go on from.
+impl From<TrialSpec> for Trial {
+    fn from(spec: TrialSpec) -> Self {
+        Self {
+            spec,
+            continued: false,
+        }
+    }
+}
+
 /// From a worker to its trainer. The trainer exits when the socket reaches its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToTrainer {
@@ -31,7 +50,7 @@ pub enum ToTrainer {
         /// The worker's number for the pack, repeated in every frame about it.
         pack: u64,
         /// The trials; frames name them by their place in this list.
-        trials: Vec<TrialSpec>,
+        trials: Vec<Trial>,
     },
     /// Stop training this trial; answered by no [`FromTrainer::Ended`] for it.
     Cancel {

@@ -159,6 +159,16 @@ choices! {
     }
 }
 
+impl Schedule {
+    /// Whether the rate in an epoch depends on how many there are in all: then no longer trial begins like a shorter one.
+    pub fn depends_on_epochs(self) -> bool {
+        match self {
+            Self::Constant | Self::Step => false,
+            Self::Cosine => true,
+        }
+    }
+}
+
 choices! {
     /// A kind of device that trainers run on.
     DeviceKind, "kind of device" {
@@ -559,6 +569,24 @@ mod tests {
         let cosine = rates(Schedule::Cosine, 0);
         assert_eq!((cosine[0], (cosine[3] * 1e12).round()), (1.0, 5e11));
         assert!(cosine.is_sorted_by(|a, b| a > b) && cosine[5] > 0.0);
+    }
+
+    #[test]
+    fn a_schedule_says_whether_a_longer_trial_begins_like_a_shorter_one() {
+        for name in Schedule::NAMES {
+            let rates = |epochs| {
+                let spec = TrialSpec {
+                    epochs,
+                    schedule: name.parse().unwrap(),
+                    step_epochs: 2,
+                    warm_up: 1,
+                    ..spec()
+                };
+                (1..=6).map(|epoch| spec.rate(epoch)).collect::<Vec<_>>()
+            };
+            let schedule: Schedule = name.parse().unwrap();
+            assert_eq!(schedule.depends_on_epochs(), rates(6) != rates(9), "{name}");
+        }
     }
 
     #[test]

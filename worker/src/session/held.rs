@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tenfold_types::frame::Device;
-use tenfold_types::{Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec};
+use tenfold_types::frame::{self, Device};
+use tenfold_types::{Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey};
 
 use super::lane::Lane;
 use super::{Action, Millis, Report};
@@ -28,7 +28,7 @@ pub(super) struct Slot {
     /// The lease that its trainer works on.
     pub(super) training: Option<Fence>,
     /// The pack's trials, while their shape is measured.
-    pub(super) waiting: Option<Vec<TrialSpec>>,
+    pub(super) waiting: Option<Vec<frame::Trial>>,
     /// Shapes of packs with which its trainers died, with the most trials that the next ones may have. Each slot finds
     /// out for itself: a pack that does well in another says nothing of the one that does not.
     pub(super) careful: BTreeMap<ShapeKey, u32>,

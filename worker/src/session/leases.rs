@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use tenfold_types::frame::ToTrainer;
-use tenfold_types::{Fence, Outcome, TrialKey, TrialSpec};
+use tenfold_types::{Fence, Outcome, TrialKey};
 
 use super::held::{Held, Trial};
 use super::lane::Lane;
@@ -31,11 +31,11 @@ impl Session {
                 return;
             }
         };
-        let (mut trials, mut specs) = (Vec::new(), Vec::new());
-        for (key, attempt, spec) in lease.trials {
-            let end = match spec {
-                Ok(spec) => {
-                    specs.push(spec);
+        let (mut trials, mut pack) = (Vec::new(), Vec::new());
+        for (key, attempt, trial) in lease.trials {
+            let end = match trial {
+                Ok(trial) => {
+                    pack.push(trial);
                     None
                 }
                 Err(error) => Some((Outcome::Failed { error }, String::new())),
@@ -49,7 +49,7 @@ impl Session {
             });
         }
         // Frames name trials by their place, so a pack with one that cannot be understood is not trained at all.
-        let whole = specs.len() == trials.len();
+        let whole = pack.len() == trials.len();
         let train = whole && self.stopping.is_none() && place.ready && place.training.is_none();
         if !train {
             for trial in trials.iter_mut().filter(|trial| trial.is_open()) {
@@ -60,7 +60,7 @@ impl Session {
         let held = Held {
             slot,
             sweep,
-            shape: specs.first().filter(|_| whole).map(TrialSpec::shape),
+            shape: pack.first().filter(|_| whole).map(|trial| trial.spec.shape()),
             trials,
             lane: Lane::default(),
             last_append: now,
@@ -69,12 +69,12 @@ impl Session {
         self.leases.insert(fence, held);
         if train {
             place.training = Some(fence);
-            if !self.measure(slot, fence, &specs, lease.of_sweep, actions) {
+            if !self.measure(slot, fence, &pack, lease.of_sweep, actions) {
                 actions.push(Action::Tell {
                     slot,
                     frame: ToTrainer::Train {
                         pack: fence.0,
-                        trials: specs,
+                        trials: pack,
                     },
                 });
             }

@@ -1,7 +1,7 @@
 //! How large packs a slot asks for.
 
-use tenfold_types::frame::{MAX_PACK, Rate, ToTrainer};
-use tenfold_types::{DeviceKind, Fence, ShapeKey, TrialSpec};
+use tenfold_types::frame::{MAX_PACK, Rate, ToTrainer, Trial};
+use tenfold_types::{DeviceKind, Fence, ShapeKey};
 
 use super::held::Slot;
 use super::{Action, Session};
@@ -64,14 +64,14 @@ impl Session {
         &mut self,
         slot: usize,
         fence: Fence,
-        trials: &[TrialSpec],
+        trials: &[Trial],
         of_sweep: u64,
         actions: &mut Vec<Action>,
     ) -> bool {
         let (Some(machine), Some(first)) = (self.slots[slot].machine(), trials.first()) else {
             return false;
         };
-        let shape = first.shape();
+        let shape = first.spec.shape();
         if !self.slots[slot].fuses() || self.options.table.get(&machine, shape).is_some() {
             return false;
         }
@@ -90,7 +90,7 @@ impl Session {
             slot,
             frame: ToTrainer::Measure {
                 pack: fence.0,
-                spec: first.clone(),
+                spec: first.spec.clone(),
                 sizes,
                 memory,
             },
@@ -115,8 +115,8 @@ impl Session {
         };
         if let (Some(machine), Some(first)) = (self.slots[slot].machine(), trials.first()) {
             match Size::best(rates) {
-                Some(size) => self.learn(machine, first.shape(), size, actions),
-                None => self.unmeasured(slot, first.shape(), error.unwrap_or("no size fits memory")),
+                Some(size) => self.learn(machine, first.spec.shape(), size, actions),
+                None => self.unmeasured(slot, first.spec.shape(), error.unwrap_or("no size fits memory")),
             }
         }
         actions.push(Action::Tell {

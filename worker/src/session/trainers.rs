@@ -55,7 +55,7 @@ impl Session {
         if let Some(trials) = self.slots[slot].waiting.take() {
             // The measurement's doing, which tries far more at once than the pack has: charged to no trial.
             if let Some(first) = trials.first() {
-                self.unmeasured(slot, first.shape(), &format!("the trainer {how}"));
+                self.unmeasured(slot, first.spec.shape(), &format!("the trainer {how}"));
             }
             self.end_training(slot, &Outcome::Released, "");
             return;

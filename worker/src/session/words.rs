@@ -1,7 +1,7 @@
 //! What comes into the session and what comes out of it.
 
-use tenfold_types::frame::{Device, FromTrainer, ToTrainer};
-use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec};
+use tenfold_types::frame::{Device, FromTrainer, ToTrainer, Trial};
+use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey};
 
 use crate::throughput::{Machine, Size, Table};
 
@@ -166,7 +166,7 @@ pub struct Lease {
     /// The sweep.
     pub sweep: SweepId,
     /// The trials with the numbers of their attempts; an error is a trial that this worker cannot understand.
-    pub trials: Vec<(TrialKey, u32, Result<TrialSpec, String>)>,
+    pub trials: Vec<(TrialKey, u32, Result<Trial, String>)>,
     /// Trials of the whole sweep: no pack of it can ever have more.
     pub of_sweep: u64,
 }

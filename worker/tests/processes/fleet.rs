@@ -149,11 +149,7 @@ impl Fleet for Shared {
                 let lease = v1::Lease {
                     fence: book.leased,
                     sweep: vec![4; 16],
-                    trials: vec![v1::LeasedTrial {
-                        trial: Some(TrialKey::FIRST.into()),
-                        attempt: 1,
-                        spec: Some(convert::leased(&spec)),
-                    }],
+                    trials: vec![convert::leased_trial(TrialKey::FIRST, 1, &spec, false)],
                     sweep_trials: 40,
                     architecture: Some((&spec.architecture).into()),
                 };

@@ -62,7 +62,7 @@ impl Slot {
     }
 
     fn train(&self, pack: u64, epochs: &[u32]) {
-        let trials = epochs.iter().map(|epochs| spec(*epochs)).collect();
+        let trials = epochs.iter().map(|epochs| spec(*epochs).into()).collect();
         self.orders
             .send(Order::Tell(ToTrainer::Train { pack, trials }))
             .unwrap();

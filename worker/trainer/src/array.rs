@@ -36,6 +36,17 @@ pub struct Row {
     pub finite: bool,
 }
 
+/// What a trial has learned so far, as it lies in memory: with the number of its epochs, all that it needs to go on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Learned {
+    /// All parameters, as [`Layout`](crate::network::Layout) places them.
+    pub parameters: Vec<f32>,
+    /// The optimizer's, as many each.
+    pub moments: [Vec<f32>; 2],
+    /// What layers keep that is no parameter, such as running means: set by set, layer by layer.
+    pub state: Vec<f32>,
+}
+
 /// Step by step, with weights and data from outside: how both kinds of array are compared with PyTorch and each other.
 pub trait Stepwise {
     /// A trial's parameters: set by set (a set for each sub-network, one where they share), layer by layer, weights

@@ -2,9 +2,11 @@
 //!
 //! Each building block has a file: [`network`] the layers, beside their siblings in `tenfold-types`, [`loss`],
 //! [`optimizer`], [`data`]. Two kinds of [array](mod@array) put them together: [`fused`] for GPUs, [`host`] for CPUs. [`train`] trains
-//! packs with either, [`measure`] finds out how fast, [`session`] talks with the worker.
+//! packs with either, [`checkpoint`] keeps what trials have learned for others, [`measure`] finds out how fast, [`session`] talks
+//! with the worker.
 
 pub mod array;
+pub mod checkpoint;
 pub mod cuda;
 pub mod data;
 pub mod device;

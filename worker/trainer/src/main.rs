@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tenfold_trainer::checkpoint::DEFAULT_MIB;
 use tenfold_trainer::device::Wanted;
 use tenfold_trainer::{probe, session, socket};
 use tenfold_types::frame::DESCRIPTOR;
@@ -42,6 +43,13 @@ struct Arguments {
     /// The folder with MNIST's four IDX files.
     #[arg(long, value_name = "DIR", env = "TENFOLD_DATA", default_value = "data/mnist")]
     data: PathBuf,
+    /// The folder of checkpoints: where trials go on from earlier ones with the same spec but fewer epochs, and are kept for
+    /// later ones. Without it they are trained whole.
+    #[arg(long, value_name = "DIR", env = "TENFOLD_CHECKPOINTS")]
+    checkpoints: Option<PathBuf>,
+    /// The folder of checkpoints takes at most so many MiB, the oldest give way; 0 for no checkpoints.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MIB)]
+    checkpoint_mib: u64,
     /// Say what this node has, and exit.
     #[arg(long)]
     probe: bool,
@@ -53,6 +61,8 @@ fn main() -> ExitCode {
         device,
         threads,
         data,
+        checkpoints,
+        checkpoint_mib,
         probe,
     } = Arguments::parse();
     tracing_subscriber::fmt()
@@ -81,7 +91,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match session::run(socket, device, threads, &data) {
+    let checkpoints = checkpoints
+        .filter(|_| checkpoint_mib > 0)
+        .map(|folder| (folder, checkpoint_mib.saturating_mul(1 << 20)));
+    match session::run(socket, device, threads, &data, checkpoints) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

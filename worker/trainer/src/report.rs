@@ -14,6 +14,9 @@ use crate::train::{End, Follower, TrainError};
 /// Epochs that take less are handed over several at a time.
 const BLOCK_TIME: Duration = Duration::from_millis(20);
 
+/// The most epochs of a block: those of a checkpoint come all at once.
+const BLOCK_EPOCHS: usize = 256;
+
 /// The longest text of an error, in characters; the rest is of no use to the person who submitted.
 const MAX_ERROR: usize = 2000;
 
@@ -125,7 +128,7 @@ impl Follower for Reporter<'_> {
         epochs.metrics = values.len();
         epochs.rows.extend_from_slice(values);
         epochs.seconds.push(seconds);
-        if epochs.handed_over_at.elapsed() >= BLOCK_TIME {
+        if epochs.handed_over_at.elapsed() >= BLOCK_TIME || epochs.seconds.len() >= BLOCK_EPOCHS {
             let block = epochs.take();
             drop(epochs);
             self.hand_over(trial, block);

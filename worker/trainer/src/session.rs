@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::num::NonZeroU16;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,14 @@ use std::thread;
 use std::time::Duration;
 
 use tenfold_types::TrialSpec;
-use tenfold_types::frame::{self, FromTrainer, PROTOCOL, ToTrainer};
+use tenfold_types::frame::{self, FromTrainer, PROTOCOL, ToTrainer, Trial};
 
+use crate::checkpoint::Checkpoints;
 use crate::data::Mnist;
 use crate::device::{self, Wanted};
 use crate::measure::measure;
 use crate::report::{Reporter, shortened};
-use crate::train::{Place, train_pack};
+use crate::train::{Pack, Place};
 
 /// How often the process says that it is alive.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ pub enum SessionError {
 enum Work {
     Train {
         pack: u64,
-        trials: Vec<TrialSpec>,
+        trials: Vec<Trial>,
     },
     Measure {
         pack: u64,
@@ -80,11 +81,18 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Gets data and device ready, then trains pack after pack until the worker closes the socket.
 ///
-/// When the worker closes it while there is work, the process kills itself at once.
+/// When the worker closes it while there is work, the process kills itself at once. `checkpoints` is the folder that trials go
+/// on from, and how many bytes it may take.
 ///
 /// # Errors
 /// Data or device cannot be had, or the socket breaks.
-pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path) -> Result<(), SessionError> {
+pub fn run(
+    socket: UnixStream,
+    wanted: Wanted,
+    threads: NonZeroU16,
+    data: &Path,
+    checkpoints: Option<(PathBuf, u64)>,
+) -> Result<(), SessionError> {
     let reader = socket.try_clone()?;
     let shared = Arc::new(Shared {
         writer: Mutex::new(socket),
@@ -113,6 +121,8 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
         }
     };
     tracing::debug!("ready on {:?}", ready.of_record);
+    let checkpoints = checkpoints
+        .map(|(folder, bytes)| Checkpoints::new(&folder, bytes, &ready.of_record, ready.place.fuse));
     shared.send(&FromTrainer::Hello {
         protocol: PROTOCOL,
         device: ready.of_record,
@@ -125,7 +135,19 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
     });
     for work in work {
         let answer = match work {
-            Work::Train { pack, trials } => train(pack, &trials, &mnist, ready.place, &shared)?,
+            Work::Train { pack: number, trials } => {
+                let reporter = Reporter::new(&shared, number, trials.len());
+                let pack = Pack {
+                    trials: &trials,
+                    mnist: &mnist,
+                    place: ready.place,
+                    checkpoints: checkpoints.as_ref(),
+                    follower: &reporter,
+                };
+                let answer = train(number, pack, &shared);
+                reporter.finish()?;
+                answer
+            }
             Work::Measure {
                 pack,
                 spec,
@@ -157,27 +179,19 @@ pub fn run(socket: UnixStream, wanted: Wanted, threads: NonZeroU16, data: &Path)
 }
 
 /// Trains a pack and hands everything over but the last word.
-fn train(
-    pack: u64,
-    trials: &[TrialSpec],
-    mnist: &Mnist,
-    place: Place,
-    shared: &Shared,
-) -> io::Result<FromTrainer> {
+fn train(number: u64, pack: Pack<'_>, shared: &Shared) -> FromTrainer {
     // Those of packs that are over. Of this pack there may be some already.
-    lock(&shared.cancelled).retain(|&(number, _)| number == pack);
-    let reporter = Reporter::new(shared, pack, trials.len());
-    let trained = train_pack(trials, mnist, place, &reporter);
-    reporter.finish()?;
-    Ok(match trained.lost {
+    lock(&shared.cancelled).retain(|&(of, _)| of == number);
+    let trained = pack.train();
+    match trained.lost {
         None => FromTrainer::PackEnded {
-            pack,
+            pack: number,
             largest: trained.largest as u32,
         },
         Some(error) => FromTrainer::Unfit {
             error: format!("the device is lost: {error}"),
         },
-    })
+    }
 }
 
 fn read(mut socket: UnixStream, shared: &Shared, work: Sender<Work>) {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -10,8 +11,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use common::{data_folder, run, spec};
-use tenfold_types::frame::{self, FromTrainer, PROTOCOL, ToTrainer};
-use tenfold_types::{Curve, DeviceKind, Outcome, TrialSpec};
+use tenfold_trainer::checkpoint::{Checkpoint, Checkpoints};
+use tenfold_trainer::host::HostArray;
+use tenfold_types::frame::{self, FromTrainer, PROTOCOL, ToTrainer, Trial};
+use tenfold_types::{Block, Curve, DeviceKind, Outcome, TrialSpec};
 
 const TRAINER: &str = env!("CARGO_BIN_EXE_tenfold-trainer");
 
@@ -21,12 +24,14 @@ struct Trainer {
 }
 
 impl Trainer {
-    fn start(data: &Path) -> Self {
+    fn start(data: &Path, arguments: &[&OsStr]) -> Self {
         let (socket, theirs) = UnixStream::pair().unwrap();
         // The shell moves the socket from the standard input to descriptor 3, where a worker puts it.
         let process = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null", TRAINER, "--data"])
             .arg(data)
+            .args(arguments)
+            .env_remove("TENFOLD_CHECKPOINTS")
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -36,7 +41,11 @@ impl Trainer {
     }
 
     fn ready() -> Self {
-        let mut trainer = Self::start(&data_folder());
+        Self::ready_with(&[])
+    }
+
+    fn ready_with(arguments: &[&OsStr]) -> Self {
+        let mut trainer = Self::start(&data_folder(), arguments);
         let Some(FromTrainer::Hello {
             protocol,
             device,
@@ -61,7 +70,7 @@ impl Trainer {
     }
 
     fn train(&mut self, pack: u64, trials: &[TrialSpec]) {
-        let trials = trials.to_vec();
+        let trials = trials.iter().cloned().map(Trial::from).collect();
         self.send(&ToTrainer::Train { pack, trials });
     }
 
@@ -272,7 +281,7 @@ fn a_trainer_without_good_data_is_unfit_and_says_why() {
         if let Some(text) = written {
             std::fs::write(folder.path().join("t10k-labels-idx1-ubyte"), text).unwrap();
         }
-        let mut trainer = Trainer::start(folder.path());
+        let mut trainer = Trainer::start(folder.path(), &[]);
         let Some(FromTrainer::Unfit { error }) = trainer.next() else {
             panic!("fit without data")
         };
@@ -283,6 +292,130 @@ fn a_trainer_without_good_data_is_unfit_and_says_why() {
         assert_eq!(trainer.next(), None);
         assert_eq!(trainer.close().status.code(), Some(1));
     }
+}
+
+/// Trains one trial in a process of its own: its blocks, how it ended, and what the process wrote to its standard error.
+fn alone(spec: &TrialSpec, continued: bool, arguments: &[&OsStr]) -> (Vec<Block>, Outcome, String) {
+    let mut trainer = Trainer::ready_with(arguments);
+    let trial = Trial {
+        spec: spec.clone(),
+        continued,
+    };
+    trainer.send(&ToTrainer::Train {
+        pack: 1,
+        trials: vec![trial],
+    });
+    let (mut blocks, mut end) = (Vec::new(), None);
+    loop {
+        match trainer.next().unwrap() {
+            FromTrainer::Epochs { block, .. } => blocks.push(block),
+            FromTrainer::Ended { outcome, .. } => end = Some(outcome),
+            FromTrainer::PackEnded { .. } => break,
+            other => panic!("{other:?} within a pack"),
+        }
+    }
+    let output = trainer.close();
+    let log = String::from_utf8(output.stderr).unwrap();
+    (blocks, end.unwrap(), log)
+}
+
+fn curve(spec: &TrialSpec, blocks: &[Block]) -> Curve {
+    let mut curve = Curve::new(spec.metrics());
+    for block in blocks {
+        assert!(curve.push(block), "a gap or a repeat");
+    }
+    curve
+}
+
+/// Epochs that took no time, since nobody trained them.
+fn not_trained(blocks: &[Block]) -> usize {
+    let seconds = blocks.iter().flat_map(|block| &block.seconds);
+    seconds.filter(|seconds| **seconds == 0.0).count()
+}
+
+#[test]
+fn a_longer_trial_goes_on_in_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("not there yet");
+    let keeping: [&OsStr; 2] = ["--checkpoints".as_ref(), path.as_ref()];
+    let short = spec("conv-3");
+    let long = TrialSpec {
+        epochs: 7,
+        ..short.clone()
+    };
+    let whole = run(&long).1;
+    let off = [keeping[0], keeping[1], "--checkpoint-mib".as_ref(), "0".as_ref()];
+    alone(&short, true, &off);
+    assert!(!path.exists(), "none are kept");
+    alone(&short, false, &keeping);
+    assert!(!path.exists(), "nobody is to go on from it");
+    let (blocks, end, _) = alone(&short, true, &keeping);
+    assert_eq!((not_trained(&blocks), end), (0, Outcome::Succeeded));
+    for (arguments, found) in [(&keeping[..], 3), (&off[..], 0), (&[], 0)] {
+        let (blocks, end, log) = alone(&long, false, arguments);
+        assert_eq!((not_trained(&blocks), end), (found, Outcome::Succeeded));
+        assert_eq!(curve(&long, &blocks), whole);
+        assert_eq!(log, "");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_complained_of_once() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let within = file.path().join("folder");
+    let mut trainer = Trainer::ready_with(&["--checkpoints".as_ref(), within.as_ref()]);
+    let trial = |repetition| Trial {
+        spec: TrialSpec {
+            repetition,
+            ..spec("perceptron-5")
+        },
+        continued: true,
+    };
+    let trials: Vec<Trial> = (0..3).map(trial).collect();
+    let specs: Vec<TrialSpec> = trials.iter().map(|trial| trial.spec.clone()).collect();
+    for pack in [1, 2] {
+        let trials = trials.clone();
+        trainer.send(&ToTrainer::Train { pack, trials });
+        for (spec, (curve, end)) in specs.iter().zip(trainer.results(pack, &specs)) {
+            assert_eq!((curve, end), (run(spec).1, Some(Outcome::Succeeded)));
+        }
+    }
+    let output = trainer.close();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(log.matches("checkpoints cannot be kept").count(), 1, "{log}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_long_curve_comes_in_blocks_that_a_worker_can_pass_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = TrialSpec {
+        epochs: 100_000,
+        ..spec("perceptron-3")
+    };
+    let outline = spec.check().unwrap();
+    let mut trainer = Trainer::start(&data_folder(), &[]);
+    let Some(FromTrainer::Hello { device, .. }) = trainer.next() else {
+        panic!("no greeting")
+    };
+    trainer.close();
+    let checkpoints = Checkpoints::new(folder.path(), 1 << 30, &device, false);
+    let array = HostArray::<f32>::new(std::slice::from_ref(&spec), common::mnist()).unwrap();
+    let checkpoint = Checkpoint {
+        epochs: spec.epochs,
+        metrics: 4,
+        curve: (0..400_000u32).map(|value| value as f32).collect(),
+        learned: array.learned(0).unwrap(),
+    };
+    checkpoints.keep(&spec, &checkpoint);
+    assert_eq!(checkpoints.find(&spec, &outline), Some(checkpoint));
+    let arguments: [&OsStr; 2] = ["--checkpoints".as_ref(), folder.path().as_ref()];
+    let (blocks, end, _) = alone(&spec, true, &arguments);
+    assert_eq!(end, Outcome::Succeeded);
+    assert!(blocks.iter().all(|block| block.epochs <= 256));
+    let curve = curve(&spec, &blocks);
+    assert_eq!(curve.epochs(), 100_000);
+    assert_eq!(curve.columns[3].last(), Some(&399_999.0));
 }
 
 fn by_hand(arguments: &[&str]) -> Output {

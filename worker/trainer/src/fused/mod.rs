@@ -11,11 +11,11 @@ use tenfold_types::TrialSpec;
 use tenfold_types::network::Outline;
 use tenfold_types::seed::Stream;
 
-use crate::array::{Array, Row, Stepwise, Tick};
+use crate::array::{Array, Learned, Row, Stepwise, Tick};
 use crate::data::{Mnist, Pairs, Purpose};
 use crate::loss::{cross_entropy, loss};
 use crate::network::Masks;
-use crate::optimizer::{OverTensors, Steps};
+use crate::optimizer::{OverTensors, Steps, steps};
 use crate::random::Random;
 use crate::train::TrainError;
 use data::{Batch, Resident};
@@ -79,6 +79,41 @@ impl FusedArray {
             epochs: 0,
             steps: 0,
         })
+    }
+
+    /// What the trial at a place has learned so far, of an array of [`Kind::Float`].
+    ///
+    /// # Errors
+    /// Libtorch's.
+    pub fn learned(&self, place: usize) -> Result<Learned, TrainError> {
+        let of = |tensor: &Tensor| network::numbers(&tensor.f_get(place as i64)?);
+        let [first, second] = &self.optimizer.moments;
+        Ok(Learned {
+            parameters: of(&self.network.values)?,
+            moments: [of(first)?, of(second)?],
+            state: self.network.state(place)?,
+        })
+    }
+
+    /// Goes on after so many epochs, from what trials with the same specs had learned by then, in the same order.
+    ///
+    /// # Errors
+    /// Libtorch's.
+    pub fn resume(&mut self, epochs: u32, learned: &[&Learned]) -> Result<(), TrainError> {
+        let all = |of: fn(&Learned) -> &Vec<f32>| {
+            let lists: Vec<&[f32]> = learned.iter().map(|learned| of(learned).as_slice()).collect();
+            network::stacked(&lists, self.on)
+        };
+        let parameters = all(|learned| &learned.parameters)?;
+        self.optimizer.moments = [
+            all(|learned| &learned.moments[0])?,
+            all(|learned| &learned.moments[1])?,
+        ];
+        let states: Vec<&[f32]> = learned.iter().map(|learned| learned.state.as_slice()).collect();
+        self.network.restore(parameters, &states)?;
+        self.epochs = epochs;
+        self.steps = steps(&self.specs[0], epochs);
+        Ok(())
     }
 
     /// The orders of an epoch, `[trials, pairs]`.

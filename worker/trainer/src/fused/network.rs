@@ -81,6 +81,29 @@ impl Network {
         self.values.size()[0] as usize
     }
 
+    /// What the layers of a trial keep, set by set, layer by layer.
+    pub(super) fn state(&self, place: usize) -> Result<Vec<f32>, TchError> {
+        let mut state = Vec::new();
+        for tensor in self.state.iter().flatten().flatten() {
+            state.extend(numbers(&tensor.f_get(place as i64)?)?);
+        }
+        Ok(state)
+    }
+
+    /// Replaces all parameters, `[trials, length of the layout]`, and what the layers keep, a list for each trial.
+    pub(super) fn restore(&mut self, values: Tensor, states: &[&[f32]]) -> Result<(), TchError> {
+        self.values = values;
+        self.tensors = leaves(&self.layout, &self.values)?;
+        let mut first = 0;
+        for tensor in self.state.iter_mut().flatten().flatten() {
+            let length = tensor.size()[1] as usize;
+            let parts: Vec<&[f32]> = states.iter().map(|state| &state[first..first + length]).collect();
+            *tensor = stacked(&parts, (tensor.kind(), tensor.device()))?;
+            first += length;
+        }
+        Ok(())
+    }
+
     /// A forward pass; with masks, one of training.
     pub(super) fn forward(&mut self, batch: &Batch, masks: Option<&Masks>) -> Result<Answer, TchError> {
         let features = self.features(batch, masks)?;
@@ -161,6 +184,20 @@ impl Network {
         }
         Ok(())
     }
+}
+
+/// A tensor's numbers.
+pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+    let tensor = tensor.f_detach()?.f_flatten(0, -1)?.f_to_device(Device::Cpu)?;
+    Vec::<f32>::try_from(tensor)
+}
+
+/// Lists of numbers, one of each trial, as `[trials, numbers]`.
+pub(super) fn stacked(lists: &[&[f32]], (kind, device): (Kind, Device)) -> Result<Tensor, TchError> {
+    Tensor::f_from_slice(&lists.concat())?
+        .f_view([lists.len() as i64, -1])?
+        .f_to_kind(kind)?
+        .f_to_device(device)
 }
 
 /// Leaves of the graph that share the buffer's memory: a step on the buffer is a step on them all.

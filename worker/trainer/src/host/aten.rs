@@ -63,6 +63,23 @@ impl AtenKernel {
 }
 
 impl<T: Real> Kernel<T> for AtenKernel {
+    fn save(&self, state: &mut Vec<T>) -> Result<(), TchError> {
+        for tensor in &self.state {
+            let first = state.len();
+            state.resize(first + tensor.numel(), T::zero());
+            tensor_to_slice(tensor, &mut state[first..])?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, state: &mut &[T]) -> Result<(), TchError> {
+        for tensor in &mut self.state {
+            let numbers = state.split_off(..tensor.numel()).unwrap_or_default();
+            *tensor = Tensor::f_from_slice(numbers)?.f_view(tensor.size().as_slice())?;
+        }
+        Ok(())
+    }
+
     fn forward(
         &mut self,
         pass: HostPass,

@@ -56,6 +56,16 @@ pub(crate) trait Kernel<T: Real>: Send {
         step: Backward<'_, T>,
     ) -> Result<(), TrainError>;
 
+    /// Adds what the layer keeps from batch to batch and that is no parameter.
+    fn save(&self, _state: &mut Vec<T>) -> Result<(), TchError> {
+        Ok(())
+    }
+
+    /// Takes its part of what [`Kernel::save`] gave from the front.
+    fn restore(&mut self, _state: &mut &[T]) -> Result<(), TchError> {
+        Ok(())
+    }
+
     /// Takes a `relu` behind the layer into it, if it can: true means that it is done.
     fn absorb_relu(&mut self) -> bool {
         false

@@ -26,13 +26,13 @@ mod trial;
 use tenfold_types::TrialSpec;
 use tenfold_types::network::{Layer, Outline, Shape};
 
-use crate::array::{Array, Row, Stepwise, Tick};
+use crate::array::{Array, Learned, Row, Stepwise, Tick};
 use crate::data::{Mnist, Pairs};
 use crate::train::TrainError;
 use trial::Trial;
 
 pub use real::Real;
-pub(crate) use real::vectorized;
+pub(crate) use real::{vectorized, vectors};
 
 /// Scores that a head gives.
 const ANSWERS: usize = tenfold_types::network::ANSWERS.get() as usize;
@@ -52,6 +52,24 @@ impl<T: Real> HostArray<T> {
         Ok(Self {
             trials: trials.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl HostArray<f32> {
+    /// What the trial at a place has learned so far.
+    ///
+    /// # Errors
+    /// Libtorch's.
+    pub fn learned(&self, place: usize) -> Result<Learned, TrainError> {
+        self.trials[place].learned()
+    }
+
+    /// Has the trial at a place go on after so many epochs, from what a trial with the same spec had learned by then.
+    ///
+    /// # Errors
+    /// Libtorch's.
+    pub fn resume(&mut self, place: usize, epochs: u32, learned: &Learned) -> Result<(), TrainError> {
+        self.trials[place].resume(epochs, learned)
     }
 }
 

@@ -105,6 +105,20 @@ impl<T: Real> Network<T> {
         })
     }
 
+    /// What all layers keep from batch to batch.
+    pub(crate) fn state(&self) -> Result<Vec<T>, TchError> {
+        let mut state = Vec::new();
+        self.runs.iter().try_for_each(|run| run.stack.save(&mut state))?;
+        Ok(state)
+    }
+
+    /// Puts it in its place again.
+    pub(crate) fn restore(&mut self, mut state: &[T]) -> Result<(), TchError> {
+        self.runs
+            .iter_mut()
+            .try_for_each(|run| run.stack.restore(&mut state))
+    }
+
     /// From the images to the scores. Their panel is `[2][stride]`.
     fn forward(&mut self, pass: HostPass, parameters: &[T], batch: &Batch<T>) -> Result<Samples, TrainError> {
         let samples = Samples::of::<T>(batch.pairs);

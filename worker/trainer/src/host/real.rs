@@ -130,6 +130,11 @@ fn exp_f32(x: f32) -> f32 {
     sum * f32::from_bits(((n as i32 + 127) as u32) << 23)
 }
 
+/// The widest vectors that this processor has, by their name.
+pub(crate) fn vectors() -> String {
+    format!("{:?}", Arch::new())
+}
+
 /// Runs an operation with the widest vectors that this processor has. What it calls must be inlined into it.
 pub(crate) fn simd<O: WithSimd>(operation: O) -> O::Output {
     Arch::new().dispatch(operation)

@@ -60,6 +60,18 @@ impl<T: Real> Stack<T> {
         })
     }
 
+    /// Adds what the layers keep from batch to batch.
+    pub(crate) fn save(&self, state: &mut Vec<T>) -> Result<(), TchError> {
+        self.links.iter().try_for_each(|link| link.kernel.save(state))
+    }
+
+    /// Takes their part of it from the front.
+    pub(crate) fn restore(&mut self, state: &mut &[T]) -> Result<(), TchError> {
+        self.links
+            .iter_mut()
+            .try_for_each(|link| link.kernel.restore(state))
+    }
+
     /// The last layer's values for these, `[width][stride]`.
     pub(crate) fn forward<'a>(
         &'a mut self,

@@ -6,10 +6,10 @@ use tenfold_types::seed::Stream;
 use super::batch::Batch;
 use super::network::{Network, Sums};
 use super::real::Real;
-use crate::array::{Row, Tick};
+use crate::array::{Learned, Row, Tick};
 use crate::data::{Mnist, Pairs, Purpose, draw};
 use crate::network::Layout;
-use crate::optimizer::{OverSlices, Step};
+use crate::optimizer::{OverSlices, Step, steps};
 use crate::random::Random;
 use crate::train::TrainError;
 
@@ -158,5 +158,26 @@ impl<T: Real> Trial<T> {
     pub(crate) fn scores(&mut self, pairs: &Pairs) -> Result<Vec<[f64; 2]>, TrainError> {
         let batch = self.whole(pairs);
         self.network.scores(&self.parameters, &batch)
+    }
+}
+
+impl Trial<f32> {
+    /// What it has learned so far.
+    pub(crate) fn learned(&self) -> Result<Learned, TrainError> {
+        Ok(Learned {
+            parameters: self.parameters.clone(),
+            moments: self.optimizer.moments.clone(),
+            state: self.network.state()?,
+        })
+    }
+
+    /// Goes on after so many epochs, as if it had trained them.
+    pub(crate) fn resume(&mut self, epochs: u32, learned: &Learned) -> Result<(), TrainError> {
+        self.parameters.clone_from(&learned.parameters);
+        self.optimizer.moments.clone_from(&learned.moments);
+        self.network.restore(&learned.state)?;
+        self.epochs = epochs;
+        self.steps = steps(&self.spec, epochs);
+        Ok(())
     }
 }

@@ -4,7 +4,8 @@
 //! Nothing may mix trials, so that none disturbs another.
 
 use tch::{TchError, Tensor};
-use tenfold_types::network::{Layer, Shape};
+use tenfold_types::TrialSpec;
+use tenfold_types::network::{Layer, Outline, Shape};
 
 use crate::random::Random;
 
@@ -93,6 +94,22 @@ impl Initial {
             Values::Constant(value) => values.fill(value),
         }
     }
+}
+
+/// Values that the layers of a trial keep, all sets together.
+pub(crate) fn state_length(spec: &TrialSpec, outline: &Outline) -> usize {
+    let sets = match spec.weight_sharing {
+        true => 1,
+        false => spec.architecture.sub_networks as usize,
+    };
+    let of_set = |set: usize| {
+        let layers = spec.architecture.layers(set).iter().zip(outline.layers(set));
+        layers.flat_map(|(layer, at)| compute(layer).state(at.input))
+    };
+    (0..sets)
+        .flat_map(of_set)
+        .map(|(values, _)| values as usize)
+        .sum()
 }
 
 pub(crate) fn compute(layer: &Layer) -> &dyn Compute {

@@ -16,8 +16,8 @@ mod linear;
 mod pool;
 
 pub(crate) use batch_norm::first_state;
-pub(crate) use compute::compute;
 pub use compute::{Masks, Pass};
+pub(crate) use compute::{compute, state_length};
 pub(crate) use head::head;
 pub(crate) use join::join;
 pub use layout::{Layout, Place};

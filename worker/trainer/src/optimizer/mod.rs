@@ -84,6 +84,11 @@ impl Steps {
     }
 }
 
+/// Steps that a trial takes in so many epochs.
+pub(crate) fn steps(spec: &TrialSpec, epochs: u32) -> u64 {
+    u64::from(epochs) * u64::from(spec.data.train.div_ceil(spec.batch_size.max(1)))
+}
+
 /// Runs `number(value, gradient, first moment, second moment)` over all numbers.
 fn over<T: Real>(
     values: &mut [T],
@@ -107,7 +112,7 @@ pub(crate) struct OverSlices<T> {
     kind: Optimizer,
     nesterov: bool,
     /// Zeros at first; formulas that keep one number for each parameter leave the second as it is.
-    moments: [Vec<T>; 2],
+    pub(crate) moments: [Vec<T>; 2],
 }
 
 impl<T: Real> OverSlices<T> {
@@ -136,7 +141,8 @@ impl<T: Real> OverSlices<T> {
 pub(crate) struct OverTensors {
     kind: Optimizer,
     nesterov: bool,
-    moments: [Tensor; 2],
+    /// `[trials, parameters]`.
+    pub(crate) moments: [Tensor; 2],
 }
 
 impl OverTensors {

@@ -74,7 +74,21 @@ pub(crate) struct Collector {
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     pub(crate) curve: Vec<Vec<f32>>,
+    pub(crate) seconds: Vec<f32>,
     pub(crate) end: Option<Result<End, String>>,
+}
+
+impl Collected {
+    pub(crate) fn curve(&self, spec: &TrialSpec) -> Curve {
+        let mut curve = Curve::new(spec.metrics());
+        for row in &self.curve {
+            assert_eq!(row.len(), curve.columns.len());
+            for (column, value) in curve.columns.iter_mut().zip(row) {
+                column.push(*value);
+            }
+        }
+        curve
+    }
 }
 
 impl Follower for Collector {
@@ -89,7 +103,9 @@ impl Follower for Collector {
     fn epoch(&self, trial: usize, values: &[f32], seconds: f32) {
         assert!(seconds >= 0.0);
         let mut trials = self.trials.lock().unwrap();
-        trials.entry(trial).or_default().curve.push(values.to_vec());
+        let collected = trials.entry(trial).or_default();
+        collected.curve.push(values.to_vec());
+        collected.seconds.push(seconds);
     }
 
     fn ended(&self, trial: usize, end: Result<End, Arc<TrainError>>) {
@@ -121,13 +137,7 @@ pub(crate) fn run_on(specs: &[TrialSpec], place: Place) -> (Vec<Finished>, Train
     let mut trials = collector.trials.into_inner().unwrap();
     let result = |(trial, spec): (usize, &TrialSpec)| {
         let collected = trials.remove(&trial).unwrap();
-        let mut curve = Curve::new(spec.metrics());
-        for row in collected.curve {
-            assert_eq!(row.len(), curve.columns.len());
-            for (column, value) in curve.columns.iter_mut().zip(row) {
-                column.push(value);
-            }
-        }
+        let curve = collected.curve(spec);
         (collected.end.unwrap(), curve)
     };
     (specs.iter().enumerate().map(result).collect(), trained)
