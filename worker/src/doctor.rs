@@ -23,6 +23,8 @@ pub struct Checkup<'a> {
     pub coordinator: &'a Addresses,
     /// Where sizes of packs are kept.
     pub cache: &'a Cache,
+    /// Where checkpoints are kept, if they are.
+    pub checkpoints: Option<node::Checkpoints>,
 }
 
 /// Prints a line a finding; true when nothing is missing.
@@ -112,6 +114,11 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
         "throughput",
         &format!("{known}, in {}", checkup.cache.path().display()),
     );
+    let kept = checkup.checkpoints.as_ref().map_or_else(
+        || "none are kept: every trial is trained whole".to_owned(),
+        |kept| format!("at most {} MiB, in {}", kept.mib, kept.folder.display()),
+    );
+    say(true, "checkpoints", &kept);
     let address = checkup.coordinator.to_string();
     match reach(checkup.coordinator).await {
         Ok(()) => say(true, "coordinator", &address),

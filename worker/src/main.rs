@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tenfold_proto::dial::Addresses;
-use tenfold_types::frame::MAX_PACK;
+use tenfold_types::frame::{CHECKPOINT_MIB, MAX_PACK};
 use tenfold_worker::agent::{self, Config};
 use tenfold_worker::doctor::{self, Checkup};
-use tenfold_worker::node;
+use tenfold_worker::node::{self, Checkpoints};
 use tenfold_worker::session::{Exit, Options};
 use tenfold_worker::slot::Launch;
 use tenfold_worker::throughput::Cache;
@@ -81,12 +81,29 @@ struct Node {
     /// Where measured sizes of packs are kept [default: tenfold in $XDG_CACHE_HOME, else in ~/.cache]
     #[arg(long, env = "TENFOLD_CACHE", value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Where what trials have learned is kept for later ones that go on from it; nodes of one kind may share it [default:
+    /// checkpoints in the folder of --cache]
+    #[arg(long, env = "TENFOLD_CHECKPOINTS", value_name = "DIR")]
+    checkpoints: Option<PathBuf>,
+    /// That folder may take so many MiB, then the oldest give way; 0 to keep none and train every trial whole
+    #[arg(long, value_name = "N", default_value_t = CHECKPOINT_MIB)]
+    checkpoint_mib: u64,
     /// This node's name [default: its host name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// End when the process that started this one does
     #[arg(long, hide = true)]
     exit_with_parent: bool,
+}
+
+impl Node {
+    fn checkpoints(&self) -> Option<Checkpoints> {
+        Checkpoints::new(
+            self.checkpoints.as_deref(),
+            self.cache.as_deref(),
+            self.checkpoint_mib,
+        )
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -168,6 +185,7 @@ async fn doctor(node: Node) -> ExitCode {
         data: &data,
         coordinator: &coordinator,
         cache: &Cache::new(node.cache.as_deref()),
+        checkpoints: node.checkpoints(),
     };
     if doctor::run(checkup).await {
         ExitCode::SUCCESS
@@ -201,9 +219,10 @@ async fn work(node: Node) -> ExitCode {
         Err(error) => return end(2, &error.to_string()),
     };
     let cache = Cache::new(node.cache.as_deref());
+    let checkpoints = node.checkpoints();
     let launch = |(device, threads): &(String, usize)| Launch {
         program: trainer.clone(),
-        arguments: node::arguments(device, *threads, &data),
+        arguments: node::arguments(device, *threads, &data, checkpoints.as_ref()),
         patience: node.trainer_timeout,
     };
     let config = Config {

@@ -1,6 +1,10 @@
 //! What this node has: the trainer program, the data, the devices.
 
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::io;
+use std::num::NonZeroU64;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -62,6 +66,67 @@ pub fn data(named: Option<&Path>) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     let above = own.ancestors().skip(1).map(|folder| folder.join("data/mnist"));
     above.take(5).find(|folder| folder.is_dir()).unwrap_or(here)
+}
+
+/// The folder for what can be found out again: the one named, else that of this user, if there is one.
+pub fn cache(named: Option<&Path>) -> Option<PathBuf> {
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    named.map(Path::to_owned).or_else(|| {
+        variable("XDG_CACHE_HOME")
+            .or_else(|| Some(variable("HOME")?.join(".cache")))
+            .map(|folder| folder.join("tenfold"))
+    })
+}
+
+/// A folder of checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// Where it is, or is to be.
+    pub folder: PathBuf,
+    /// What it may take.
+    pub mib: NonZeroU64,
+}
+
+impl Checkpoints {
+    /// The folder that is named, else one beside what else is [cached](cache), else in the system's temporary folder; none when
+    /// it may take nothing, or may be somebody else's.
+    pub fn new(named: Option<&Path>, cached: Option<&Path>, mib: u64) -> Option<Self> {
+        let mib = NonZeroU64::new(mib)?;
+        let beside = || cache(cached).map(|folder| folder.join("checkpoints"));
+        let folder = named.map(Path::to_owned).or_else(beside).or_else(|| {
+            // Anybody may have put something there, and what is read from it becomes results.
+            let user = rustix::process::getuid().as_raw();
+            let own = std::env::temp_dir().join(format!("tenfold-{user}"));
+            match is_private(&own, user) {
+                Ok(true) => Some(own.join("checkpoints")),
+                Ok(false) => {
+                    let folder = own.display();
+                    tracing::warn!(%folder, "no checkpoints are kept: others can write there, or it is theirs");
+                    None
+                }
+                Err(error) => {
+                    let folder = own.display();
+                    tracing::warn!(%folder, %error, "no checkpoints are kept");
+                    None
+                }
+            }
+        })?;
+        Some(Self { folder, mib })
+    }
+}
+
+/// Whether a folder is this user's alone; it is created if it is not there.
+fn is_private(folder: &Path, user: u32) -> io::Result<bool> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let metadata = std::fs::symlink_metadata(folder)?;
+    Ok(metadata.is_dir() && metadata.uid() == user && metadata.mode() & 0o077 == 0)
 }
 
 /// What a probe of the trainer found: `key=value` lines, in order.
@@ -179,15 +244,26 @@ pub fn slots(
 }
 
 /// The arguments of a slot's trainer.
-pub fn arguments(device: &str, threads: usize, data: &Path) -> Vec<OsString> {
-    vec![
+pub fn arguments(
+    device: &str,
+    threads: usize,
+    data: &Path,
+    checkpoints: Option<&Checkpoints>,
+) -> Vec<OsString> {
+    let mut arguments = vec![
         "--device".into(),
         device.into(),
         "--threads".into(),
         threads.to_string().into(),
         "--data".into(),
         data.into(),
-    ]
+        "--checkpoint-mib".into(),
+        checkpoints.map_or(0, |kept| kept.mib.get()).to_string().into(),
+    ];
+    if let Some(kept) = checkpoints {
+        arguments.extend(["--checkpoints".into(), kept.folder.clone().into()]);
+    }
+    arguments
 }
 
 #[cfg(test)]

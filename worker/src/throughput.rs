@@ -10,6 +10,8 @@ use tempfile::NamedTempFile;
 use tenfold_types::ShapeKey;
 use tenfold_types::frame::{Device, Rate};
 
+use crate::node;
+
 /// The form of the file.
 const VERSION: u32 = 1;
 /// A size whose rate is at least this share of the best one's is as good: a smaller pack is done earlier, and less of it
@@ -104,16 +106,7 @@ pub struct Cache(PathBuf);
 impl Cache {
     /// In this folder, or where the system keeps what can be found out again.
     pub fn new(folder: Option<&Path>) -> Self {
-        let variable = |name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        let folder = folder.map(Path::to_owned).or_else(|| {
-            variable("XDG_CACHE_HOME")
-                .or_else(|| Some(variable("HOME")?.join(".cache")))
-                .map(|folder| folder.join("tenfold"))
-        });
+        let folder = node::cache(folder);
         Self(folder.unwrap_or_else(std::env::temp_dir).join("throughput.json"))
     }
 

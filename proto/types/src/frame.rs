@@ -16,6 +16,9 @@ pub const PROTOCOL: u32 = 3;
 /// The most trials that one pack may have.
 pub const MAX_PACK: u32 = 4096;
 
+/// A folder of checkpoints takes so many MiB if nothing else is said.
+pub const CHECKPOINT_MIB: u64 = 4096;
+
 /// The descriptor that the trainer finds its end of the socket on.
 pub const DESCRIPTOR: i32 = 3;
 

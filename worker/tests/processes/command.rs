@@ -19,6 +19,7 @@ fn worker(arguments: &[&str]) -> Command {
         .args(arguments)
         .env_remove("TENFOLD_COORDINATOR")
         .env_remove("TENFOLD_DATA")
+        .env_remove("TENFOLD_CHECKPOINTS")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -65,6 +66,7 @@ async fn what_cannot_be_understood_is_refused() {
         (&["--on-server-lost", "stop-after=1d"], "no duration"),
         (&["--trainer-timeout", "0s"], "between 1ms and 1000h"),
         (&["--speed", "high"], "--speed"),
+        (&["--checkpoint-mib", "-1"], "-1"),
         (&["doctor", "--coordinator", "a b"], "no coordinator's address"),
     ];
     for (arguments, hint) in wrong {
@@ -226,6 +228,7 @@ async fn the_doctor_says_what_is_there_and_what_is_not() {
         "ok      version",
         "ok      libtorch     fake",
         "ok      data         /some/folder",
+        "ok      checkpoints  at most 4096 MiB, in /",
     ] {
         assert!(finds(finding), "{finding:?} is not in:\n{stdout}");
     }
@@ -246,5 +249,88 @@ async fn the_doctor_says_what_is_there_and_what_is_not() {
     assert!(
         stdout.contains("missing trainer      there is no tenfold-trainer at /nowhere"),
         "{stdout}"
+    );
+}
+
+#[tokio::test]
+async fn trainers_are_told_where_checkpoints_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("tenfold-trainer");
+    // Whatever its arguments are, it cannot start.
+    std::fs::write(&program, "#!/bin/sh\necho \"$@\" >&2\nexit 3\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let home = folder.path().to_str().unwrap();
+    let user = rustix::process::getuid().as_raw();
+    let told = async |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = worker(arguments);
+        command.args([
+            "--coordinator",
+            NOBODY,
+            "--device",
+            "cpu",
+            "--slots",
+            "1",
+            "--trainer",
+        ]);
+        command.arg(&program);
+        for name in ["HOME", "XDG_CACHE_HOME", "TENFOLD_CACHE"] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied()).env("TMPDIR", home);
+        let (code, _, stderr) = output(command).await;
+        assert_eq!(code, Some(5), "{stderr}");
+        stderr
+    };
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], String);
+    let cases: &[Case<'_>] = &[
+        (
+            &[("HOME", home)],
+            &[],
+            format!("4096 --checkpoints {home}/.cache/tenfold/checkpoints"),
+        ),
+        (
+            &[("XDG_CACHE_HOME", "/x")],
+            &[],
+            "4096 --checkpoints /x/tenfold/checkpoints".to_owned(),
+        ),
+        (
+            &[("HOME", home)],
+            &["--cache", "/y"],
+            "4096 --checkpoints /y/checkpoints".to_owned(),
+        ),
+        (
+            &[("HOME", home), ("TENFOLD_CHECKPOINTS", "/z")],
+            &[],
+            "4096 --checkpoints /z".to_owned(),
+        ),
+        (
+            &[("TENFOLD_CHECKPOINTS", "/z")],
+            &["--checkpoints", "/a", "--checkpoint-mib", "7"],
+            "--checkpoint-mib 7 --checkpoints /a".to_owned(),
+        ),
+        (
+            &[],
+            &[],
+            format!("4096 --checkpoints {home}/tenfold-{user}/checkpoints"),
+        ),
+    ];
+    for (variables, arguments, expected) in cases {
+        let stderr = told(variables, arguments).await;
+        assert!(stderr.contains(expected), "{expected:?} is not in:\n{stderr}");
+    }
+    let none = "--checkpoint-mib 0";
+    let stderr = told(&[("HOME", home)], &["--checkpoint-mib", "0"]).await;
+    assert!(
+        stderr.contains(none) && !stderr.contains("--checkpoints"),
+        "{stderr}"
+    );
+    // What others can write is not trusted.
+    let own = folder.path().join(format!("tenfold-{user}"));
+    assert_eq!(own.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let stderr = told(&[], &[]).await;
+    assert!(
+        stderr.contains(none) && stderr.contains("others can write there"),
+        "{stderr}"
     );
 }

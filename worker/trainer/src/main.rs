@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tenfold_trainer::checkpoint::DEFAULT_MIB;
 use tenfold_trainer::device::Wanted;
 use tenfold_trainer::{probe, session, socket};
-use tenfold_types::frame::DESCRIPTOR;
+use tenfold_types::frame::{CHECKPOINT_MIB, DESCRIPTOR};
 
 const NOTES: &str = "\
 A trainer is started by tenfold-worker, which talks with it over a socket on descriptor 3. It trains what the worker \
@@ -48,7 +47,7 @@ struct Arguments {
     #[arg(long, value_name = "DIR", env = "TENFOLD_CHECKPOINTS")]
     checkpoints: Option<PathBuf>,
     /// The folder of checkpoints takes at most so many MiB, the oldest give way; 0 for no checkpoints.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_MIB)]
+    #[arg(long, value_name = "N", default_value_t = CHECKPOINT_MIB)]
     checkpoint_mib: u64,
     /// Say what this node has, and exit.
     #[arg(long)]

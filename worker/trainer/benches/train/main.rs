@@ -4,6 +4,7 @@
 //! turns, several rounds of them, and each figure is the median of its rounds. See `--help`.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
 
+mod checkpoints;
 mod child;
 mod network;
 mod row;
@@ -48,6 +49,9 @@ struct Arguments {
     /// Also time the training of the 2019 report's networks
     #[arg(long)]
     report: bool,
+    /// Also time what checkpoints cost beside an epoch
+    #[arg(long)]
+    checkpoints: bool,
     #[arg(long, hide = true)]
     child: Option<String>,
     /// Cargo passes it
@@ -88,6 +92,11 @@ fn main() {
     std::fs::write(arguments.output.join("train.json"), table::json(&figures)).unwrap();
     if let Some(path) = &arguments.markdown {
         std::fs::write(path, table::markdown(&figures)).unwrap();
+    }
+    if arguments.checkpoints {
+        for name in &arguments.network {
+            checkpoints::time(name, &arguments.data);
+        }
     }
     if arguments.report {
         child::report(&arguments.device, &arguments.data);

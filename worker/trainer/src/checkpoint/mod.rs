@@ -17,9 +17,6 @@ use crate::network::{Layout, state_length};
 use file::Size;
 use room::Room;
 
-/// The folder takes so many MiB if nothing else is said.
-pub const DEFAULT_MIB: u64 = 4096;
-
 /// What a trial was after some epochs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
