@@ -74,7 +74,7 @@ pub struct Block {
     pub epochs: u32,
     /// `metrics × epochs` values, all epochs of the first metric, then of the second, …
     pub columns: Vec<f32>,
-    /// Seconds each epoch took, `epochs` values. Kept apart: no part of the curve.
+    /// Seconds each epoch took, `epochs` values; 0 for one that comes from a checkpoint. Kept apart: no part of the curve.
     pub seconds: Vec<f32>,
 }
 

@@ -28,7 +28,8 @@ pub trait Follower: Sync {
     /// Whether the trial is still wanted; asked after every batch, or every epoch of an array.
     fn wants(&self, trial: usize) -> bool;
 
-    /// An epoch is over; the values are in the order of [`TrialSpec::metrics`].
+    /// An epoch is over, and took so many seconds, 0 if it comes from a checkpoint; the values are in the order of
+    /// [`TrialSpec::metrics`].
     fn epoch(&self, trial: usize, values: &[f32], seconds: f32);
 
     /// The trial is over. Not said of one that was no longer wanted.
