@@ -10,8 +10,9 @@ use crate::array::Learned;
 const MAGIC: [u8; 8] = *b"tenfold\x1a";
 /// The form of a file. It is part of the key too.
 pub(super) const VERSION: u32 = 1;
+const CHECKSUM: usize = 32;
 /// Magic, version, key, checksum of what follows.
-const HEADER: usize = 8 + 4 + 32 + 32;
+const HEADER: usize = 8 + 4 + 32 + CHECKSUM;
 /// Lists of numbers in a file: the curve, the parameters, two moments, the state of layers.
 const LISTS: usize = 5;
 
@@ -72,17 +73,20 @@ pub(super) fn encode(key: &Key, checkpoint: &Checkpoint) -> Vec<u8> {
         moments: [first, second],
         state,
     } = &checkpoint.learned;
-    let mut payload = checkpoint.epochs.to_le_bytes().to_vec();
-    for list in [&checkpoint.curve, parameters, first, second, state] {
-        payload.extend((list.len() as u64).to_le_bytes());
-        payload.extend(floats::to_bytes(list));
-    }
-    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    let lists = [&checkpoint.curve, parameters, first, second, state];
+    let numbers: usize = lists.map(Vec::len).iter().sum();
+    let mut bytes = Vec::with_capacity(HEADER + 4 + 8 * LISTS + 4 * numbers);
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend(key.0);
-    bytes.extend(Sha256::digest(&payload));
-    bytes.extend(payload);
+    bytes.extend([0; CHECKSUM]);
+    bytes.extend(checkpoint.epochs.to_le_bytes());
+    for list in lists {
+        bytes.extend((list.len() as u64).to_le_bytes());
+        bytes.extend(floats::to_bytes(list));
+    }
+    let (header, payload) = bytes.split_at_mut(HEADER);
+    header[HEADER - CHECKSUM..].copy_from_slice(&Sha256::digest(payload));
     bytes
 }
 
