@@ -254,10 +254,9 @@ fn alike(sweep: &SweepState, first: TrialKey, shape: ShapeKey, size: usize) -> V
     keys
 }
 
-/// Whether trials of a later stage go on where this one stops.
+/// Whether a later rung goes on from a trial.
 fn is_continued(sweep: &SweepState, key: TrialKey) -> bool {
-    let stage = sweep.sweep().stage(key.stage);
-    stage.is_some_and(|stage| stage.is_continued())
+    sweep.sweep().is_continued(key.stage)
 }
 
 fn regrant(state: &State, lease: &Lease) -> Answer {

@@ -111,6 +111,13 @@ impl Sweep {
         chain.into_iter()
     }
 
+    /// Whether a later rung goes on from the trials of a stage: with the same but for their epochs.
+    pub fn is_continued(&self, stage: u32) -> bool {
+        let later = self.stages().iter().skip(stage as usize + 1);
+        let mut gates = later.filter_map(Stage::gate);
+        gates.any(|gate| matches!(gate, Gate::Points(rung) if rung.source == stage))
+    }
+
     /// What a choice is about; none when the sweep has no such choice.
     pub fn chooses(&self, choice: ChoiceId) -> Option<Chooses<'_>> {
         let stage = self.stage(choice.stage)?;

@@ -378,12 +378,6 @@ impl Stage {
         self.inner.definition.epochs
     }
 
-    /// Whether trials of a later stage go on where those of this one stop, with the same spec but more epochs: their
-    /// trainers then leave checkpoints.
-    pub fn is_continued(&self) -> bool {
-        false
-    }
-
     /// The pairs.
     pub fn data(&self) -> Data {
         self.inner.definition.data
