@@ -160,15 +160,17 @@ fn row(curve: v1::TrialCurve) -> Result<TrialCurveRow, Failure> {
     let state = format::trial_state(curve.state());
     let key = curve.trial.map_or(TrialKey::FIRST, TrialKey::from);
     let epochs = curve.epochs as usize;
-    let columns = curve.columns.chunks(epochs.max(1)).map(<[f32]>::to_vec).collect();
+    let metrics = wire::metrics(&curve.metrics)?;
+    let columns = match epochs {
+        // One that diverged in its first epoch.
+        0 => vec![Vec::new(); metrics.len()],
+        _ => curve.columns.chunks(epochs).map(<[f32]>::to_vec).collect(),
+    };
     Ok(TrialCurveRow {
         key,
         values: wire::assignments(curve.point)?,
         state: state.to_owned(),
-        curve: Curve {
-            metrics: wire::metrics(&curve.metrics)?,
-            columns,
-        },
+        curve: Curve { metrics, columns },
         provenance: match curve.attempt {
             Some(attempt) => Some(Provenance {
                 attempt: wire::attempt(attempt, key)?,

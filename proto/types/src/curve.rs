@@ -173,10 +173,8 @@ impl Curve {
 
     /// The column of a metric, if the curve has it.
     pub fn column(&self, metric: Metric) -> Option<&[f32]> {
-        self.metrics
-            .iter()
-            .position(|&m| m == metric)
-            .map(|at| self.columns[at].as_slice())
+        let at = self.metrics.iter().position(|&m| m == metric)?;
+        self.columns.get(at).map(Vec::as_slice)
     }
 
     /// Adds a block that begins with the next epoch.
