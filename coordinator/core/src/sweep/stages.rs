@@ -308,6 +308,11 @@ impl Part {
             let stage = Stage::new(name.clone(), definition, grid.clone(), stages)
                 .map_err(|problem| here(vec![problem]))?;
             problems = together::check(&stage, &places);
+            if name != self.name {
+                let rung =
+                    |problem: &mut Problem| problem.message += &format!(" (of rung {})", quoted(&name));
+                problems.iter_mut().for_each(rung);
+            }
             if !problems.is_empty() {
                 break;
             }

@@ -67,8 +67,8 @@ pub(super) fn read(node: &Node, epochs: u32) -> Result<Stop, Problem> {
         factor.map(|factor| factor.unwrap_or(FACTOR))
     };
     let patience = || {
-        count("patience", "epochs without getting better", 1, u32::MAX.into())?.ok_or_else(|| {
-            let message = "patience is missing: how many epochs it may get no better, such as patience = 20";
+        count("patience", "epochs of being worse", 1, u32::MAX.into())?.ok_or_else(|| {
+            let message = "patience is missing: for how many epochs a point may be worse than it was, such as patience = 20";
             Problem::new(&node.at, message)
         })
     };
@@ -145,13 +145,14 @@ fn listed(node: &Node, at: Option<&Entry>, epochs: u32) -> Result<Vec<u32>, Prob
     let mut rungs = Vec::new();
     for rung in value.list("epochs, such as [25, 50, 100]")? {
         let epoch = rung.count("an epoch before the last", 1, u64::from(epochs) - 1)? as u32;
-        if rungs.last().is_some_and(|last| *last >= epoch) {
-            return Err(Problem::new(&rung.at, "the epochs ascend, and none comes twice"));
+        if let Some(last) = rungs.last().filter(|last| **last >= epoch) {
+            let message = format!("epoch {epoch} comes behind {last}; they ascend, and none comes twice");
+            return Err(Problem::new(&rung.at, message));
         }
         rungs.push(epoch);
     }
     match rungs.len() {
-        0 => Err(value.expected("at least one epoch")),
+        0 => Err(Problem::new(&value.at, "at is empty; name an epoch at least")),
         1..MAX_STAGES => Ok(rungs),
         many => Err(Problem::new(
             &value.at,
