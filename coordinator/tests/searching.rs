@@ -54,7 +54,10 @@ const TRIALS: usize = 16 + 8 + 4 + 4 + 1 + 4 + 6;
 /// What is best was trained twice at the last rung already.
 const TRAINED: usize = TRIALS - 2 * 2;
 
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+/// Their bytes, by their names.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn files(folder: &Path) -> Files {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -72,9 +75,9 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// Trains all of it; kills the coordinator after each so many trials. The report, and the complete groups that a follower and the
-/// results log were told of.
-fn run(parts: &[usize]) -> (Cluster, BTreeMap<String, Vec<u8>>, Vec<(u64, u64)>) {
+/// Trains all of it; kills the coordinator after each so many trials. A report and all results, and the complete groups that a
+/// follower was told of.
+fn run(parts: &[usize]) -> (Cluster, Files, Vec<(u64, u64)>) {
     let mut cluster = Cluster::patient();
     let file = cluster.write("search.toml", SEARCH);
     let said = cluster.command(&["submit", &file]);
@@ -111,9 +114,11 @@ fn run(parts: &[usize]) -> (Cluster, BTreeMap<String, Vec<u8>>, Vec<(u64, u64)>)
         .map(|line| (line["stage"].as_u64().unwrap(), line["point"].as_u64().unwrap()))
         .collect();
     groups.sort_unstable();
-    cluster.command(&["report", "search", "-o", "report"]);
+    cluster.command(&["report", "search", "--stage", "best", "-o", "report"]);
+    let results = cluster.command(&["results", "search", "--format", "csv"]);
     let mut report = files(&cluster.folder.path().join("report"));
     report.retain(|name, _| !name.starts_with("provenance."));
+    report.insert("results.csv".to_owned(), results.into_bytes());
     (cluster, report, groups)
 }
 
@@ -188,7 +193,6 @@ fn a_search_comes_to_the_same_whenever_the_coordinator_is_killed() {
         scan.iter().all(|row| row["point"] == 0 || row["point"] == 5),
         "{scan:?}"
     );
-    // Its text is the same sweep still; and what its rungs have is what was trained at once with so many epochs.
     let log = fs::read_dir(cluster.folder.path().join("runs"))
         .unwrap()
         .filter_map(|entry| fs::read_to_string(entry.unwrap().path().join("aggregate.jsonl")).ok())

@@ -55,7 +55,7 @@ fn a_stage_has_what_is_common_and_its_own_on_top() {
     assert_eq!((rates.repetitions(), rates.epochs(), rates.points()), (2, 20, 6));
     assert_eq!((modes.repetitions(), modes.epochs(), modes.points()), (3, 30, 2));
     assert_eq!(
-        (sweep.points(), sweep.trials(), sweep.total_epochs()),
+        (sweep.points(), sweep.trials(), sweep.most_epochs()),
         (8, 18, 12 * 20 + 6 * 30)
     );
     let first = rates.spec(5, 1).unwrap();
@@ -123,4 +123,85 @@ fn overrides_concern_all_stages_or_one() {
     );
     let repeated = Sweep::parse(STAGES, "f.toml", &[], Some(7)).unwrap();
     assert!(repeated.stages().iter().all(|stage| stage.repetitions() == 7));
+}
+
+#[test]
+fn a_search_is_a_stage_for_each_rung_and_the_same_sweep_however_it_is_written() {
+    let file = |stop: &str| {
+        format!(
+            "epochs = 20\nrepetitions = 2\n[settings]\narchitecture = \"perceptron-5\"\n[[stage]]\nname = \"scan\"\nstop = {stop}\n\
+             [stage.axes]\nlearning_rate = [0.1, 0.01, 0.001, 0.0001]\nbatch_size = [10, 20]\n"
+        )
+    };
+    let parse = |stop: &str| Sweep::parse(&file(stop), "search.toml", &[], None).unwrap();
+    let sweep = parse(r#"{ rule = "successive-halving", from = 2, per = ["batch_size"] }"#);
+    let all = r#"{ rule = "successive-halving", from = 2, factor = 3, metric = "test_error", per = ["batch_size"] }"#;
+    assert_eq!(sweep.id(), parse(all).id(), "defaults are no other sweep");
+    assert_ne!(sweep.id(), parse(&all.replace("factor = 3", "factor = 2")).id());
+    assert_ne!(sweep.id(), parse(&all.replace("successive-halving", "asha")).id());
+    let stages: Vec<(&str, u32, u64)> = sweep
+        .stages()
+        .iter()
+        .map(|stage| (stage.name(), stage.epochs(), stage.most_points()))
+        .collect();
+    // Of four rates with each size of batches one goes on.
+    assert_eq!(
+        stages,
+        [
+            ("scan-at-2", 2, 8),
+            ("scan-at-6", 6, 2),
+            ("scan-at-18", 18, 2),
+            ("scan", 20, 2)
+        ]
+    );
+    assert_eq!(sweep.most_trials(), (8 + 2 + 2 + 2) * 2);
+    let again = Sweep::from_normalised(sweep.name(), sweep.normalised()).unwrap();
+    assert_eq!(again, sweep);
+    assert_eq!(again.stages()[3].gate(), sweep.stages()[3].gate());
+    assert!((0..3).all(|stage| sweep.is_continued(stage)) && !sweep.is_continued(3));
+    let plan = sweep.describe();
+    for said in [
+        "at most 28 trials, 208 epochs",
+        "at most 2 of 8 points × 2 repetitions = at most 4, of 20 epochs each",
+        "those that go on from stage scan-at-2: successive-halving of test_error at epoch 2, factor 3, for each batch_size",
+    ] {
+        assert!(plan.contains(said), "{said} in {plan}");
+    }
+    // An override reaches into the table, and a number displaces it.
+    let set = |set: &str| Sweep::parse(&file(all), "search.toml", &[set.to_owned()], None);
+    assert_eq!(set("scan.stop.factor=2").unwrap().stages().len(), 5);
+    assert_eq!(set("stop.from=7").unwrap().stages().len(), 2);
+}
+
+#[test]
+fn repetitions_by_need_are_the_same_sweep_however_they_are_written() {
+    let file = |repetitions: &str| {
+        format!("epochs = 20\nrepetitions = {repetitions}\n[settings]\narchitecture = \"perceptron-5\"\n")
+    };
+    let parse = |repetitions: &str| Sweep::parse(&file(repetitions), "need.toml", &[], None).unwrap();
+    let sweep = parse("{ min = 5, max = 30, until = { ci95_half_width = 0.005 } }");
+    let all = r#"{ min = 5, max = 30, step = 1, until = { ci95_half_width = 5e-3, metric = "test_error", at = 20 } }"#;
+    assert_eq!(sweep.id(), parse(all).id());
+    assert_ne!(sweep.id(), parse(&all.replace("step = 1", "step = 5")).id());
+    assert_ne!(sweep.id(), parse("30").id());
+    assert_eq!(
+        Sweep::from_normalised("need", sweep.normalised())
+            .unwrap()
+            .stages()[0]
+            .gate(),
+        sweep.stages()[0].gate()
+    );
+    assert_eq!(
+        (sweep.trials(), sweep.stages()[0].min_repetitions()),
+        (30, Some(5))
+    );
+    assert!(
+        sweep
+            .describe()
+            .contains("1 points × 5 to 30 repetitions = at most 30"),
+        "{}",
+        sweep.describe()
+    );
+    let seven = Sweep::parse(&file(all), "need.toml", &[], Some(7)).unwrap();
+    assert_eq!((seven.trials(), seven.stages()[0].min_repetitions()), (7, None));
 }

@@ -38,17 +38,24 @@ pub(crate) fn sweep_status(sweep: &SweepState) -> v1::SweepStatus {
         Control::Stopped => v1::SweepState::Stopping,
     };
     let definition = sweep.sweep();
+    let mut trials = counts(&trials);
+    // Where it is known how many points go on at most, the others are not waited for.
+    let surplus = definition.trials() - definition.most_trials();
+    match row.control {
+        Control::Stopped => trials.cancelled = trials.cancelled.saturating_sub(surplus),
+        Control::Active | Control::Paused => trials.pending = trials.pending.saturating_sub(surplus),
+    }
     v1::SweepStatus {
         sweep: row.id.0.to_vec(),
         name: row.name.clone(),
         state: state.into(),
-        trials: Some(counts(&trials)),
+        trials: Some(trials),
         points: definition.points(),
         repetitions: repetitions(definition),
         submitted_at_ms: row.submitted_at,
         finished_at_ms: row.finished_at,
         epochs: sweep.epochs(),
-        total_epochs: definition.total_epochs(),
+        total_epochs: definition.most_epochs(),
         stages: stages(definition),
         min_repetitions: match definition.stages() {
             [stage] => stage.min_repetitions(),
@@ -232,7 +239,7 @@ pub fn plan(sweep: &Sweep, existing: bool) -> v1::PlanResponse {
             .map(|stage| stage.raw_points() - stage.points())
             .sum(),
         repetitions: repetitions(sweep),
-        trials: sweep.stages().iter().map(Stage::most_trials).sum(),
+        trials: sweep.most_trials(),
         description: sweep.describe(),
         existing,
     }

@@ -39,9 +39,7 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
     match sweep.stages() {
         [stage] => write_stage(stage, out),
         stages => {
-            let trials: u64 = stages.iter().map(Stage::most_trials).sum();
-            let of_stage = |stage: &Stage| stage.most_trials() * u64::from(stage.epochs());
-            let epochs: u64 = stages.iter().map(of_stage).sum();
+            let (trials, epochs) = (sweep.most_trials(), sweep.most_epochs());
             let at_most = match stages.iter().any(|stage| stage.gate().is_some()) {
                 true => "at most ",
                 false => "",

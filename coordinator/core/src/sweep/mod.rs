@@ -281,9 +281,14 @@ impl Sweep {
         self.0.stages.iter().map(Stage::trials).sum()
     }
 
-    /// Epochs of all trials, should each of them train to its end.
-    pub fn total_epochs(&self) -> u64 {
-        let epochs = |stage: &Stage| stage.trials() * u64::from(stage.epochs());
+    /// Trials of all stages, at most, as far as that is known: where points are to go on, no more than can.
+    pub fn most_trials(&self) -> u64 {
+        self.0.stages.iter().map(Stage::most_trials).sum()
+    }
+
+    /// Epochs of these, should each of them train to its end.
+    pub fn most_epochs(&self) -> u64 {
+        let epochs = |stage: &Stage| stage.most_trials() * u64::from(stage.epochs());
         self.0.stages.iter().map(epochs).sum()
     }
 
