@@ -5,6 +5,7 @@ use tenfold_types::Setting;
 use super::document::{self, Entry, Node, Tree};
 use super::error::{Origin, Problem, quoted, suggestion};
 use super::sample;
+use super::stop;
 
 /// Keys at the top that take one value.
 const TOP: &[&str] = &["name", "description", "seed", "repetitions", "epochs", "device"];
@@ -21,7 +22,30 @@ pub(super) fn apply(document: &mut Vec<Entry>, number: usize, text: &str) -> Res
     {
         return apply_to(own, number, rest, true);
     }
+    // What all stages have in common is theirs where they say nothing of it; a search is a table of each.
+    let mut searches = searches(document).peekable();
+    if text.starts_with("stop.") && searches.peek().is_some() {
+        return searches.try_for_each(|own| apply_to(own, number, text, true));
+    }
+    drop(searches);
     apply_to(document, number, text, false)
+}
+
+/// The tables of the stages that have a search of their own.
+fn searches(document: &mut [Entry]) -> impl Iterator<Item = &mut Vec<Entry>> {
+    let stages = document.iter_mut().find(|entry| entry.key == "stage");
+    let stages = stages.map(|entry| match &mut entry.value.tree {
+        Tree::List(stages) => stages.as_mut_slice(),
+        _ => &mut [],
+    });
+    let tables = stages
+        .unwrap_or_default()
+        .iter_mut()
+        .filter_map(|stage| match &mut stage.tree {
+            Tree::Table(own) => Some(own),
+            _ => None,
+        });
+    tables.filter(|own| own.iter().any(|entry| entry.key == "stop"))
 }
 
 /// The table of a stage.
@@ -74,6 +98,8 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
         .filter(|key| sample::KEYS.contains(key))
     {
         set(table(document, "sample", &at)?, key, value);
+    } else if let Some(key) = key.strip_prefix("stop.").filter(|key| stop::KEYS.contains(key)) {
+        set(table(document, "stop", &at)?, key, value);
     } else if let Ok(setting) = bare.parse::<Setting>() {
         let several = matches!(value.tree, Tree::List(_) | Tree::Table(_));
         let (into, from) = if several {
@@ -89,6 +115,8 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
             .iter()
             .chain(data)
             .chain(&["sample.method", "sample.points", "sample.seed"])
+            .chain(&["stop.rule", "stop.from", "stop.factor", "stop.at", "stop.startup"])
+            .chain(&["stop.patience", "stop.tolerance", "stop.metric", "stop.per"])
             .copied()
             .chain(Setting::ALL.iter().map(|setting| setting.name()));
         let near = suggestion(key, names);
@@ -97,8 +125,8 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
             quoted(key),
             match (near.is_empty(), of_stage) {
                 (false, _) => "",
-                (true, true) => "; settings, repetitions, epochs, sample and enabled of a stage can",
-                (true, false) => "; settings, data sizes, sample, seed, epochs, device and name can",
+                (true, true) => "; settings, repetitions, epochs, sample, stop and enabled of a stage can",
+                (true, false) => "; settings, data sizes, sample, stop, seed, epochs, device and name can",
             }
         )));
     }

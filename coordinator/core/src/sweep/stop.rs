@@ -12,6 +12,18 @@ use super::rule;
 use super::stages::MAX_STAGES;
 
 const RULES: [&str; 4] = ["successive-halving", "asha", "median", "patience"];
+/// All keys of the table.
+pub(super) const KEYS: [&str; 9] = [
+    "rule",
+    "metric",
+    "from",
+    "factor",
+    "at",
+    "startup",
+    "patience",
+    "tolerance",
+    "per",
+];
 /// Keys of all rules.
 const COMMON: [&str; 2] = ["rule", "metric"];
 /// As many as Li et al. use in their experiments at most, and Optuna and Syne Tune take by default.
