@@ -38,7 +38,9 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
 /// What came of it in short, then how much of it there is.
 pub(super) fn in_short(study: &Study) -> Vec<Block> {
     let mut blocks = Vec::new();
+    // What a search comes to is what its last rung does.
     let lowest: Vec<Vec<Span>> = (study.stages.iter())
+        .filter(|stage| study.stages.len() == 1 || !study.is_continued(stage))
         .filter_map(|stage| lowest(study, stage))
         .collect();
     if !lowest.is_empty() {

@@ -90,6 +90,14 @@ impl Study {
         of.map_or("", |result| &result.group.stage_name)
     }
 
+    /// Whether a later rung of a search goes on from a stage.
+    fn is_continued(&self, stage: &StageOf) -> bool {
+        let Some(sweep) = &self.sweep else { return false };
+        let stages = (0..).zip(sweep.stages());
+        let mut called = stages.filter(|(_, of)| of.name() == stage.name);
+        called.any(|(number, _)| sweep.is_continued(number))
+    }
+
     /// The groups of a stage.
     fn of_stage(&self, stage: &StageOf) -> Vec<&GroupResult> {
         let results = self.results.iter();
