@@ -166,7 +166,7 @@ fn a_search_comes_to_the_same_whenever_the_coordinator_is_killed() {
     for said in [
         "2 of 4 points go on to scan-at-2 (points 0, 1) where architecture perceptron-5 (successive-halving of test_error at epoch 1 of scan-at-1)",
         "2 of 4 points go on to scan-at-2 (points 5, 6) where architecture perceptron-6",
-        "1 of 2 points go on to scan (points 5)",
+        "1 of 2 points goes on to scan (point 5)",
         "point 0 goes on to one-by-one where architecture perceptron-5, batch_size 20 (asha of test_error at epoch 2 of one-by-one-at-2)",
         "point 2 stops before one-by-one",
         "point 0 of best has enough with 4 repetitions where architecture perceptron-5, learning_rate 0.4 (ci95-half-width",

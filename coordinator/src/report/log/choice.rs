@@ -126,13 +126,15 @@ pub fn choice_text(choice: &v1::Choice) -> String {
             } else {
                 String::new()
             };
-            let listed = match values.len() {
-                0 => String::new(),
-                1..=LISTED => format!(" (points {})", values.join(", ")),
-                _ => format!(" (points {}, …)", values[..LISTED].join(", ")),
+            let listed = match values.as_slice() {
+                [] => String::new(),
+                [one] => format!(" (point {one})"),
+                few if few.len() <= LISTED => format!(" (points {})", few.join(", ")),
+                many => format!(" (points {}, …)", many[..LISTED].join(", ")),
             };
+            let go = if values.len() == 1 { "goes" } else { "go" };
             format!(
-                "{}{of} points go on to {}{listed}",
+                "{}{of} points {go} on to {}{listed}",
                 values.len(),
                 choice.stage_name
             )
