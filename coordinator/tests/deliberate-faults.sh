@@ -67,6 +67,14 @@ fault results-may-change $core/trial.rs 's/Self::Diverged \{ \.\. \} => false/Se
 fault no-fresh-terms $turn 's/    state\.fresh_terms\(now\);\n//; s/, now: Millis\) -> Result<\(State/, _now: Millis) -> Result<(State/' \
     -p tenfold --test simulation --lib
 
+fault decisions-whatever-comes-first $core/state/choices.rs 's/sweep\.predecessors\(choice\)\.next\(\)/sweep.predecessors(choice).next().filter(|_| false)/' \
+    -p tenfold-core --test scenarios
+fault decided-from-what-was $core/choice/mod.rs 's/counted\(chooses, &candidates\) != succeeded/false/' \
+    -p tenfold-core --test scenarios
+fault left-out-and-counted $core/sweep/stage.rs 's/ - self\.decided\.closed\(\)//' -p tenfold-core --test scenarios
+fault checkpoint-of-another-trial worker/trainer/src/checkpoint/mod.rs \
+    's/            epochs: 0,\n/            epochs: 0,\n            learning_rate: 1.0,\n/' -p tenfold-trainer --test checkpoints
+
 [ $unnoticed = 0 ] || {
     echo "$unnoticed faults were not noticed" >&2
     exit 1
