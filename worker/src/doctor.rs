@@ -114,11 +114,24 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
         "throughput",
         &format!("{known}, in {}", checkup.cache.path().display()),
     );
-    let kept = checkup.checkpoints.as_ref().map_or_else(
-        || "none are kept: every trial is trained whole".to_owned(),
-        |kept| format!("at most {} MiB, in {}", kept.mib, kept.folder.display()),
-    );
-    say(true, "checkpoints", &kept);
+    match &checkup.checkpoints {
+        None => say(true, "checkpoints", "none are kept: every trial is trained whole"),
+        Some(kept) => match kept.try_out() {
+            Ok(()) => say(
+                true,
+                "checkpoints",
+                &format!("at most {} MiB, in {}", kept.mib, kept.folder.display()),
+            ),
+            Err(error) => say(
+                false,
+                "checkpoints",
+                &format!(
+                    "{}: {error}\nname a folder with --checkpoints, or keep none with --checkpoint-mib 0",
+                    kept.folder.display()
+                ),
+            ),
+        },
+    }
     let address = checkup.coordinator.to_string();
     match reach(checkup.coordinator).await {
         Ok(()) => say(true, "coordinator", &address),

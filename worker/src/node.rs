@@ -1,7 +1,7 @@
 //! What this node has: the trainer program, the data, the devices.
 
 use std::ffi::OsString;
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -92,6 +92,20 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// Writes a file there, and removes it.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn try_out(&self) -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)?;
+        let file = self.folder.join(format!("doctor-{}", std::process::id()));
+        fs::write(&file, "a worker's doctor was here\n")?;
+        fs::remove_file(&file)
+    }
+
     /// The folder that is named, else one beside what else is [cached](cache), else in the system's temporary folder; none when
     /// it may take nothing, or may be somebody else's.
     pub fn new(named: Option<&Path>, cached: Option<&Path>, mib: u64) -> Option<Self> {

@@ -184,7 +184,11 @@ impl Life {
             let mut lines = BufReader::new(piped).split(b'\n');
             while let Ok(Some(line)) = lines.next_segment().await {
                 let line: String = String::from_utf8_lossy(&line).chars().take(STDERR_LINE).collect();
-                tracing::debug!(target: "trainer", "{line}");
+                match line.split_whitespace().nth(1) {
+                    // As the trainer's log has its levels: behind the time.
+                    Some("WARN" | "ERROR") => tracing::warn!(target: "trainer", "{line}"),
+                    _ => tracing::debug!(target: "trainer", "{line}"),
+                }
                 kept.push_back(line);
                 if kept.len() > STDERR_LINES {
                     kept.pop_front();

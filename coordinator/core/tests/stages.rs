@@ -171,6 +171,27 @@ fn a_search_is_a_stage_for_each_rung_and_the_same_sweep_however_it_is_written() 
     let set = |set: &str| Sweep::parse(&file(all), "search.toml", &[set.to_owned()], None);
     assert_eq!(set("scan.stop.factor=2").unwrap().stages().len(), 5);
     assert_eq!(set("stop.from=7").unwrap().stages().len(), 2);
+    // Keys of one rule go when another takes its place; one of a list needs no brackets.
+    let sets = ["scan.stop.rule=median", "stop.at=5", "stop.per=learning_rate"].map(str::to_owned);
+    let median = Sweep::parse(&file(all), "search.toml", &sets, None).unwrap();
+    assert_eq!(median.stages()[0].name(), "scan-at-5");
+    // What all stages have in common is a stage's own where one key of it is.
+    let common = r#"
+epochs = 20
+stop = { rule = "asha", from = 2 }
+[settings]
+architecture = "perceptron-5"
+[axes]
+learning_rate = [0.1, 0.01, 0.001]
+[[stage]]
+name = "a"
+[[stage]]
+name = "b"
+stop = "none"
+"#;
+    let sweep = Sweep::parse(common, "common.toml", &["a.stop.from=7".to_owned()], None).unwrap();
+    let names: Vec<&str> = sweep.stages().iter().map(|stage| stage.name()).collect();
+    assert_eq!(names, ["a-at-7", "a", "b"]);
 }
 
 #[test]

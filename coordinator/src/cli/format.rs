@@ -68,8 +68,7 @@ pub(crate) fn size(sweep: &v1::SweepStatus) -> String {
     };
     let stages: Vec<String> = sweep.stages.iter().map(stage).collect();
     let trials = sweep.stages.iter().map(|stage| stage.trials).sum();
-    let is_open = |stage: &v1::Stage| stage.min_repetitions.is_some() || stage.most_points < stage.points;
-    let at_most = match sweep.stages.iter().any(is_open) {
+    let at_most = match sweep.stages.iter().any(|stage| stage.may_shrink) {
         true => "at most ",
         false => "",
     };

@@ -110,7 +110,7 @@ pub(crate) fn of_stage(groups: Vec<GroupResult>, stage: Option<&str>) -> Result<
         return Err(Failure::Usage(match stages(&others) {
             none if none.is_empty() => format!("the sweep has no stages, and so none called {stage:?}"),
             names => format!(
-                "no stage is called {stage:?}; the sweep's are {}",
+                "no stage is called {stage:?}, or no point has gone on to it; the sweep's are {}",
                 names.join(", ")
             ),
         }));

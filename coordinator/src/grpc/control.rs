@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tenfold_core::sweep::{Around, Extension, Grouping, Sweep, SweepError};
+use tenfold_core::sweep::{Around, Extension, Grouping, Passage, Sweep, SweepError};
 use tenfold_core::{Answer, Input, Order, State, SweepState, Wider};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
@@ -205,10 +205,14 @@ impl Control for Service {
         let (selector, key) = selector::trial(&request.into_inner().trial)?;
         let look = move |_: &State, sweep: &SweepState| {
             let (row, status) = messages::trial_now(sweep, key);
-            sweep.has(key).then_some((row.id, status))
+            let left_out = sweep.sweep().passage(key) == Passage::LeftOut;
+            (sweep.has(key) || left_out).then_some((row.id, status, left_out))
         };
         let found = self.with_sweep(selector, look).await?;
-        let (id, trial) = found.ok_or_else(|| selector::no_trial(key))?;
+        let (id, mut trial, left_out) = found.ok_or_else(|| selector::no_trial(key))?;
+        if left_out {
+            trial.state = v1::TrialState::LeftOut.into();
+        }
         Ok(Response::new(v1::ShowTrialResponse {
             status: Some(trial),
             attempts: self.attempts(id).await?,

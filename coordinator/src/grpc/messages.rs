@@ -215,6 +215,7 @@ fn stages(sweep: &Sweep) -> Vec<v1::Stage> {
         epochs: stage.epochs(),
         min_repetitions: stage.min_repetitions(),
         trials: stage.most_trials(),
+        may_shrink: stage.may_shrink(),
         most_points: stage.most_points(),
     };
     named.map(stage).collect()

@@ -37,6 +37,10 @@ pub fn judged(sweep: &Sweep, hypothesis: &Hypothesis, post_hoc: bool, rows: &[Tr
         hypothesis.at,
         repetitions,
     );
+    let values = match stage {
+        Some(stage) => values.run_as(stage),
+        None => values,
+    };
     let (this, than): (Vec<u64>, Vec<u64>) = hypothesis.pairs(sweep).into_iter().unzip();
     let comparison = Comparison::of(&values.mean(&this), &values.mean(&than));
     let difference = comparison.difference.as_ref();

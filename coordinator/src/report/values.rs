@@ -76,8 +76,8 @@ impl Values {
             let values: Vec<f64> = values.collect::<Option<_>>()?;
             (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
         };
-        let most = points.iter().map(|point| self.repetitions(*point)).max();
-        (0..most.unwrap_or_default()).map(mean).collect()
+        let fewest = points.iter().map(|point| self.repetitions(*point)).min();
+        (0..fewest.unwrap_or_default()).map(mean).collect()
     }
 
     /// What became of the trials of these points that have no value.

@@ -39,11 +39,12 @@ pub struct Difference {
 }
 
 impl Comparison {
-    /// Of values by repetition, the same one at the same place; none where a side has no value. Values are finite.
+    /// Of values by repetition, the same one at the same place; none where a side has no value. Values are finite. Where one side
+    /// was repeated more often, what is beyond the other is no part of it.
     pub fn of(this: &[Option<f64>], than: &[Option<f64>]) -> Self {
         let at = |side: &[Option<f64>], repetition: usize| side.get(repetition).copied().flatten();
         let (mut pairs, mut left_out, mut missing) = (Vec::new(), 0, 0);
-        for repetition in 0..this.len().max(than.len()) {
+        for repetition in 0..this.len().min(than.len()) {
             match (at(this, repetition), at(than, repetition)) {
                 (Some(this), Some(than)) => pairs.push((this, than)),
                 (None, None) => missing += 1,
@@ -97,7 +98,7 @@ impl Difference {
     /// The interaction of two settings of two values each: for every repetition that has all four, (with both − with the first
     /// alone) − (with the second alone − with neither). 0 where what one does has nothing to do with the other.
     ///
-    /// Also the number of repetitions that have some of the four and not all.
+    /// Also the number of repetitions that have some of the four and not all, among those that all four were run in.
     pub fn interaction(
         both: &[Option<f64>],
         first: &[Option<f64>],
@@ -106,7 +107,7 @@ impl Difference {
     ) -> (Option<Self>, u32) {
         let sides = [both, first, second, neither];
         let (mut contrasts, mut left_out) = (Vec::new(), 0);
-        for repetition in 0..sides.iter().map(|side| side.len()).max().unwrap_or(0) {
+        for repetition in 0..sides.iter().map(|side| side.len()).min().unwrap_or(0) {
             let [both, first, second, neither] = sides.map(|side| side.get(repetition).copied().flatten());
             match (both, first, second, neither) {
                 (Some(both), Some(first), Some(second), Some(neither)) => {

@@ -170,7 +170,7 @@ impl Reader {
             let table = matches!(node.tree, Tree::Table(_)).then(|| repetitions::read(node, epochs))?;
             self.note(table.map(Some))
         });
-        let stop = get("stop").and_then(|node| self.note(stop::read(node, epochs).map(Some)));
+        let stop = get("stop").and_then(|node| self.note(stop::read(node, epochs)));
         if let (Some(node), true, Some(_)) = (get("stop"), stop.is_some(), &until) {
             let message = "a search that stops early compares points that are run equally often; give repetitions as a number";
             self.problems.push(Problem::new(&node.at, message));

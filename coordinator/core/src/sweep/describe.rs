@@ -40,7 +40,7 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
         [stage] => write_stage(stage, out),
         stages => {
             let (trials, epochs) = (sweep.most_trials(), sweep.most_epochs());
-            let at_most = match stages.iter().any(|stage| stage.gate().is_some()) {
+            let at_most = match stages.iter().any(Stage::may_shrink) {
                 true => "at most ",
                 false => "",
             };
@@ -72,7 +72,7 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
         Some(Gate::Repetitions(until)) => format!("{} to {repetitions}", until.min),
         _ => repetitions.to_string(),
     };
-    let at_most = if stage.gate().is_some() { "at most " } else { "" };
+    let at_most = if stage.may_shrink() { "at most " } else { "" };
     writeln!(
         out,
         "  trials        {most}{} points{left_out} × {repetitions} repetitions = {at_most}{trials}, of {} epochs each: {epochs} epochs",

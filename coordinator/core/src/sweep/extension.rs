@@ -133,6 +133,12 @@ impl Sweep {
         if extensions.is_empty() {
             let now = match chosen {
                 Some((_, stage)) => format!("{} has {}", called(stage), stage.repetitions()),
+                None if self.stages().iter().any(|of| of.min_repetitions().is_some()) => {
+                    let need = "has its repetitions added by need, or as many";
+                    return Err(format!(
+                        "each stage {need}; an extension has more, not {repetitions}"
+                    ));
+                }
                 None => {
                     let least = self.stages().iter().map(Stage::repetitions).min();
                     format!("each point has at least {}", least.unwrap_or_default())

@@ -18,8 +18,16 @@ const DATA: &[&str] = &["train", "test", "target"];
 /// several an axis.
 pub(super) fn apply(document: &mut Vec<Entry>, number: usize, text: &str) -> Result<(), Problem> {
     if let Some((stage, rest)) = text.split_once('.')
+        && let common = document.iter().find(|entry| entry.key == "stop").cloned()
         && let Some(own) = stage_called(document, stage.trim())
     {
+        // A key of a search is one of that which the stage has, also where all have it in common.
+        if rest.trim_start().starts_with("stop.")
+            && let Some(common) = common
+            && !own.iter().any(|entry| entry.key == "stop")
+        {
+            own.push(common);
+        }
         return apply_to(own, number, rest, true);
     }
     // What all stages have in common is theirs where they say nothing of it; a search is a table of each.
@@ -99,7 +107,22 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
     {
         set(table(document, "sample", &at)?, key, value);
     } else if let Some(key) = key.strip_prefix("stop.").filter(|key| stop::KEYS.contains(key)) {
-        set(table(document, "stop", &at)?, key, value);
+        let value = match (key, &value.tree) {
+            // One of a list needs no brackets.
+            ("per" | "at", tree) if !matches!(tree, Tree::List(_)) => Node {
+                at: at.clone(),
+                tree: Tree::List(vec![value]),
+            },
+            _ => value,
+        };
+        let table = table(document, "stop", &at)?;
+        if let ("rule", Tree::Text(rule)) = (key, &value.tree)
+            && let Some(keys) = stop::keys(rule)
+        {
+            // What belongs to another rule goes with it.
+            table.retain(|entry| keys.contains(&entry.key.as_str()));
+        }
+        set(table, key, value);
     } else if let Ok(setting) = bare.parse::<Setting>() {
         let several = matches!(value.tree, Tree::List(_) | Tree::Table(_));
         let (into, from) = if several {

@@ -236,6 +236,11 @@ impl Stage {
         self.gate().is_some_and(|gate| self.decided.has(gate, index))
     }
 
+    /// Whether it may still come to fewer trials than it has now, by what is decided at its gate.
+    pub fn may_shrink(&self) -> bool {
+        self.gate().is_some() && self.indexes().any(|index| !self.is_decided(index))
+    }
+
     /// The most points that are run, as far as that is known.
     pub fn most_points(&self) -> u64 {
         match self.gate() {

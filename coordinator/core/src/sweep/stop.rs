@@ -43,20 +43,33 @@ pub(super) struct Stop {
     per: Vec<Setting>,
 }
 
-/// Reads the table of a stage with so many epochs.
-pub(super) fn read(node: &Node, epochs: u32) -> Result<Stop, Problem> {
-    let entries = node.table("a table: stop = { rule = \"successive-halving\", from = 5, factor = 3 }")?;
+/// The keys of a rule; none when there is no such rule.
+pub(super) fn keys(rule: &str) -> Option<Vec<&'static str>> {
+    let own: &[&str] = match rule {
+        "successive-halving" | "asha" => &["from", "factor", "per"],
+        "median" => &["at", "startup", "per"],
+        "patience" => &["at", "patience", "tolerance"],
+        _ => return None,
+    };
+    Some(COMMON.iter().chain(own).copied().collect())
+}
+
+/// Reads the table of a stage with so many epochs; none where it says that there is none.
+pub(super) fn read(node: &Node, epochs: u32) -> Result<Option<Stop>, Problem> {
+    if node.text().is_ok_and(|text| text == "none") {
+        return Ok(None);
+    }
+    let entries =
+        node.table("\"none\", or a table: stop = { rule = \"successive-halving\", from = 5, factor = 3 }")?;
     let get = |key: &str| entries.iter().find(|entry| entry.key == key);
     let Some(rule) = get("rule") else {
         let message = format!("rule is missing; the rules are {}", RULES.join(", "));
         return Err(Problem::new(&node.at, message));
     };
     let name = rule.value.text()?;
-    let own: &[&str] = match name {
-        "successive-halving" | "asha" => &["from", "factor", "per"],
-        "median" => &["at", "startup", "per"],
-        "patience" => &["at", "patience", "tolerance"],
-        _ => {
+    let keys = match keys(name) {
+        Some(keys) => keys,
+        None => {
             let near = suggestion(name, RULES);
             let message = format!(
                 "{} is no rule; the rules are {}{near}",
@@ -66,7 +79,6 @@ pub(super) fn read(node: &Node, epochs: u32) -> Result<Stop, Problem> {
             return Err(Problem::new(&rule.value.at, message));
         }
     };
-    let keys: Vec<&str> = COMMON.iter().chain(own).copied().collect();
     if let Some(unknown) = entries.iter().find(|entry| !keys.contains(&entry.key.as_str())) {
         return Err(unknown_key(unknown, &keys));
     }
@@ -101,7 +113,7 @@ pub(super) fn read(node: &Node, epochs: u32) -> Result<Stop, Problem> {
         }
         StopRule::Median { .. } | StopRule::Patience { .. } => listed(node, get("at"), epochs)?,
     };
-    Ok(Stop {
+    Ok(Some(Stop {
         at: node.at.clone(),
         rule,
         rungs,
@@ -110,7 +122,7 @@ pub(super) fn read(node: &Node, epochs: u32) -> Result<Stop, Problem> {
             Some(entry) => rule::settings(&entry.value)?.0,
             None => Vec::new(),
         },
-    })
+    }))
 }
 
 fn tolerance(entry: Option<&Entry>) -> Result<f64, Problem> {

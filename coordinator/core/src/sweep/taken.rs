@@ -142,6 +142,14 @@ impl Taken {
                 found.len()
             )));
         }
+        if source.most_points() < found.len() as u64 {
+            return Err(refused(format!(
+                "{} choices are made from stage {name}, and {} of its points at most go on to it; name in per of its search \
+                 what tells the choices apart",
+                found.len(),
+                source.most_points()
+            )));
+        }
         for index in source.indexes() {
             let cell = taken.cell(|setting| source.value_at(index, setting));
             if let Some(there) = cell.and_then(|cell| found.get_mut(&cell)) {

@@ -116,7 +116,11 @@ pub fn choice_text(choice: &v1::Choice) -> String {
             .trim_end()
             .to_owned(),
         (Kind::Points, Some(point)) if values.is_empty() => {
-            format!("point {point} stops before {}", choice.stage_name)
+            let none = match nothing(choice) {
+                true => ", as no repetition of it has succeeded,",
+                false => "",
+            };
+            format!("point {point} stops{none} before {}", choice.stage_name)
         }
         (Kind::Points, Some(point)) => format!("point {point} goes on to {}", choice.stage_name),
         (Kind::Points, None) => {
@@ -127,6 +131,7 @@ pub fn choice_text(choice: &v1::Choice) -> String {
                 String::new()
             };
             let listed = match values.as_slice() {
+                [] if nothing(choice) => ", as no repetition of any has succeeded".to_owned(),
                 [] => String::new(),
                 [one] => format!(" (point {one})"),
                 few if few.len() <= LISTED => format!(" (points {})", few.join(", ")),
@@ -175,6 +180,9 @@ fn repetitions(choice: &v1::Choice, values: &[String]) -> String {
     };
     let then = values.first().map_or("no", String::as_str);
     match is_enough(choice) {
+        true if nothing(choice) => {
+            format!("point {point}{of} is run no more often: none of its {then} repetitions has succeeded")
+        }
         true => format!("point {point}{of} has enough with {then} repetitions"),
         false => format!("point {point}{of} gets {then} repetitions"),
     }
@@ -246,6 +254,11 @@ fn summary(choices: &[&v1::Choice]) -> Option<String> {
         "{what} ({} of {} at epoch {} of {}); show --json has each",
         first.criterion, first.metric, first.epoch, first.source
     ))
+}
+
+/// Whether nothing that it was made from has succeeded.
+fn nothing(choice: &v1::Choice) -> bool {
+    !choice.candidates.is_empty() && choice.candidates.iter().all(|candidate| candidate.n == 0)
 }
 
 fn is_enough(choice: &v1::Choice) -> bool {

@@ -80,9 +80,12 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
         "" => String::new(),
         name => format!("Stage {name}: "),
     };
-    let of = match results.len() {
-        1 => String::new(),
-        count => format!(" It is the lowest of {count} groups, and so by chance a little too low."),
+    let of = match (study.searched(stage), results.len()) {
+        (Some(points), _) => {
+            format!(" It is what a search among {points} points came to, and so by chance a little too low.")
+        }
+        (None, 1) => String::new(),
+        (None, count) => format!(" It is the lowest of {count} groups, and so by chance a little too low."),
     };
     let odd = if whole(result) {
         ""

@@ -12,7 +12,7 @@ mod stage;
 mod unfinished;
 
 use tenfold_core::aggregate::{Counts, GroupResult};
-use tenfold_core::sweep::Sweep;
+use tenfold_core::sweep::{Gate, Sweep};
 use tenfold_types::{Metric, Setting, TrialKey, Value};
 
 use super::super::raw::TrialCurveRow;
@@ -96,6 +96,18 @@ impl Study {
         let stages = (0..).zip(sweep.stages());
         let mut called = stages.filter(|(_, of)| of.name() == stage.name);
         called.any(|(number, _)| sweep.is_continued(number))
+    }
+
+    /// Among how many points a search began whose last rung this is; none where it is none.
+    fn searched(&self, stage: &StageOf) -> Option<u64> {
+        let sweep = self.sweep.as_ref()?;
+        let mut of = sweep.stages().iter().find(|of| of.name() == stage.name)?;
+        let mut first = None;
+        while let Some(Gate::Points(rung)) = of.gate() {
+            of = sweep.stage(rung.source)?;
+            first = Some(of.points());
+        }
+        first
     }
 
     /// The groups of a stage.
