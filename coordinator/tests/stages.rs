@@ -52,6 +52,9 @@ fn every_stage_has_its_own_trials_and_results() {
         modes.iter().filter(|row| row["metric"] == "test_error").count(),
         2 * 2
     );
+    let all = json(&cluster.command(&["results", "study", "--json"]));
+    let of_modes: Vec<_> = all.into_iter().filter(|row| row["stage"] == 1).collect();
+    assert_eq!(modes, of_modes);
     let curves = json(&cluster.command(&["results", "study", "--raw", "--json"]));
     assert_eq!(curves.len(), 30, "a line an epoch");
     let shown = cluster.command(&["show", "study/1.1.2"]);

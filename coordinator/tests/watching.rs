@@ -318,3 +318,67 @@ fn told_whole(sweep: &str, points: u64, epochs: u64, metrics: u64) {
         );
     }
 }
+
+/// What is told while a group is held back is behind no cursor yet.
+const CHOOSES: &str = r#"
+name = "chooses"
+repetitions = 1
+epochs = 3
+[axes]
+architecture = ["perceptron-5", "perceptron-7"]
+[[stage]]
+name = "coarse"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+[[stage]]
+name = "modes"
+[stage.settings]
+auxiliary_loss = true
+[stage.axes]
+weight_sharing = [false, true]
+learning_rate = { best_of = "coarse" }
+"#;
+
+#[test]
+fn a_follower_that_is_cut_off_while_a_group_is_held_back_is_told_nothing_twice() {
+    let mut cluster = Cluster::patient();
+    cluster.command(&["submit", &cluster.write("chooses.toml", CHOOSES)]);
+    let tail = cluster.spawn(&["tail", "last", "--follow", "--json"]);
+    let mut quick = FakeWorker::register(&cluster, "quick");
+    let mut slow = FakeWorker::register(&cluster, "slow");
+    quick.train(1, |_| Fate::Succeeds);
+    let (next, held) = (quick.lease().unwrap(), slow.lease().unwrap());
+    assert_eq!(held.trials[0].trial.unwrap().index, 2, "of the other network");
+    slow.append(&held, 1..=1);
+    let mut seen = tail.lines_until("of progress", |line| line.contains("\"progress\""));
+    // Within a second of the line before, so it is held back.
+    slow.append(&held, 2..=2);
+    quick.append(&next, 1..=3);
+    quick.finish(&next, 3, Fate::Succeeds);
+    seen.extend(tail.lines_until("of the choice", |line| line.contains("\"choice\"")));
+    cluster.kill();
+    cluster.serve();
+    quick.register_again("quick");
+    slow.register_again("slow");
+    slow.append(&held, 3..=3);
+    slow.finish(&held, 3, Fate::Succeeds);
+    quick.train(1 + 4, |_| Fate::Succeeds);
+
+    let (code, rest, complained) = tail.end();
+    assert_eq!(code, Some(0), "{complained}");
+    seen.extend(rest);
+    let lines = json(&seen.join("\n"));
+    let of = |kind: &str| {
+        lines
+            .iter()
+            .filter(|line| line["kind"] == kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("choice").len(), 2, "one for each network: {:#?}", of("choice"));
+    assert_eq!(of("epoch").len(), (4 + 4) * 3, "each curve once");
+    let cursors: Vec<u64> = lines
+        .iter()
+        .map(|line| line["cursor"].as_u64().unwrap())
+        .collect();
+    assert!(cursors.is_sorted(), "{cursors:?}");
+}

@@ -117,6 +117,7 @@ fn answers(server: &Server, table: &mut Table, trials: u64) {
         let request = v1::ResultsRequest {
             selector: "large".to_owned(),
             by: Vec::new(),
+            stage: None,
         };
         server.ask(async |mut control| {
             let mut stream = control.results(request).await.unwrap().into_inner();

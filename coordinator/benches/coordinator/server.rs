@@ -119,6 +119,7 @@ impl Server {
         let request = v1::ResultsRequest {
             selector: name.to_owned(),
             by: Vec::new(),
+            stage: None,
         };
         self.ask(async |mut control| {
             let mut stream = control.results(request).await.unwrap().into_inner();

@@ -34,6 +34,7 @@ mod serve;
 mod show;
 mod submit;
 mod tail;
+mod told;
 mod wire;
 mod worker;
 mod workers;

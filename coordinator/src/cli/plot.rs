@@ -49,8 +49,7 @@ impl Plot {
             )
             .await?;
         let status = shown.status.unwrap_or_default();
-        let groups = results::groups(&client, &format::hex(&status.sweep), self.by).await?;
-        let groups = results::of_stage(groups, self.stage.as_deref())?;
+        let groups = results::groups(&client, &format::hex(&status.sweep), self.by, self.stage).await?;
         if let stages @ [_, _, ..] = results::stages(&groups).as_slice() {
             return Err(Failure::Usage(format!(
                 "a figure is of one stage; say which with --stage: {}",

@@ -75,8 +75,8 @@ pub(crate) async fn write(
         .await?;
     let status = shown.status.clone().unwrap_or_default();
     let id = format::hex(&status.sweep);
-    let groups = results::groups(client, &id, Vec::new()).await?;
-    let groups = results::of_stage(groups, stage)?;
+    let named = stage.map(str::to_owned);
+    let groups = results::groups(client, &id, Vec::new(), named.clone()).await?;
     if groups.iter().all(|group| group.epochs.is_empty()) {
         let what = stage.map_or_else(|| "the sweep".to_owned(), |stage| format!("stage {stage}"));
         return Err(Failure::Refused(format!(
@@ -86,11 +86,7 @@ pub(crate) async fn write(
     if groups.iter().all(|group| !group.metrics.contains(&metric)) {
         return Err(Failure::Usage(format!("no group has a {metric}")));
     }
-    let mut trials = results::curves(client, &id, true).await?;
-    if stage.is_some() {
-        let number = groups.first().map(|group| group.group.stage);
-        trials.retain(|trial| Some(trial.key.stage) == number);
-    }
+    let trials = results::curves(client, &id, true, named).await?;
     let mut study = study(&shown, stage, metric);
     study
         .failed

@@ -55,7 +55,7 @@ impl Results {
         let client = common.client().await?;
         let mut text = Vec::new();
         if self.raw {
-            let curves = curves(&client, &self.selector, self.provenance).await?;
+            let curves = curves(&client, &self.selector, self.provenance, None).await?;
             match wanted {
                 Format::Table if self.output.is_none() => {
                     return Err(Failure::Usage(
@@ -66,8 +66,7 @@ impl Results {
                 Format::Jsonl => raw::jsonl(&curves, &mut text),
             }
         } else {
-            let groups = groups(&client, &self.selector, self.by).await?;
-            let groups = of_stage(groups, self.stage.as_deref())?;
+            let groups = groups(&client, &self.selector, self.by, self.stage).await?;
             match wanted {
                 Format::Table => text.write_all(table::final_table(&groups).as_bytes()),
                 Format::Csv => export::csv(&groups, &mut text),
@@ -82,15 +81,17 @@ impl Results {
     }
 }
 
-/// The aggregated curves of a sweep's groups.
+/// The aggregated curves of a sweep's groups, or of those of one stage.
 pub(crate) async fn groups(
     client: &Client,
     selector: &str,
     by: Vec<String>,
+    stage: Option<String>,
 ) -> Result<Vec<GroupResult>, Failure> {
     let request = v1::ResultsRequest {
         selector: selector.to_owned(),
         by,
+        stage,
     };
     let groups = client
         .all(request, |mut control, request| async move {
@@ -98,24 +99,6 @@ pub(crate) async fn groups(
         })
         .await?;
     wire::groups(groups).into_iter().map(wire::group_result).collect()
-}
-
-/// The groups of one stage, if one is named.
-pub(crate) fn of_stage(groups: Vec<GroupResult>, stage: Option<&str>) -> Result<Vec<GroupResult>, Failure> {
-    let Some(stage) = stage else { return Ok(groups) };
-    let (wanted, others): (Vec<_>, Vec<_>) = groups
-        .into_iter()
-        .partition(|result| result.group.stage_name == stage);
-    if wanted.is_empty() {
-        return Err(Failure::Usage(match stages(&others) {
-            none if none.is_empty() => format!("the sweep has no stages, and so none called {stage:?}"),
-            names => format!(
-                "no stage is called {stage:?}, or no point has gone on to it; the sweep's are {}",
-                names.join(", ")
-            ),
-        }));
-    }
-    Ok(wanted)
 }
 
 /// The names of the stages that groups are of.
@@ -129,15 +112,17 @@ pub(crate) fn stages(groups: &[GroupResult]) -> Vec<&str> {
     names
 }
 
-/// The accepted curves of a sweep's trials.
+/// The accepted curves of a sweep's trials, or of those of one stage.
 pub(crate) async fn curves(
     client: &Client,
     selector: &str,
     provenance: bool,
+    stage: Option<String>,
 ) -> Result<Vec<TrialCurveRow>, Failure> {
     let request = v1::CurvesRequest {
         selector: selector.to_owned(),
         provenance,
+        stage,
         ..v1::CurvesRequest::default()
     };
     request_curves(client, request).await

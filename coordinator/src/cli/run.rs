@@ -228,8 +228,8 @@ impl Run {
         status: &v1::SweepStatus,
         folder: &Path,
     ) -> Result<(), Failure> {
-        let groups = results::groups(client, selector, Vec::new()).await?;
-        let curves = results::curves(client, selector, false).await?;
+        let groups = results::groups(client, selector, Vec::new(), None).await?;
+        let curves = results::curves(client, selector, false, None).await?;
         let (mut aggregated, mut single) = (Vec::new(), Vec::new());
         let written = export::csv(&groups, &mut aggregated).and_then(|()| raw::csv(&curves, &mut single));
         written.map_err(|error| Failure::Refused(error.to_string()))?;
@@ -335,7 +335,7 @@ async fn trained_since(client: &Client, selector: &str, began: Instant) -> Resul
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
     let since = now.saturating_sub(began.elapsed()).as_secs_f64();
-    let curves = results::curves(client, selector, true).await?;
+    let curves = results::curves(client, selector, true, None).await?;
     let mut stretches: Vec<(f64, f64)> = curves
         .iter()
         .filter_map(|curve| curve.provenance.as_ref())

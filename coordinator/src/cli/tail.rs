@@ -11,6 +11,7 @@ use tenfold_proto::v1::{self, watch_response};
 
 use super::client::Client;
 use super::exit::Failure;
+use super::told::Told;
 use super::{Common, format, json, progress, wire};
 
 /// Pauses before a lost coordinator is asked again: the first, doubled with each, and the longest.
@@ -89,9 +90,10 @@ async fn watch(
     // `last` means the same sweep for as long as this runs, whatever is submitted meanwhile.
     request.selector = format::hex(&status.sweep);
     pause = AGAIN;
+    let mut told = Told::default();
     loop {
         let before = request.since;
-        let failure = match read(client, as_json, &mut request, &mut status).await {
+        let failure = match read(client, as_json, &mut request, &mut status, &mut told).await {
             Ok(()) if !request.follow || status.finished_at_ms.is_some() => return Ok(status),
             Ok(()) => None,
             Err(failure) if request.follow && failure.may_pass() => Some(failure),
@@ -135,13 +137,14 @@ async fn read(
     as_json: bool,
     request: &mut v1::WatchRequest,
     status: &mut v1::SweepStatus,
+    told: &mut Told,
 ) -> Result<(), Failure> {
     let mut stream = client
         .ask(request.clone(), |mut control, request| async move {
             control.watch(request).await
         })
         .await?;
-    let mut pass = Vec::new();
+    let (mut pass, mut is_first) = (Vec::new(), true);
     while let Some(message) = stream.message().await.map_err(|status| client.failure(&status))? {
         let Some(mut event) = message.event else { continue };
         if let (Some(watch_response::Event::Complete(before)), watch_response::Event::Complete(part)) =
@@ -159,6 +162,8 @@ async fn read(
         }
         pass.push(event);
         if closes {
+            told.pass(&mut pass, is_first, message.reached, message.cursor);
+            is_first = false;
             let mut text = String::new();
             for event in pass.drain(..) {
                 text.push_str(&lines(event, as_json, message.cursor, status)?);

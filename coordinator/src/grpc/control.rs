@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tenfold_core::sweep::{Around, Extension, Grouping, Passage, Sweep, SweepError};
+use tenfold_core::sweep::{Around, Extension, Grouping, Passage, Stage, Sweep, SweepError};
 use tenfold_core::{Answer, Input, Order, State, SweepState, Wider};
 use tenfold_proto::convert;
 use tenfold_proto::v1::{self, control_server::Control};
@@ -259,6 +259,10 @@ impl Control for Service {
         let message = request.into_inner();
         let look = |_: &State, sweep: &SweepState| (sweep.row().control, sweep.sweep().clone());
         let (control, sweep) = self.with_sweep(message.selector, look).await?;
+        let stage = message
+            .stage
+            .map(|name| stage_number(&sweep, &name))
+            .transpose()?;
         let grouping = grouping(&sweep, &message.by)?;
         let readers = self.readers.clone();
         let of = Arc::new(Groups {
@@ -269,7 +273,8 @@ impl Control for Service {
         });
         let (sender, stream) = mpsc::channel(STREAM);
         tokio::spawn(async move {
-            for group in grouping.groups() {
+            let groups = grouping.groups();
+            for group in groups.filter(|group| stage.is_none_or(|stage| stage == group.stage)) {
                 let (mut next, mut in_hand, mut begun) = (Some(1), None, None);
                 while let Some(first) = next {
                     // Curves are in hand only while the reader keeps up; else they are read again for the next part.
@@ -570,14 +575,24 @@ impl CurvesWanted {
     }
 }
 
-fn wanted(sweep: &Sweep, stage: Option<String>, metrics: &[String]) -> Result<CurvesWanted, Status> {
-    let number = |name: String| {
-        let mut stages = (0..).zip(sweep.stages());
-        let found = stages.find(|(_, stage)| stage.name() == name);
-        found
-            .map(|(number, _)| number)
-            .ok_or_else(|| Status::invalid_argument(format!("no stage is called {name:?}")))
+/// The number of the stage of this name.
+fn stage_number(sweep: &Sweep, name: &str) -> Result<u32, Status> {
+    let mut stages = (0..).zip(sweep.stages());
+    let found = stages.find(|(_, stage)| stage.name() == name);
+    let names = || -> Vec<&str> {
+        let names = sweep.stages().iter().map(Stage::name);
+        names.filter(|name| !name.is_empty()).collect()
     };
+    found.map(|(number, _)| number).ok_or_else(|| {
+        Status::invalid_argument(match names().join(", ").as_str() {
+            "" => format!("the sweep has no stages, and so none called {name:?}"),
+            names => format!("no stage is called {name:?}; the sweep's are {names}"),
+        })
+    })
+}
+
+fn wanted(sweep: &Sweep, stage: Option<String>, metrics: &[String]) -> Result<CurvesWanted, Status> {
+    let number = |name: String| stage_number(sweep, &name);
     let metrics = metrics.iter().map(|name| name.parse::<Metric>());
     Ok(CurvesWanted {
         stage: stage.map(number).transpose()?,

@@ -43,7 +43,12 @@ impl Stream for Tail {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if let Some(Seen { cursor, event }) = ready!(this.seen.poll_recv(cx)) {
+        if let Some(Seen {
+            cursor,
+            reached,
+            event,
+        }) = ready!(this.seen.poll_recv(cx))
+        {
             // One that the sweep has already, as it was looked at when the watch began, is refused.
             if let Event::Extension(extension) = &event
                 && let Ok(extended) = this.sweep.extended(&messages::extended(extension))
@@ -57,6 +62,7 @@ impl Stream for Tail {
             }
             return Poll::Ready(Some(Ok(v1::WatchResponse {
                 cursor,
+                reached,
                 event: Some(messages::event(&this.sweep, event)),
             })));
         }

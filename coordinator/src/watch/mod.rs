@@ -63,8 +63,11 @@ pub enum Event {
 /// An event, and the cursor that a watcher has reached with it: that of the pass before until the pass is closed.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// Watching again since here repeats nothing that was seen up to the last closed pass, and misses nothing.
+    /// Watching again since here misses nothing behind the last closed pass, and repeats nothing of those that reached no
+    /// further. While groups are held back it is behind what was told.
     pub cursor: Cursor,
+    /// How far everything but groups that are held back has been told.
+    pub reached: Cursor,
     /// The event.
     pub event: Event,
 }
@@ -545,6 +548,7 @@ impl Watcher {
         self.out
             .send(Seen {
                 cursor: self.cursor,
+                reached: self.seen,
                 event,
             })
             .await
