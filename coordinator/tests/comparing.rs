@@ -97,6 +97,48 @@ fn points_are_compared_and_hypotheses_judged() {
         "{table}"
     );
 
+    let csv = cluster.command(&["compare", "last", "--by", "weight_sharing", "--format", "csv"]);
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 3, "{csv}");
+    assert_eq!(rows[0][..4], ["of", "comparison", "n", "left_out"]);
+    assert_eq!(
+        rows[1][..4],
+        ["learning rate 1e-1", "sharing on − sharing off", "2", "1"]
+    );
+    for (row, line) in rows[1..].iter().zip(&lines) {
+        for (name, key) in [
+            ("difference_mean", "difference"),
+            ("ci95_low", "ci95_low"),
+            ("p_wilcoxon_holm", "wilcoxon_holm"),
+        ] {
+            let at = rows[0].iter().position(|column| *column == name).unwrap();
+            let (there, here) = (line[key].as_f64(), row[at].parse::<f64>().ok());
+            let same = match (there, here) {
+                (Some(there), Some(here)) => (there - here).abs() <= 1e-6 * there.abs(),
+                (there, here) => there == here,
+            };
+            assert!(same, "{name}: {line} {row:?}");
+        }
+    }
+    let latex = cluster.command(&[
+        "compare",
+        "last",
+        "--by",
+        "learning_rate,weight_sharing",
+        "--format",
+        "latex",
+    ]);
+    for part in [
+        r"\label{tab:test-error-by-learning-rate-weight-sharing}",
+        "test error after epoch 2",
+        "by Holm for all 7",
+        r"\begin{tabular}{lrrrrrrrrrrr}",
+        "interaction of learning rate and weight sharing & -- & --",
+    ] {
+        assert!(latex.contains(part), "{part} in\n{latex}");
+    }
+    assert_eq!(latex.matches(" \\\\\n").count(), 1 + 7, "{latex}");
+
     let verdicts = json(&cluster.command(&["hypotheses", "last", "--json"]));
     let of = |at: usize| {
         (

@@ -134,6 +134,22 @@ fn a_report_is_the_same_bytes_each_time_and_its_numbers_are_those_of_the_results
     }
     assert_eq!(compared, 7 * (6 + 4));
 
+    // The same comparisons, asked for by themselves, are the same rows.
+    let compare = |format: &str| {
+        let by = "weight_sharing,auxiliary_loss";
+        cluster.command(&[
+            "compare", "study", "--stage", "modes", "--by", by, "--format", format,
+        ])
+    };
+    assert_eq!(compare("csv"), text(&first["tables/modes-comparisons.csv"]));
+    let rows_of = |latex: &str| -> Vec<String> {
+        let rows = latex.lines().skip_while(|line| !line.contains("tabular"));
+        rows.map(str::to_owned).collect()
+    };
+    let latex = rows_of(&compare("latex"));
+    assert_eq!(latex.iter().filter(|line| line.ends_with("\\\\")).count(), 1 + 7);
+    assert_eq!(latex, rows_of(&text(&first["tables/modes-comparisons.tex"])));
+
     let page = text(&first["report.md"]);
     assert!(
         !page.contains("Provisional") && page.contains("## Stage modes"),

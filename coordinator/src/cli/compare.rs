@@ -1,6 +1,6 @@
 //! `tenfold compare`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tenfold::report::compare::{Wanted, family};
 use tenfold_core::sweep::{Stage, Sweep};
 use tenfold_proto::v1;
@@ -17,6 +17,9 @@ pub(crate) struct Compare {
     /// Compare the values of these axes, where all others are equal
     #[arg(long, value_delimiter = ',', value_name = "AXIS,…", required = true)]
     by: Vec<String>,
+    /// How to print them
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
     /// After this epoch, from 1, or after the last
     #[arg(long, value_name = "EPOCH", default_value = "last")]
     at: String,
@@ -26,6 +29,18 @@ pub(crate) struct Compare {
     /// The stage, where the sweep has several
     #[arg(long, value_name = "NAME")]
     stage: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For terminals
+    Table,
+    /// A row a comparison, with full numbers
+    Csv,
+    /// A table for a paper, in the style of booktabs
+    Latex,
+    /// One JSON object a line
+    Jsonl,
 }
 
 impl Compare {
@@ -43,10 +58,13 @@ impl Compare {
         };
         let rows = results::request_curves(&client, request).await?;
         let family = family(stage, wanted, &rows).map_err(Failure::Usage)?;
-        format::print(&match common.json {
-            true => family.jsonl(),
-            false => family.table(),
-        })
+        let wanted = if common.json { Format::Jsonl } else { self.format };
+        match wanted {
+            Format::Table => format::print(&family.table()),
+            Format::Csv => format::print_bytes(&family.document().csv()),
+            Format::Latex => format::print(&family.document().latex()),
+            Format::Jsonl => format::print(&family.jsonl()),
+        }
     }
 
     fn stage<'a>(&self, sweep: &'a Sweep) -> Result<(u32, &'a Stage), String> {

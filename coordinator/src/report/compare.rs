@@ -2,11 +2,13 @@
 
 use comfy_table::{Table, presets};
 use serde_json::{Map, Value as Json, json};
-use tenfold_core::compare::{Comparison, Difference, holm};
+use tenfold_core::compare::{Comparison, Difference};
 use tenfold_core::sweep::Stage;
 use tenfold_types::{Metric, Setting, Value};
 
 use super::JSON_VERSION;
+use super::document::differences::{self, Compared as Line, correct};
+use super::document::{self, Table as Document};
 use super::raw::TrialCurveRow;
 use super::values::Values;
 use super::words::{self, Unit};
@@ -31,6 +33,7 @@ pub struct Wanted {
 #[derive(Debug, Clone)]
 pub struct Family {
     wanted: Wanted,
+    stage_name: String,
     rows: Vec<Row>,
 }
 
@@ -110,7 +113,11 @@ pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<F
     let wilcoxon = |row: &Row| Some(row.difference.as_ref()?.wilcoxon?.p);
     correct(&mut family, t, |row, p| row.t_holm = Some(p));
     correct(&mut family, wilcoxon, |row, p| row.wilcoxon_holm = Some(p));
-    Ok(Family { wanted, rows: family })
+    Ok(Family {
+        wanted,
+        stage_name: stage.name().to_owned(),
+        rows: family,
+    })
 }
 
 /// The four points of two axes of two values each: with the first value of both, the second of the second axis, the second of the
@@ -132,18 +139,6 @@ fn square<'a>(stage: &Stage, by: &[Setting], points: &'a [Compared]) -> Option<[
         })
     };
     Some([point(a0, b0)?, point(a0, b1)?, point(a1, b0)?, point(a1, b1)?])
-}
-
-/// Rows without a p-value are no part of the family.
-fn correct(rows: &mut [Row], p: impl Fn(&Row) -> Option<f64>, put: impl Fn(&mut Row, f64)) {
-    let (places, values): (Vec<usize>, Vec<f64>) = rows
-        .iter()
-        .enumerate()
-        .filter_map(|(place, row)| Some((place, p(row)?)))
-        .unzip();
-    for (place, corrected) in places.into_iter().zip(holm(&values)) {
-        put(&mut rows[place], corrected);
-    }
 }
 
 /// The points that record the metric, by their values of the other axes that vary, in the order of the points.
@@ -293,6 +288,43 @@ impl Family {
             self.wanted.epoch,
             self.rows.len()
         )
+    }
+
+    /// As a table of CSV and LaTeX, with the columns and the rounding of a report's comparisons.
+    pub fn document(&self) -> Document {
+        let strata: Vec<_> = self.rows.iter().map(|row| row.stratum.as_slice()).collect();
+        let sides = self.rows.iter().flat_map(|row| row.sides.iter().flatten());
+        let sides: Vec<_> = sides.map(Vec::as_slice).collect();
+        let mut sides = words::labels(&sides).into_iter();
+        let mut name = |row: &Row| match (&row.sides, self.wanted.by.as_slice()) {
+            (None, &[one, other]) => differences::interaction([one, other]),
+            _ => {
+                let (this, than) = (sides.next(), sides.next());
+                format!("{} − {}", this.unwrap_or_default(), than.unwrap_or_default())
+            }
+        };
+        let line = |(row, stratum): (&Row, String)| Line {
+            stratum,
+            name: name(row),
+            means: row.means[0].zip(row.means[1]),
+            difference: row.difference.clone(),
+            left_out: row.left_out,
+            holm: [row.t_holm, row.wilcoxon_holm],
+        };
+        let strata = words::labels(&strata);
+        let lines: Vec<Line> = self.rows.iter().zip(strata).map(line).collect();
+        let metric = words::metric(self.wanted.metric);
+        let by: Vec<String> = (self.wanted.by.iter())
+            .map(|setting| words::plain(setting.name()))
+            .collect();
+        let label = format!(
+            "{}{}-by-{}",
+            document::stage_prefix(&self.stage_name),
+            words::plain(&metric),
+            by.join("-")
+        );
+        let what = format!("{metric} after epoch {}", self.wanted.epoch);
+        differences::table(label, self.wanted.metric, &what, &lines, usize::MAX)
     }
 
     /// As JSON Lines, `"kind": "comparison"` or `"interaction"`; differences are in the unit of the metric.

@@ -138,6 +138,25 @@ pub fn terse(values: &[(Setting, Value)]) -> String {
     }
 }
 
+/// A label for each of some lists of values, such as `sharing on · auxiliary loss off`; empty for a list without any.
+pub fn labels(of: &[&[(Setting, Value)]]) -> Vec<String> {
+    let at = |digits| -> Vec<String> {
+        let label = |values: &&[(Setting, Value)]| {
+            let words = values.iter().map(|(setting, to)| phrase(*setting, to, digits));
+            words.collect::<Vec<_>>().join(" · ")
+        };
+        of.iter().map(label).collect()
+    };
+    let (few, all) = (at(Digits::Few), at(Digits::All));
+    // Rounding must not make two look like one.
+    let different = |labels: &[String]| labels.iter().collect::<HashSet<_>>().len();
+    if different(&few) == different(&all) {
+        few
+    } else {
+        all
+    }
+}
+
 /// What tells some groups apart, and what they have in common.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labels {

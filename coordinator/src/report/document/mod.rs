@@ -4,6 +4,7 @@
 //! Everything here is a pure function of what the coordinator says of a sweep; nothing depends on when, where or by whom
 //! its trials were trained. What does is in [`provenance`](Provenance), in files of its own.
 
+pub(super) mod differences;
 mod html;
 mod latex;
 mod markdown;
@@ -12,6 +13,7 @@ mod sections;
 mod tables;
 
 use super::figure::{Figure, Forest, PngError, png};
+use super::words;
 pub use provenance::Provenance;
 pub use sections::{Failed, StageOf, Study, report};
 pub use tables::{Column, Table};
@@ -168,6 +170,15 @@ impl Document {
             }
         }
         Ok(files)
+    }
+}
+
+/// What names of files and tables of a stage begin with.
+pub(super) fn stage_prefix(name: &str) -> String {
+    match name {
+        "" => String::new(),
+        // `a_b` and `a-b` would be the same otherwise.
+        name => words::plain(&name.replace('_', "--")) + "-",
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tables: cells for people, and values for programs.
 
+use super::latex;
+
 /// A table of a document.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Table {
@@ -68,7 +70,12 @@ impl Table {
         }
     }
 
-    /// As CSV.
+    /// As LaTeX, in the style of the package `booktabs`: the rows that people read.
+    pub fn latex(&self) -> String {
+        latex::table(self)
+    }
+
+    /// As CSV: all rows, with full numbers.
     pub fn csv(&self) -> Vec<u8> {
         let mut out = csv::Writer::from_writer(Vec::new());
         for row in std::iter::once(&self.header).chain(&self.values) {

@@ -1,17 +1,16 @@
 //! Comparisons of the modes of a stage, such as weight sharing on and off, paired by repetition.
 
-use tenfold_core::aggregate::{GroupResult, Statistics};
-use tenfold_core::compare::{Comparison, Difference, holm};
-use tenfold_core::rounding::significant;
+use tenfold_core::aggregate::GroupResult;
+use tenfold_core::compare::{Comparison, Difference};
 use tenfold_types::Setting;
 use tenfold_types::hyperparameter::Kind;
 
-use super::super::super::export;
 use super::super::super::facet::{numeric, split, varying};
 use super::super::super::figure::{Forest, Row};
 use super::super::super::values::Values;
 use super::super::super::words::{self, Unit, sentence};
-use super::super::{Block, Column, Drawing, Picture, Table, paragraph};
+use super::super::differences::{self, Compared, PAIRS, signed};
+use super::super::{Block, Drawing, Picture, paragraph};
 use super::{StageOf, Study};
 
 /// Combinations of values that are compared with one another.
@@ -19,62 +18,29 @@ const MAX_COMBINATIONS: usize = 4;
 /// Rows of a figure, and of the table on the page; the CSV file has all.
 const MAX_ROWS: usize = 48;
 
-/// Two points, compared by the repetitions that both have; or an interaction of four.
-#[derive(Debug, Clone)]
-struct Compared {
-    /// What both have in common that other comparisons do not.
-    stratum: String,
-    /// What is compared: `sharing on − sharing off`.
-    name: String,
-    /// Means over the pairs; none of an interaction.
-    means: Option<(f64, f64)>,
-    /// The differences, one for each pair, and their tests.
-    difference: Option<Difference>,
-    /// Repetitions that not all of the points have.
-    left_out: u32,
-    /// p-values of the t test and Wilcoxon's, corrected for all comparisons of the stage.
-    holm: [Option<f64>; 2],
-}
-
-impl Compared {
-    fn statistics(&self) -> Option<&Statistics> {
-        self.difference.as_ref().map(|difference| &difference.statistics)
-    }
-
-    /// p-values of the t test and Wilcoxon's.
-    fn p(&self) -> [Option<f64>; 2] {
-        let of = self.difference.as_ref();
-        [
-            of.and_then(|of| of.t_test).map(|test| test.p),
-            of.and_then(|of| of.wilcoxon.as_ref()).map(|test| test.p),
-        ]
-    }
-}
-
 pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Vec<Block> {
     let by = compared_by(results);
     if by.is_empty() {
         return Vec::new();
     }
-    let mut all = compare(study, stage, results, &by);
+    let all = compare(study, stage, results, &by);
     if all.iter().all(|compared| compared.difference.is_none()) {
         return Vec::new();
     }
     let names: Vec<&str> = by.iter().map(|&setting| words::setting(setting)).collect();
-    let (metric, unit) = (study.metric(), words::unit(study.metric()));
+    let metric = study.metric();
     let mut blocks = vec![Block::Heading(
         3,
         format!("Comparisons by {}", names.join(" and ")),
     )];
     let name = format!("{}comparisons", stage.prefix());
-    let pairs = "Paired by repetition, which has the same data and order of batches at every point";
     if all.len() <= MAX_ROWS {
         let forest = forest(study, &all);
         blocks.push(Block::Figure(Picture {
             name: name.clone(),
             title: format!("Differences of the {}", words::metric(metric)),
             caption: format!(
-                "{pairs}: the mean difference of the {} after the last epoch with its 95 % t interval; n is the number of pairs. Where an \
+                "{PAIRS}: the mean difference of the {} after the last epoch with its 95 % t interval; n is the number of pairs. Where an \
                  interval does not hold zero the two differ at the 5 % level, taken by itself.",
                 words::metric(metric)
             ),
@@ -86,101 +52,10 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
             all.len()
         )));
     }
-    let values = all.iter().map(values).collect();
-    let total = all.len();
-    all.truncate(MAX_ROWS);
-    let strata = all.iter().any(|compared| !compared.stratum.is_empty());
-    let left_out = all.iter().any(|compared| compared.left_out > 0);
-    let mut columns = vec![
-        Column::words("comparison"),
-        Column::number("first"),
-        Column::number("second"),
-        Column::number("difference"),
-        Column::number("95 % interval"),
-        Column::number("n"),
-        Column::number("p (t)"),
-        Column::number("Holm"),
-        Column::number("p (Wilcoxon)"),
-        Column::number("Holm"),
-        Column::number("g"),
-    ];
-    if strata {
-        columns.insert(0, Column::words("of"));
-    }
-    columns.extend(left_out.then(|| Column::number("left out")));
-    let row = |compared: &Compared| {
-        let mean = |mean: Option<f64>| mean.map_or("–".to_owned(), |mean| words::quantity(mean, unit, 2));
-        let differences = compared.statistics();
-        let [t, wilcoxon] = compared.p();
-        let [t_holm, wilcoxon_holm] = compared.holm;
-        let effect = compared.difference.as_ref().and_then(|of| of.g_z);
-        let mut row = vec![
-            compared.name.clone(),
-            mean(compared.means.map(|(first, _)| first)),
-            mean(compared.means.map(|(_, second)| second)),
-            differences.map_or("–".to_owned(), |s| signed(s.mean, unit)),
-            differences.map_or("–".to_owned(), |s| words::interval(s, unit, 2)),
-            differences.map_or(0, |s| s.n).to_string(),
-            probability(t),
-            probability(t_holm),
-            probability(wilcoxon),
-            probability(wilcoxon_holm),
-            effect.map_or("–".to_owned(), |g| format!("{g:.2}").replace('-', "−")),
-        ];
-        if strata {
-            row.insert(0, compared.stratum.clone());
-        }
-        row.extend(left_out.then(|| compared.left_out.to_string()));
-        row
-    };
-    let mut caption = format!(
-        "{pairs}: means of the {} over the pairs, and the mean of the differences with its 95 % t interval{}.",
-        words::metric(metric),
-        if unit == Unit::Percent {
-            ", in percentage points"
-        } else {
-            ""
-        }
-    );
-    caption += &format!(
-        " p-values are two-sided, of the paired t test and of Wilcoxon's signed-rank test, each beside its correction by Holm for all {} \
-         of these comparisons; g is the mean difference in units of the deviation of differences, corrected for few pairs (Hedges).",
-        total
-    );
-    if left_out {
-        caption += " Left out are repetitions that did not succeed at both points.";
-    }
-    if total > all.len() {
-        caption += &format!(" These are the first {MAX_ROWS} of {total}; the CSV file has all.");
-    }
-    let header = [
-        "of",
-        "comparison",
-        "n",
-        "left_out",
-        "first_mean",
-        "second_mean",
-        "difference_mean",
-        "standard_deviation",
-        "standard_error",
-        "ci95_low",
-        "ci95_high",
-        "p_t",
-        "p_t_holm",
-        "p_wilcoxon",
-        "p_wilcoxon_holm",
-        "d_z",
-        "g_z",
-    ];
-    blocks.push(Block::Table(Table {
-        name,
-        caption,
-        columns,
-        rows: all.iter().map(row).collect(),
-        strong: Vec::new(),
-        header: header.map(str::to_owned).to_vec(),
-        values,
-    }));
+    let what = words::metric(metric);
+    blocks.push(Block::Table(differences::table(
+        name, metric, &what, &all, MAX_ROWS,
+    )));
     blocks
 }
 
@@ -285,11 +160,7 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
                 Difference::interaction(&of(*both), &of(*first), &of(*second), &of(*neither));
             all.push(Compared {
                 stratum: stratum.clone(),
-                name: format!(
-                    "interaction of {} and {}",
-                    words::setting(*one),
-                    words::setting(*other)
-                ),
+                name: differences::interaction([*one, *other]),
                 means: None,
                 left_out,
                 difference,
@@ -298,14 +169,8 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
         }
     }
     for test in [0, 1] {
-        let (places, p): (Vec<usize>, Vec<f64>) = all
-            .iter()
-            .enumerate()
-            .filter_map(|(at, compared)| Some((at, compared.p()[test]?)))
-            .unzip();
-        for (at, corrected) in places.into_iter().zip(holm(&p)) {
-            all[at].holm[test] = Some(corrected);
-        }
+        let put = |compared: &mut Compared, p| compared.holm[test] = Some(p);
+        differences::correct(&mut all, |compared| compared.p()[test], put);
     }
     all
 }
@@ -348,47 +213,5 @@ fn forest(study: &Study, all: &[Compared]) -> Forest {
         unit,
         sides: Some(("lower with the first".to_owned(), "higher".to_owned())),
         rows: all.iter().enumerate().map(row).collect(),
-    }
-}
-
-/// A difference as a number of the unit, shares in percentage points.
-pub(super) fn signed(difference: f64, unit: Unit) -> String {
-    let text = words::quantity(difference, unit, 2);
-    text.trim_end_matches(" %").replace('-', "−")
-}
-
-fn values(compared: &Compared) -> Vec<String> {
-    let number =
-        |value: Option<f64>| value.map_or_else(String::new, |value| export::number(significant(value)));
-    let of = compared.statistics();
-    let [t, wilcoxon] = compared.p();
-    let effects = compared.difference.as_ref();
-    vec![
-        compared.stratum.clone(),
-        compared.name.clone(),
-        of.map_or(0, |s| s.n).to_string(),
-        compared.left_out.to_string(),
-        number(compared.means.map(|(first, _)| first)),
-        number(compared.means.map(|(_, second)| second)),
-        number(of.map(|s| s.mean)),
-        number(of.and_then(|s| s.standard_deviation)),
-        number(of.and_then(|s| s.standard_error)),
-        number(of.and_then(|s| Some(s.ci95?.0))),
-        number(of.and_then(|s| Some(s.ci95?.1))),
-        number(t),
-        number(compared.holm[0]),
-        number(wilcoxon),
-        number(compared.holm[1]),
-        number(effects.and_then(|of| of.d_z)),
-        number(effects.and_then(|of| of.g_z)),
-    ]
-}
-
-/// A p-value: `0.032`, `1.2e−5`.
-fn probability(p: Option<f64>) -> String {
-    match p {
-        None => "–".to_owned(),
-        Some(p) if p < 1e-3 => format!("{p:.1e}").replace('-', "−"),
-        Some(p) => format!("{p:.3}"),
     }
 }

@@ -11,9 +11,9 @@ use super::super::super::export;
 use super::super::super::figure::{Forest, Row};
 use super::super::super::hypotheses::{Judged, judged};
 use super::super::super::words::{self, Unit, sentence, terse};
+use super::super::differences::signed;
 use super::super::{Block, Column, Drawing, Picture, Span, Table};
 use super::Study;
-use super::comparisons::signed;
 
 /// Rows of a figure.
 const MAX_ROWS: usize = 48;

@@ -16,8 +16,7 @@ use tenfold_core::sweep::{Gate, Sweep};
 use tenfold_types::{Metric, Setting, TrialKey, Value};
 
 use super::super::raw::TrialCurveRow;
-use super::super::words;
-use super::{Block, Document, Span};
+use super::{Block, Document, Span, stage_prefix};
 
 /// What a report is made of: all that the coordinator says of a sweep, but for where and when it ran.
 #[derive(Debug, Clone, Default)]
@@ -122,11 +121,7 @@ impl Study {
 impl StageOf {
     /// What names of files of this stage begin with.
     fn prefix(&self) -> String {
-        match self.name.as_str() {
-            "" => String::new(),
-            // `a_b` and `a-b` would be the same otherwise.
-            name => words::plain(&name.replace('_', "--")) + "-",
-        }
+        stage_prefix(&self.name)
     }
 
     /// What its heading says.
