@@ -214,6 +214,77 @@ fn a_report_is_the_same_bytes_each_time_and_its_numbers_are_those_of_the_results
     assert!(one.contains_key("tables/modes-groups.csv") && !one.contains_key("tables/rates-groups.csv"));
 }
 
+#[test]
+fn a_report_in_the_folder_of_an_older_one_removes_what_is_no_longer_part_of_it_and_nothing_else() {
+    let cluster = Cluster::patient();
+    cluster.command(&["submit", &cluster.write("study.toml", SWEEP)]);
+    let mut worker = FakeWorker::register(&cluster, "w");
+    worker.train(24, |key| match (key.stage, key.index) {
+        (0, 0) => Fate::DivergesIn(2),
+        _ => Fate::Succeeds,
+    });
+    cluster.until_over();
+    let folder = cluster.folder.path().join("report");
+    let report = |more: &[&str]| {
+        cluster.command(&[&["report", "study", "-o", "report"], more].concat());
+        files(&folder)
+    };
+    let whole = report(&[]);
+    let own = [
+        ("README.md", "mine"),
+        ("tables/mine.csv", "mine"),
+        ("figures/rates-mine.svg", "mine"),
+    ];
+    for (name, text) in own {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    let (changed, replaced) = ("tables/rates-groups.csv", "tables/rates-groups.tex");
+    assert!(whole.contains_key(changed) && whole.contains_key(replaced));
+    fs::write(folder.join(changed), "corrected by hand").unwrap();
+    fs::remove_file(folder.join(replaced)).unwrap();
+    std::os::unix::fs::symlink(folder.join("README.md"), folder.join(replaced)).unwrap();
+
+    let of_modes = report(&["--stage", "modes"]);
+    cluster.command(&["report", "study", "-o", "alone", "--stage", "modes"]);
+    let alone = files(&cluster.folder.path().join("alone"));
+    let stays: Vec<&str> = own
+        .iter()
+        .map(|(name, _)| *name)
+        .chain([changed, replaced])
+        .collect();
+    let names = |of: &BTreeMap<String, Vec<u8>>| -> Vec<String> {
+        let names = of.keys().filter(|name| !stays.contains(&name.as_str()));
+        names.cloned().collect()
+    };
+    assert_eq!(names(&of_modes), names(&alone));
+    assert!(whole.len() > alone.len(), "there was something to remove");
+    for (name, text) in own
+        .into_iter()
+        .chain([(changed, "corrected by hand"), (replaced, "mine")])
+    {
+        assert_eq!(of_modes[name], text.as_bytes(), "{name}");
+    }
+    for (name, bytes) in &alone {
+        assert!(
+            name.starts_with("provenance.") || of_modes[name] == *bytes,
+            "{name} differs"
+        );
+    }
+    // Back again; a list that leads elsewhere removes nothing there.
+    let outside = cluster.folder.path().join("outside");
+    fs::write(&outside, "").unwrap();
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let list = serde_json::json!({ "kind": "provenance", "files": { "../outside": empty } });
+    fs::write(folder.join("provenance.json"), list.to_string()).unwrap();
+    let again = report(&[]);
+    assert!(outside.exists());
+    assert_eq!(names(&again), names(&whole));
+    for (name, bytes) in &whole {
+        let written = again[name] == *bytes || name.starts_with("provenance.");
+        assert!(written, "{name} differs");
+    }
+}
+
 /// A choice and verdicts between stages; trials are trained in parts, and the coordinator is killed after each.
 const RULES: &str = r#"
 name = "rules"

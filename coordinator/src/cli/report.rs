@@ -1,16 +1,17 @@
 //! `tenfold report`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use tenfold::report::document::{Failed, Provenance, StageOf, Study, report};
+use tenfold::report::document::{Failed, File, Provenance, StageOf, Study, report, stale};
 use tenfold::report::log;
 use tenfold_proto::v1;
 use tenfold_types::{Metric, TrialKey};
 
 use super::client::Client;
-use super::exit::Failure;
+use super::exit::{self, Failure};
 use super::{Common, format, json, results, wire, write_file};
 
 #[derive(Args)]
@@ -18,7 +19,8 @@ pub(crate) struct Report {
     /// The sweep
     #[arg(value_name = "SEL")]
     selector: String,
-    /// The folder to write it to: index.html, report.md, figures, tables, provenance
+    /// The folder to write it to: index.html, report.md, figures, tables, provenance; an older report's other files are
+    /// removed, unless somebody changed them
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// Of this stage only [default: of all]
@@ -106,14 +108,33 @@ pub(crate) async fn write(
         trials: &study.trials,
         time: format::time,
     };
-    let mut files = report(&study)
+    let files = report(&study)
         .files()
         .map_err(|error| Failure::Refused(error.to_string()))?;
-    files.extend(provenance.files());
-    for file in &files {
+    let provenance = provenance.files(&files);
+    remove_stale(output, &files)?;
+    // First the list of what is written: if this is cut off, the next report still knows.
+    let all = provenance.iter().chain(&files);
+    for file in all.clone() {
         write_file(&output.join(&file.path), &file.bytes)?;
     }
-    Ok(files.len())
+    Ok(all.count())
+}
+
+/// Removes what an older report wrote into the folder and this one does not write; what was changed since, or was never a
+/// report's, stays.
+fn remove_stale(output: &Path, files: &[File]) -> Result<(), Failure> {
+    let Ok(older) = fs::read(output.join("provenance.json")) else {
+        return Ok(());
+    };
+    for stale in stale(&older, files) {
+        let path = output.join(&stale.path);
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        if is_file && fs::read(&path).is_ok_and(|bytes| stale.is(&bytes)) {
+            fs::remove_file(&path).map_err(|error| exit::of_file(&path, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the coordinator says of the sweep, without results and trials.

@@ -11,12 +11,14 @@ mod markdown;
 mod provenance;
 mod sections;
 mod tables;
+mod written;
 
 use super::figure::{Figure, Forest, PngError, png};
 use super::words;
 pub use provenance::Provenance;
 pub use sections::{Failed, StageOf, Study, report};
 pub use tables::{Column, Table};
+pub use written::{Stale, stale};
 
 /// Pixels across a PNG: sharp on paper at the width of a page.
 const PNG_WIDTH: u32 = 1800;

@@ -9,6 +9,7 @@ use tenfold_core::rounding::significant;
 
 use super::super::JSON_VERSION;
 use super::super::raw::TrialCurveRow;
+use super::written::{self, List};
 use super::{Column, File, markdown};
 
 /// Rows of the table of places; of more, the file says how many there are.
@@ -64,6 +65,8 @@ struct All<'a> {
     written_at: &'a str,
     submitted_at: &'a str,
     finished_at: Option<&'a str>,
+    /// The report's other files, by which a later report in the same folder finds what it does not write itself.
+    files: List,
     places: Vec<PlaceLine<'a>>,
     trials: Vec<TrialLine<'a>>,
 }
@@ -90,8 +93,9 @@ struct TrialLine<'a> {
 }
 
 impl Provenance<'_> {
-    /// `provenance.json`, with every trial, and `provenance.md`, with a line for each place.
-    pub fn files(&self) -> Vec<File> {
+    /// `provenance.json`, with every trial and a list of the report's files, which are given; and `provenance.md`, with a line
+    /// for each place.
+    pub fn files(&self, of: &[File]) -> Vec<File> {
         let mut places: BTreeMap<Place<'_>, Work> = BTreeMap::new();
         let mut trials = Vec::new();
         for row in self.trials {
@@ -133,6 +137,7 @@ impl Provenance<'_> {
             written_at: &self.written_at,
             submitted_at: &self.submitted_at,
             finished_at: self.finished_at.as_deref(),
+            files: written::list(of),
             places: places
                 .iter()
                 .map(|(place, work)| PlaceLine { place, work })
