@@ -174,7 +174,11 @@ fn what_one_side_lacks_is_left_out_and_counted() {
     let ours = Comparison::of(&this, &than);
     assert_eq!((ours.pairs(), ours.left_out, ours.missing), (2, 1, 1));
     let longer = [this.as_slice(), &[Some(0.9), None]].concat();
-    assert_eq!(Comparison::of(&longer, &than), ours, "repeated more often than the other");
+    assert_eq!(
+        Comparison::of(&longer, &than),
+        ours,
+        "repeated more often than the other"
+    );
     assert_eq!((ours.this_mean, ours.than_mean), (Some(0.2), Some(0.4)));
     assert_eq!(ours.difference.unwrap().statistics.mean, -0.2);
 

@@ -372,24 +372,14 @@ fn what_failed_and_is_retried_is_decided_again_where_nothing_had_succeeded() {
         let (sweep, _) = world.try_submit(text);
         _ = world.woken();
         let worker = world.worker(1, 1);
-        let mut request = 0;
         // Nobody else could have worked: each fails until it is given up.
-        while !world.state.sweep(sweep).unwrap().due_choices().any(|_| true) || world.counts(sweep)[2] > 0 {
-            match world.acquire(worker, request) {
+        for request in 0..400_u32 {
+            match world.acquire(worker, request as u8) {
+                _ if world.is_over(sweep) => break,
                 Ok(Answer::Leased(grant)) => world.fail(&Held { worker, grant }),
                 _ => world.pass(100_000),
             }
-            _ = world.woken();
-            request = request.wrapping_add(1);
-        }
-        while world.decide_by(sweep, spread) > 0 || world.counts(sweep)[0] + world.counts(sweep)[2] > 0 {
-            if let Ok(Answer::Leased(grant)) = world.acquire(worker, request) {
-                world.fail(&Held { worker, grant });
-            } else {
-                world.pass(100_000);
-            }
-            _ = world.woken();
-            request = request.wrapping_add(1);
+            _ = world.decide_by(sweep, spread);
         }
         assert!(world.is_over(sweep), "{:?}", world.counts(sweep));
         let retry = Order::Retry {
