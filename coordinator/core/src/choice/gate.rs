@@ -50,8 +50,8 @@ pub(super) fn points(sweep: &SweepState, choice: ChoiceId, rung: &Rung, candidat
         StopRule::Asha { factor } => this(0).map(|this| asha::goes_on(&before(0), this, factor)),
         StopRule::Median { startup } => this(1).map(|this| median::goes_on(&before(1), this, startup)),
         StopRule::Patience { tolerance, .. } => match (this(0), this(1), this(2)) {
-            (Some(_), Some(before), Some(lately)) => {
-                Some(!patience::is_worse(before.mean, lately.mean, tolerance))
+            (Some(this), Some(before), Some(lately)) => {
+                Some(this.is_alive() && !patience::is_worse(before.mean, lately.mean, tolerance))
             }
             // There are no epochs before the last ones yet.
             (Some(this), ..) => Some(this.is_alive()),
