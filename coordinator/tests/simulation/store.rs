@@ -17,6 +17,8 @@ pub(crate) struct BadLuck {
     pub(crate) full: bool,
     /// So many attempts to load fail.
     pub(crate) unreadable: u32,
+    /// Commits that are on the disk.
+    pub(crate) written: u64,
 }
 
 /// What is on the disk stays when the store is opened anew.
@@ -56,6 +58,7 @@ impl Store for Unlucky {
             return Err(StoreError::Unknown("the disk is having a bad day".to_owned()));
         }
         let cursor = self.disk.commit(records)?;
+        self.luck().written += 1;
         if take(&mut self.luck().unknown) {
             return Err(StoreError::Unknown("the disk did not say".to_owned()));
         }

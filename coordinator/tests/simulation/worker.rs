@@ -10,28 +10,7 @@ use tenfold_core::record::{Slot, WorkerRow};
 use tenfold_core::{Answer, End, Grant, Input, Refusal, Standing, TrialReport};
 use tenfold_types::{Block, DeviceKind, Fence, Outcome, RequestId, TrialKey, WorkerId};
 
-pub(crate) const EPOCHS: u32 = 4;
-/// One trial diverges in this epoch, whoever trains it.
-pub(crate) const DIVERGES: (TrialKey, u32) = (
-    TrialKey {
-        stage: 0,
-        repetition: 1,
-        index: 2,
-    },
-    3,
-);
-
-/// The curve of a trial is a function of its key alone.
-pub(crate) fn block(key: TrialKey, epoch: u32) -> Block {
-    let value =
-        |metric: u32| (key.index * 1000 + u64::from(key.repetition * 100 + epoch * 10 + metric)) as f32;
-    Block {
-        first: epoch,
-        epochs: 1,
-        columns: (0..4).map(value).collect(),
-        seconds: vec![1.0],
-    }
-}
+use crate::landscape::Landscape;
 
 /// A pack, trained trial by trial.
 struct Training {
@@ -48,11 +27,13 @@ pub(crate) struct FakeWorker {
     pub(crate) id: WorkerId,
     request: RequestId,
     training: Option<Training>,
+    landscape: Landscape,
 }
 
 impl FakeWorker {
-    pub(crate) fn new(random: &mut StdRng) -> Self {
+    pub(crate) fn new(random: &mut StdRng, landscape: Landscape) -> Self {
         Self {
+            landscape,
             id: WorkerId(random.random()),
             request: RequestId(random.random()),
             training: None,
@@ -101,7 +82,9 @@ impl FakeWorker {
             let fences = vec![fence];
             return Input::Heartbeat { worker, fences };
         }
-        let last = if key == DIVERGES.0 { DIVERGES.1 - 1 } else { EPOCHS };
+        let spec = &training.grant.trials[training.place].2;
+        let diverges = self.landscape.diverges(spec);
+        let last = diverges.map_or(spec.epochs, |epoch| epoch - 1);
         let report = |blocks, end: Option<(Outcome, u32)>| Input::Append {
             worker,
             sweep,
@@ -132,13 +115,9 @@ impl FakeWorker {
             training.trained += 1;
         }
         let blocks: Vec<Block> = (training.acknowledged + 1..=training.trained)
-            .map(|epoch| block(key, epoch))
+            .map(|epoch| self.landscape.block(spec, epoch))
             .collect();
-        let outcome = if key == DIVERGES.0 {
-            Outcome::Diverged { epoch: DIVERGES.1 }
-        } else {
-            Outcome::Succeeded
-        };
+        let outcome = diverges.map_or(Outcome::Succeeded, |epoch| Outcome::Diverged { epoch });
         // Its end may come with its last epochs, or behind them.
         let over = training.trained == last && (blocks.is_empty() || ends_with_epochs);
         report(blocks, over.then_some((outcome, last)))

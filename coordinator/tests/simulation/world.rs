@@ -10,8 +10,10 @@ use tenfold::turn::{Turn, TurnError};
 use tenfold_core::{Answer, Grant, Input, Order, Settings, State, SweepState, Wider};
 use tenfold_types::{Curve, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
 
+use crate::landscape::Landscape;
 use crate::network::Link;
 use crate::store::Unlucky;
+use crate::sweeps::{LAST, REPEATED};
 use crate::worker::FakeWorker;
 
 /// To whom a fence was given out, and for which attempts.
@@ -38,12 +40,17 @@ pub(crate) struct World {
     pub(crate) turn: Turn,
     pub(crate) workers: Vec<(FakeWorker, Link)>,
     pub(crate) sweep: SweepId,
+    pub(crate) landscape: Landscape,
+    /// What was to be chosen, to be told once more.
+    late: Vec<Input>,
     /// Messages under way: they may come late, twice, or out of order.
     mail: Vec<(usize, Input)>,
     /// Until when there is no room on the disk.
     full: u64,
     /// Until when the disk is slow.
     slow: u64,
+    /// What was last loaded, and how many commits were on the disk.
+    loaded: Option<(u64, State)>,
     fences: BTreeMap<Fence, GivenOut>,
     acknowledged: BTreeMap<(TrialKey, Fence), u32>,
     accepted: BTreeMap<TrialId, Fence>,
@@ -53,11 +60,14 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let store = Unlucky::default();
         let mut random = StdRng::seed_from_u64(seed);
+        let landscape = Landscape(seed);
         let workers = (0..random.random_range(1..=6))
-            .map(|_| (FakeWorker::new(&mut random), Link::default()))
+            .map(|_| (FakeWorker::new(&mut random, landscape), Link::default()))
             .collect();
         Self {
             random,
+            landscape,
+            late: Vec::new(),
             now: 0,
             turn: Turn::open(Box::new(store.clone()), settings(), 0).unwrap(),
             store,
@@ -66,6 +76,7 @@ impl World {
             mail: Vec::new(),
             full: 0,
             slow: 0,
+            loaded: None,
             fences: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             accepted: BTreeMap::new(),
@@ -134,15 +145,20 @@ impl World {
     }
 
     /// After every step: the state's own invariants, that the store would give the same state again, that no acknowledged
-    /// epoch is lost, and that what is accepted stays so.
+    /// epoch is lost, that what is accepted stays so, and that what is left out was never begun.
     fn check(&mut self) {
         let Ok(state) = self.turn.state() else {
             return; // nobody can look at it either
         };
         state.check_invariants();
-        let mut loaded = State::new(*state.settings());
-        let mut disk = self.store.disk();
-        disk.load(&mut |record| loaded.evolve(&record)).unwrap();
+        let written = self.store.luck().written;
+        let before = self.loaded.take().filter(|(commits, _)| *commits == written);
+        let (_, loaded) = self.loaded.insert(before.unwrap_or_else(|| {
+            let mut loaded = State::new(*state.settings());
+            let mut disk = self.store.disk();
+            disk.load(&mut |record| loaded.evolve(&record)).unwrap();
+            (written, loaded)
+        }));
         assert!(
             loaded.same_durable(state),
             "the store holds another state than the turn"
@@ -150,6 +166,7 @@ impl World {
         for sweep in state.newest_sweeps() {
             for trial in sweep.touched_trials() {
                 let key = trial.id.key;
+                assert!(sweep.has(key), "{key} is left out, and has a row");
                 let accepted = trial.state.accepted();
                 if let Some(fence) = accepted {
                     let first = *self.accepted.entry(trial.id).or_insert(fence);
@@ -172,6 +189,7 @@ impl World {
         }
     }
 
+    /// Every trial is over; only those fail for which nothing could be chosen.
     pub(crate) fn has_all_results(&self) -> bool {
         let counts = self
             .turn
@@ -179,7 +197,7 @@ impl World {
             .ok()
             .and_then(|state| state.sweep(self.sweep))
             .map(SweepState::counts);
-        counts.is_some_and(|counts| counts.succeeded + counts.diverged == counts.total())
+        counts.is_some_and(|counts| counts.open() + counts.cancelled == 0)
     }
 
     /// The coordinator crashes, and is started again.
@@ -224,6 +242,13 @@ impl World {
             let (sweep, order) = (self.sweep, Order::Resume);
             _ = self.decide(Input::Order { sweep, order });
         }
+        if self.chance(1) {
+            // Decisions that nothing has succeeded are made once more.
+            let (sweep, failed) = (self.sweep, true);
+            let cancelled = self.chance(50);
+            let order = Order::Retry { failed, cancelled };
+            _ = self.decide(Input::Order { sweep, order });
+        }
         if self.chance(2) {
             // The coordinator's machine sleeps: leases expire.
             self.now += 200;
@@ -234,7 +259,7 @@ impl World {
         }
         if self.chance(1) {
             // A worker crashes: another begins in its place.
-            self.workers[number].0 = FakeWorker::new(&mut self.random);
+            self.workers[number].0 = FakeWorker::new(&mut self.random, self.landscape);
         }
     }
 
@@ -248,31 +273,44 @@ impl World {
         worker.next_message(&mut self.random)
     }
 
-    /// What can be chosen is looked at, and sooner or later told.
+    /// One of the choices that can be made is looked at, and sooner or later told, perhaps twice.
     fn choose(&mut self, trouble: bool) {
+        if !self.late.is_empty() && self.chance(20) {
+            let at = self.random.random_range(0..self.late.len());
+            let late = self.late.swap_remove(at);
+            _ = self.decide(late);
+        }
         let Ok(state) = self.turn.state() else { return };
-        let Some((sweep, choice)) = choose::due(state).pop() else {
+        let mut due = choose::due(state);
+        if due.is_empty() {
             return;
+        }
+        let at = if trouble {
+            self.random.random_range(0..due.len())
+        } else {
+            0
         };
+        let (sweep, choice) = due.swap_remove(at);
         let mut reader = self.store.reader().unwrap();
         let candidates = choose::candidates(reader.as_mut(), &sweep, choice).unwrap();
-        if trouble && self.chance(50) {
-            self.trouble();
-        }
         let input = Input::Choose {
             sweep: sweep.id(),
             choice,
             candidates,
         };
+        if trouble && self.chance(50) {
+            self.trouble();
+        }
+        if trouble && self.chance(20) {
+            self.late.push(input.clone());
+        }
         _ = self.decide(input);
     }
 
-    /// A person wants the second stage run twice.
+    /// A person wants the last stage run twice.
     pub(crate) fn extend(&mut self) {
-        let wider = Wider::Repetitions {
-            stage: Some("around".to_owned()),
-            repetitions: 2,
-        };
+        let (stage, repetitions) = (Some(LAST.to_owned()), REPEATED);
+        let wider = Wider::Repetitions { stage, repetitions };
         let sweep = self.sweep;
         _ = self.decide(Input::Extend { sweep, wider });
     }
