@@ -1,7 +1,7 @@
 //! Choices between stages and decisions at their gates: what there is to choose from is read here, beside the turn; the turn
 //! chooses, and records it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tenfold_core::aggregate::{self, Statistics};
@@ -10,7 +10,7 @@ use tenfold_core::search::{median, patience};
 use tenfold_core::sweep::{ChoiceId, Chooses, Rung, StopRule, Sweep, Taken};
 use tenfold_core::trial::TrialState;
 use tenfold_core::{Answer, Input, State};
-use tenfold_types::{Curve, Fence, Metric, TrialKey, Value};
+use tenfold_types::{Curve, Fence, Metric, SweepId, TrialKey, Value};
 
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
@@ -21,7 +21,7 @@ use crate::turn::{Handle, TurnError};
 const PAUSE: Duration = Duration::from_millis(50);
 /// How soon a store that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Choices that are looked at before others are.
+/// Choices that are made before it is looked for others.
 const TOGETHER: usize = 4096;
 
 /// Choices that can be made now.
@@ -29,6 +29,13 @@ pub fn due(state: &State) -> Vec<(Sweep, ChoiceId)> {
     let sweeps = state.unfinished_sweeps();
     let due = sweeps.flat_map(|sweep| sweep.due_choices().map(|choice| (sweep.sweep().clone(), choice)));
     due.take(TOGETHER).collect()
+}
+
+/// The choice of the same kind behind one that was made, if it can be made now: points are often decided on one after the other.
+pub fn due_behind(state: &State, sweep: SweepId, choice: ChoiceId) -> Option<(Sweep, ChoiceId)> {
+    let sweep = state.sweep(sweep)?;
+    let behind = sweep.due_behind(choice)?;
+    Some((sweep.sweep().clone(), behind))
 }
 
 /// What there is to choose from, in the order of the axis; or what there is to decide about points by, in their order: of the
@@ -280,9 +287,11 @@ enum MakeError {
 
 /// Whether any was made. One that cannot be read holds up no other: its error comes last.
 async fn make_due(turn: &Handle, readers: &Readers) -> Result<bool, MakeError> {
-    let due = turn.read(|state, _| due(state)).await?;
-    let (mut made, mut unread) = (false, None);
-    for (sweep, choice) in due {
+    let mut due = VecDeque::from(turn.read(|state, _| due(state)).await?);
+    let known = |(sweep, choice): &(Sweep, ChoiceId)| (sweep.id(), *choice);
+    let mut looked_at: BTreeSet<(SweepId, ChoiceId)> = due.iter().map(known).collect();
+    let (mut made, mut unread) = (0, None);
+    while let Some((sweep, choice)) = due.pop_front() {
         let id = sweep.id();
         let read = move |reader: &mut dyn Reader| candidates(reader, &sweep, choice);
         let candidates = match readers.with(read).await {
@@ -299,13 +308,21 @@ async fn make_due(turn: &Handle, readers: &Readers) -> Result<bool, MakeError> {
         };
         match turn.decide(input).await {
             // The sweep may have been deleted, or its trials retried, since it was looked at.
-            Ok(answer) => made |= answer == Answer::Chosen(true),
+            Ok(Answer::Chosen(true)) => {
+                made += 1;
+                // Behind all others: nobody waits until a long row of points is through.
+                if made < TOGETHER {
+                    let behind = turn.read(move |state, _| due_behind(state, id, choice)).await?;
+                    due.extend(behind.filter(|behind| looked_at.insert(known(behind))));
+                }
+            }
+            Ok(_) => {}
             Err(TurnError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
     match unread {
-        Some(error) if !made => Err(error.into()),
-        _ => Ok(made),
+        Some(error) if made == 0 => Err(error.into()),
+        _ => Ok(made > 0),
     }
 }

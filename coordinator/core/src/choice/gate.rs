@@ -33,16 +33,10 @@ pub(super) fn points(sweep: &SweepState, choice: ChoiceId, rung: &Rung, candidat
     }
     // The number that counts for a rule: the first says how the point stands, and those behind it what else is looked at.
     let before = |place: usize| -> Vec<Standing> {
-        let rows = sweep
-            .sweep()
-            .predecessors(choice)
-            .filter_map(|before| sweep.choice(before));
-        let mut before: Vec<Standing> = rows
-            .filter_map(|row| row.candidates.get(place))
+        let rows = sweep.made_before(choice);
+        rows.filter_map(|row| row.candidates.get(place))
             .map(standing)
-            .collect();
-        before.reverse();
-        before
+            .collect()
     };
     let this = |place: usize| candidates.get(place).map(standing);
     let goes_on = match rung.rule {

@@ -47,10 +47,11 @@ pub(crate) fn choose(
     };
     let mut records = Vec::new();
     match &outcome {
-        Outcome::Chosen(values) => {
+        Outcome::Chosen(values) if matches!(chooses, Chooses::Axis(_)) => {
             let resolved = sweep.sweep().with(choice, values.clone());
             reuse(sweep, &resolved, choice, now, &mut records);
         }
+        Outcome::Chosen(_) => {}
         Outcome::Nothing(reason) => fail(sweep, choice, reason, &mut records),
         Outcome::Withdrawn => {}
     }

@@ -1,6 +1,7 @@
 //! Choices between the stages of a sweep and decisions at their gates: those made, and what the others wait for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use tenfold_types::TrialKey;
 
@@ -22,6 +23,8 @@ pub(super) struct Choices {
     made: BTreeMap<ChoiceId, ChoiceRow>,
     /// For each of them the trials that it is made from and that are not over yet.
     open: BTreeMap<ChoiceId, u64>,
+    /// Those still to be made with no such trial.
+    ripe: BTreeSet<ChoiceId>,
 }
 
 impl Choices {
@@ -32,9 +35,12 @@ impl Choices {
             let points = points.get(&choice).copied().unwrap_or(1);
             (choice, points * repetitions(sweep, choice))
         };
+        let open: BTreeMap<ChoiceId, u64> = sweep.all_choices().map(open).collect();
+        let ripe = open.iter().filter(|(_, open)| **open == 0);
         Self {
             made: BTreeMap::new(),
-            open: sweep.all_choices().map(open).collect(),
+            ripe: ripe.map(|(choice, _)| *choice).collect(),
+            open,
         }
     }
 
@@ -47,6 +53,7 @@ impl Choices {
             let more = repetitions(after, choice) - repetitions(before, choice);
             if more > 0 {
                 *self.open.entry(choice).or_default() += points * more;
+                self.ripen(choice);
             }
         }
     }
@@ -54,6 +61,15 @@ impl Choices {
     /// Takes in a choice that has come up, with the trials that it is made from and that are not over yet.
     pub(super) fn add(&mut self, choice: ChoiceId, open: u64) {
         self.open.insert(choice, open);
+        self.ripen(choice);
+    }
+
+    /// Notes whether a choice waits for any trial.
+    fn ripen(&mut self, choice: ChoiceId) {
+        match self.open.get(&choice) == Some(&0) && !self.is_made(choice) {
+            true => _ = self.ripe.insert(choice),
+            false => _ = self.ripe.remove(&choice),
+        }
     }
 
     /// Those that were made, or taken back, in order.
@@ -61,13 +77,9 @@ impl Choices {
         self.made.values()
     }
 
-    /// One that was made, or taken back.
-    pub(super) fn row(&self, choice: ChoiceId) -> Option<&ChoiceRow> {
-        self.made.get(&choice)
-    }
-
     pub(super) fn insert(&mut self, row: &ChoiceRow) {
         self.made.insert(row.choice, row.clone());
+        self.ripen(row.choice);
     }
 
     /// Whether nothing is chosen or decided in its sweep: then there is nothing to note.
@@ -80,6 +92,7 @@ impl Choices {
         for id in sweep.choices_from(key) {
             if let Some(open) = self.open.get_mut(&id) {
                 *open = if over { open.saturating_sub(1) } else { *open + 1 };
+                self.ripen(id);
             }
         }
     }
@@ -104,9 +117,22 @@ impl Choices {
         open.filter(|_| !self.is_made(choice))
     }
 
+    /// Those of the same rule that were made, or taken back, up to before one in order.
+    pub(super) fn before(&self, choice: ChoiceId) -> impl Iterator<Item = &ChoiceRow> {
+        let first = ChoiceId { cell: 0, ..choice };
+        self.made.range(first..choice).map(|(_, row)| row)
+    }
+
     /// Those that are due, in order.
     pub(super) fn due<'a>(&'a self, sweep: &'a Sweep) -> impl Iterator<Item = ChoiceId> + 'a {
-        let over = self.open.iter().filter(|(_, open)| **open == 0);
-        over.map(|(id, _)| *id).filter(|id| self.is_due(sweep, *id))
+        let ripe = self.ripe.iter().copied();
+        ripe.filter(|id| self.is_due(sweep, *id))
+    }
+
+    /// The first of the same rule behind one that is due.
+    pub(super) fn due_behind(&self, sweep: &Sweep, choice: ChoiceId) -> Option<ChoiceId> {
+        let behind = self.ripe.range((Excluded(choice), Unbounded)).copied();
+        let mut same = behind.take_while(|id| (id.stage, id.rule) == (choice.stage, choice.rule));
+        same.find(|id| self.is_due(sweep, *id))
     }
 }

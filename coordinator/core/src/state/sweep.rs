@@ -149,13 +149,27 @@ impl SweepState {
         self.choices.due(&self.sweep).filter(move |_| runs)
     }
 
+    /// The first choice of the same kind behind one that can be made now: often it waited for that one.
+    pub fn due_behind(&self, choice: ChoiceId) -> Option<ChoiceId> {
+        let runs = self.row.control != Control::Stopped;
+        self.choices.due_behind(&self.sweep, choice).filter(|_| runs)
+    }
+
     pub(crate) fn is_due(&self, choice: ChoiceId) -> bool {
         self.row.control != Control::Stopped && self.choices.is_due(&self.sweep, choice)
     }
 
-    /// A choice that was made, or taken back.
-    pub(crate) fn choice(&self, choice: ChoiceId) -> Option<&ChoiceRow> {
-        self.choices.row(choice)
+    /// The decisions that were made on the points that a point is compared with, in order.
+    pub(crate) fn made_before(&self, choice: ChoiceId) -> impl Iterator<Item = &ChoiceRow> {
+        let rung = match self.sweep.chooses(choice) {
+            Some(Chooses::Points(rung)) => Some(rung),
+            _ => None,
+        };
+        let made = self.choices.before(choice);
+        made.filter(move |row| {
+            let (one, other) = (row.choice.cell, choice.cell);
+            rung.is_some_and(|rung| rung.are_compared(one, other) && self.sweep.is_reached(row.choice))
+        })
     }
 
     /// The trials whose values a choice gives.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tenfold_types::curve::UnknownMetric;
 use tenfold_types::{Metric, Setting, Value};
 
+use super::bits::Bits;
 use super::error::quoted;
 use super::stage::Stage;
 
@@ -271,6 +272,11 @@ impl Rung {
         std::iter::successors(first.copied(), |index| self.before.get(index).copied())
     }
 
+    /// Whether two points are compared with one another.
+    pub(crate) fn are_compared(&self, one: u64, other: u64) -> bool {
+        self.per.is_empty() || self.cell_of.get(&one) == self.cell_of.get(&other)
+    }
+
     /// The most points that go on.
     pub(super) fn most(&self) -> u64 {
         self.most.values().sum()
@@ -409,9 +415,9 @@ pub enum Passage {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Decided {
     /// Points that go on.
-    kept: BTreeSet<u64>,
+    kept: Bits,
     /// Points that are left out.
-    out: BTreeSet<u64>,
+    out: Bits,
     /// For points with further repetitions how many they may have; no more than that when it is final.
     granted: BTreeMap<u64, (u32, bool)>,
     /// Trials that are left out of points that are there.
@@ -420,12 +426,12 @@ pub(super) struct Decided {
 
 impl Decided {
     pub(super) fn is_out(&self, index: u64) -> bool {
-        self.out.contains(&index)
+        self.out.contains(index)
     }
 
     /// How many points are left out.
     pub(super) fn out(&self) -> u64 {
-        self.out.len() as u64
+        self.out.len()
     }
 
     /// How many trials of points that are there are left out.
@@ -443,8 +449,8 @@ impl Decided {
 
     pub(super) fn passage(&self, gate: &Gate, index: u64, repetition: u32) -> Passage {
         match gate {
-            Gate::Points(_) if self.kept.contains(&index) => Passage::Free,
-            Gate::Points(_) if self.out.contains(&index) => Passage::LeftOut,
+            Gate::Points(_) if self.kept.contains(index) => Passage::Free,
+            Gate::Points(_) if self.out.contains(index) => Passage::LeftOut,
             Gate::Points(_) => Passage::Waits,
             Gate::Repetitions(until) => match self.granted.get(&index) {
                 Some((granted, _)) if repetition < *granted => Passage::Free,
@@ -465,7 +471,7 @@ impl Decided {
     /// Whether nothing is left to be decided on a point.
     pub(super) fn has(&self, gate: &Gate, index: u64) -> bool {
         match gate {
-            Gate::Points(_) => self.kept.contains(&index) || self.out.contains(&index),
+            Gate::Points(_) => self.kept.contains(index) || self.out.contains(index),
             Gate::Repetitions(until) => {
                 let granted = self.granted.get(&index);
                 granted.is_some_and(|(granted, last)| *last || *granted >= until.max)
@@ -476,11 +482,11 @@ impl Decided {
     /// Takes in which of these points go on; none while that is to be decided again.
     pub(super) fn points(&mut self, of: &[u64], kept: Option<&BTreeSet<u64>>) {
         for index in of {
-            self.kept.remove(index);
-            self.out.remove(index);
+            self.kept.remove(*index);
+            self.out.remove(*index);
             match kept {
-                Some(kept) if kept.contains(index) => _ = self.kept.insert(*index),
-                Some(_) => _ = self.out.insert(*index),
+                Some(kept) if kept.contains(index) => self.kept.insert(*index),
+                Some(_) => self.out.insert(*index),
                 None => {}
             }
         }

@@ -8,6 +8,7 @@
 
 mod architecture;
 mod axis;
+mod bits;
 mod choices;
 mod definition;
 mod describe;
