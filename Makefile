@@ -48,8 +48,8 @@ bench-train: setup ## How fast networks train, beside PyTorch (ARGS=--help says 
 bench-coordinator: setup ## What a coordinator bears, beside Optuna and Ray Tune (ARGS=--help says what can be chosen)
 	$(CARGO) bench -p tenfold --bench coordinator -- $(ARGS)
 
-bench-parts: setup ## What the turn and the results log cost by themselves
-	$(CARGO) bench -p tenfold --bench turn --bench log
+bench-parts: setup ## What the turn, decisions of a search and the results log cost by themselves
+	$(CARGO) bench -p tenfold --bench turn --bench decisions --bench log
 
 clean: ## Remove what was built; libtorch, MNIST and results stay
 	$(CARGO) clean
