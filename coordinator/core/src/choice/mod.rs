@@ -5,6 +5,8 @@ mod axis;
 mod gate;
 mod reuse;
 
+use std::collections::BTreeSet;
+
 use tenfold_types::SweepId;
 
 use crate::Millis;
@@ -102,18 +104,36 @@ fn fail(sweep: &SweepState, choice: ChoiceId, reason: &str, records: &mut Vec<Re
     }
 }
 
-/// Takes back the choices that found nothing, and the decisions that nothing of a point has succeeded: what they were made from
-/// is run again.
+/// Takes back the choices that found nothing, and the decisions for which nothing had succeeded and something that failed is run
+/// again.
 pub(crate) fn withdraw(sweep: &SweepState, records: &mut Vec<Record>) {
-    let found_nothing = |row: &&ChoiceRow| match &row.outcome {
+    let failed = |choice: ChoiceId| {
+        let sources = sweep.sweep().sources(choice).into_iter();
+        let mut rows = sources.filter_map(|key| sweep.touched_trial(key));
+        rows.any(|row| row.state == TrialState::Failed)
+    };
+    // Stages of which a decision is taken back: in the order of stages, so the rungs behind come later.
+    let mut rungs = BTreeSet::new();
+    let mut found_nothing = |row: &&ChoiceRow| match &row.outcome {
         Outcome::Nothing(_) => true,
         Outcome::Withdrawn => false,
+        Outcome::Chosen(_) if sweep.sweep().rule(row.choice).is_some() => false,
         Outcome::Chosen(_) => {
-            let gate = sweep.sweep().rule(row.choice).is_none();
-            gate && row.candidates.iter().all(|candidate| candidate.n == 0)
+            let again = match row.candidates.is_empty() {
+                // No point had come as far: some may now.
+                true => sweep
+                    .sweep()
+                    .source(row.choice)
+                    .is_some_and(|source| rungs.contains(&source)),
+                false => row.candidates.iter().all(|candidate| candidate.n == 0) && failed(row.choice),
+            };
+            if again {
+                rungs.insert(row.choice.stage);
+            }
+            again
         }
     };
-    records.extend(sweep.choices().filter(found_nothing).map(|row| {
+    records.extend(sweep.choices().filter(|row| found_nothing(row)).map(|row| {
         Record::Choice(ChoiceRow {
             outcome: Outcome::Withdrawn,
             ..row.clone()

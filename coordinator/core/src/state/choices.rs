@@ -25,6 +25,8 @@ pub(super) struct Choices {
     open: BTreeMap<ChoiceId, u64>,
     /// Those still to be made with no such trial.
     ripe: BTreeSet<ChoiceId>,
+    /// Those that were taken back and not made since.
+    withdrawn: BTreeSet<ChoiceId>,
 }
 
 impl Choices {
@@ -39,6 +41,7 @@ impl Choices {
         let ripe = open.iter().filter(|(_, open)| **open == 0);
         Self {
             made: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
             ripe: ripe.map(|(choice, _)| *choice).collect(),
             open,
         }
@@ -79,6 +82,10 @@ impl Choices {
 
     pub(super) fn insert(&mut self, row: &ChoiceRow) {
         self.made.insert(row.choice, row.clone());
+        match row.outcome {
+            Outcome::Withdrawn => self.withdrawn.insert(row.choice),
+            Outcome::Chosen(_) | Outcome::Nothing(_) => self.withdrawn.remove(&row.choice),
+        };
         self.ripen(row.choice);
     }
 
@@ -104,11 +111,19 @@ impl Choices {
 
     /// Whether it is to be made, and all trials that it is made from are over, and what is decided before is decided.
     pub(super) fn is_due(&self, sweep: &Sweep, choice: ChoiceId) -> bool {
-        let before = |choice| sweep.predecessors(choice).next();
+        // Each is made when the one before it is; but one further ahead may have been taken back since.
+        let first = ChoiceId { cell: 0, ..choice };
+        let looked_at = match self.withdrawn.range(first..choice).next() {
+            None => 1,
+            Some(_) => usize::MAX,
+        };
         !self.is_made(choice)
             && self.open.get(&choice) == Some(&0)
             && sweep.is_reached(choice)
-            && before(choice).is_none_or(|before| self.is_made(before))
+            && sweep
+                .predecessors(choice)
+                .take(looked_at)
+                .all(|before| self.is_made(before))
     }
 
     /// Trials that a choice is to be made from and that are not over yet; none when it is made.

@@ -191,9 +191,14 @@ impl SweepState {
             })
         });
         let choices = of_rules.chain(self.sweep.decision_for(key));
-        choices
-            .filter_map(|choice| Some((choice, self.choices.awaited(choice)?)))
-            .collect()
+        let awaited = |choice| {
+            let own = self.choices.awaited(choice)?;
+            // What is decided before it is waited for too.
+            let before = self.sweep.predecessors(choice);
+            let before = before.filter_map(|before| self.choices.awaited(before));
+            Some((choice, own + before.sum::<u64>()))
+        };
+        choices.filter_map(awaited).collect()
     }
 
     /// How many trials of the sweep that could be leased stand before this one in line; about, where much is excluded from a

@@ -238,6 +238,16 @@ fn asynchronous_halving_decides_in_the_order_of_points_whatever_comes_first() {
     let held: Vec<Held> = (0..3).map(|request| world.lease(worker, request)).collect();
     world.complete(&held[1]);
     assert_eq!(world.due_cells(sweep), [0_u64; 0], "the point before is not over");
+    let second = TrialKey {
+        stage: 1,
+        index: 1,
+        repetition: 0,
+    };
+    let why = explain(&world.state, sweep, second, world.now).unwrap();
+    assert!(
+        matches!(why.as_slice(), [Reason::Choice { open: 1, .. }]),
+        "{why:?}"
+    );
     world.complete(&held[0]);
     assert_eq!(world.due_cells(sweep), [0]);
     // A worse one than the first, of two: one goes on, and that is the first.
@@ -364,6 +374,16 @@ fn a_point_without_any_success_is_not_repeated_and_a_search_without_ends() {
     assert_eq!(world.counts(sweep), [0, 0, 0, 0, 6, 0, 0]);
     assert_eq!(world.counts(search), [0, 0, 0, 0, 18, 0, 0]);
     assert!(world.is_over(sweep) && world.is_over(search));
+    // Divergence is a result: nothing is to be retried, and so nothing decided again.
+    for sweep in [sweep, search] {
+        let retry = Order::Retry {
+            failed: true,
+            cancelled: false,
+        };
+        assert_eq!(world.obey(sweep, retry), 0);
+        assert!(world.is_over(sweep));
+        assert_eq!(world.wrote, 0);
+    }
 }
 
 #[test]
@@ -410,4 +430,51 @@ fn a_search_that_is_extended_repeats_what_went_on() {
     world.run(sweep, falling, never);
     assert!(world.is_over(sweep));
     assert_eq!(world.trained(sweep, 2), [(8, 3)]);
+}
+
+#[test]
+fn who_was_decided_with_nothing_before_it_waits_until_that_is_decided_again() {
+    let text = HALVING
+        .replace("successive-halving", "asha")
+        .replace("repetitions = 2", "repetitions = 1");
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(&text);
+    _ = world.woken();
+    let worker = world.worker(1, 1);
+    // The first point fails for good, the second goes on.
+    let first = world.lease(worker, 0);
+    world.fail(&first);
+    let mut request = 1;
+    while world.counts(sweep)[5] == 0 {
+        world.pass(100_000);
+        _ = world.woken();
+        while let Ok(Answer::Leased(grant)) = world.acquire(worker, request) {
+            request += 1;
+            let held = Held { worker, grant };
+            match (held.key().index, held.key().index > 2) {
+                (0, _) => world.fail(&held),
+                (_, true) => {
+                    _ = world.finish(&held, 0, Outcome::Released);
+                    break;
+                }
+                _ => world.complete(&held),
+            }
+        }
+        assert!(request < 200);
+    }
+    _ = world.decide_by(sweep, falling);
+    assert_eq!(world.decide_by(sweep, falling), 1);
+    let retry = Order::Retry {
+        failed: true,
+        cancelled: false,
+    };
+    assert_eq!(world.obey(sweep, retry), 1);
+    _ = world.woken();
+    assert_eq!(
+        world.due_cells(sweep),
+        [0_u64; 0],
+        "the first is to be decided again, before the third is"
+    );
+    world.run(sweep, falling, never);
+    assert!(world.is_over(sweep));
 }
