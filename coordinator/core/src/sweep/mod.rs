@@ -8,7 +8,6 @@
 
 mod architecture;
 mod axis;
-mod bits;
 mod choices;
 mod definition;
 mod describe;

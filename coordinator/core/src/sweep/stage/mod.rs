@@ -1,15 +1,17 @@
 //! One step of a sweep, with points of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod gated;
+mod spec;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use tenfold_types::network::Architecture;
 use tenfold_types::{Data, DeviceKind, Metric, Setting, TrialSpec, Value};
 
 use super::axis::Axis;
 use super::definition::{self, Definition};
 use super::error::{Origin, Problem};
-use super::gate::{self, Decided, Gate, Passage};
+use super::gate::{self, Decided, Gate};
 use super::grid::{Grid, Point};
 use super::rule::Stages;
 use super::taken::Taken;
@@ -48,7 +50,7 @@ struct Inner {
 
 impl Stage {
     /// With what it takes from stages before it.
-    pub(super) fn new(
+    pub(in crate::sweep) fn new(
         name: String,
         definition: Definition,
         grid: Grid,
@@ -134,7 +136,7 @@ impl Stage {
     }
 
     /// The same with the values that were chosen for a cell of a rule; without, when they are still to be chosen.
-    pub(super) fn with(&self, rule: u32, cell: u64, values: Option<Vec<Value>>) -> Self {
+    pub(in crate::sweep) fn with(&self, rule: u32, cell: u64, values: Option<Vec<Value>>) -> Self {
         let mut chosen = Chosen::clone(&self.chosen);
         match values {
             Some(values) => _ = chosen.insert((rule, cell), values.into()),
@@ -147,7 +149,7 @@ impl Stage {
     }
 
     /// The same with what was decided at its gate.
-    pub(super) fn decided(&self, decide: impl FnOnce(&mut Decided)) -> Self {
+    pub(in crate::sweep) fn decided(&self, decide: impl FnOnce(&mut Decided)) -> Self {
         let mut decided = Decided::clone(&self.decided);
         decide(&mut decided);
         Self {
@@ -157,7 +159,7 @@ impl Stage {
     }
 
     /// The same with a name.
-    pub(super) fn named(&self, name: &str) -> Self {
+    pub(in crate::sweep) fn named(&self, name: &str) -> Self {
         Self {
             name: name.into(),
             ..self.clone()
@@ -165,101 +167,10 @@ impl Stage {
     }
 
     /// The same with so many repetitions.
-    pub(super) fn repeated(&self, repetitions: u32) -> Self {
+    pub(in crate::sweep) fn repeated(&self, repetitions: u32) -> Self {
         Self {
             repetitions,
             ..self.clone()
-        }
-    }
-
-    /// The axes whose values it takes from earlier stages.
-    pub fn rules(&self) -> &[Taken] {
-        &self.inner.taken
-    }
-
-    /// What its trials wait for, beside values.
-    pub fn gate(&self) -> Option<&Gate> {
-        self.inner.gate.as_ref()
-    }
-
-    /// The number of its gate among the rules of choices: that behind the last of [`rules`](Self::rules).
-    pub fn gate_rule(&self) -> u32 {
-        self.inner.taken.len() as u32
-    }
-
-    /// Whether its trials depend on what is chosen or decided while the sweep runs.
-    pub fn is_gated(&self) -> bool {
-        !self.inner.taken.is_empty() || self.inner.gate.is_some()
-    }
-
-    /// The repetitions of each point that may be run as soon as the sweep is submitted.
-    pub(crate) fn free_repetitions(&self) -> u32 {
-        match self.gate() {
-            _ if !self.inner.taken.is_empty() => 0,
-            Some(Gate::Points(_)) => 0,
-            Some(Gate::Repetitions(until)) => until.min,
-            None => self.repetitions,
-        }
-    }
-
-    /// Whether a trial may be run.
-    pub fn passage(&self, index: u64, repetition: u32) -> Passage {
-        match self.at_gate(index, repetition) {
-            Passage::Free if !self.is_resolved(index) => Passage::Waits,
-            passage => passage,
-        }
-    }
-
-    /// Whether a trial may be run, as far as the gate goes.
-    pub(super) fn at_gate(&self, index: u64, repetition: u32) -> Passage {
-        let passage = self
-            .gate()
-            .map(|gate| self.decided.passage(gate, index, repetition));
-        passage.unwrap_or(Passage::Free)
-    }
-
-    /// How often a point is run: as often as the stage says, or no more than was enough.
-    pub fn repetitions_of(&self, index: u64) -> u32 {
-        self.decided.repetitions(index).unwrap_or(self.repetitions)
-    }
-
-    /// How many repetitions a point may have by what was decided so far; none without a gate for them.
-    pub(super) fn granted(&self, index: u64) -> Option<u32> {
-        match self.gate()? {
-            Gate::Points(_) => None,
-            Gate::Repetitions(until) => Some(self.decided.granted_now(until, index)),
-        }
-    }
-
-    /// Whether a point goes on or is left out by what was decided at the gate.
-    pub(crate) fn is_decided(&self, index: u64) -> bool {
-        self.gate().is_some_and(|gate| self.decided.has(gate, index))
-    }
-
-    /// Whether it may still come to fewer trials than it has now, by what is decided at its gate.
-    pub fn may_shrink(&self) -> bool {
-        self.gate().is_some() && self.indexes().any(|index| !self.is_decided(index))
-    }
-
-    /// The most points that are run, as far as that is known.
-    pub fn most_points(&self) -> u64 {
-        match self.gate() {
-            Some(Gate::Points(rung)) => rung.most().min(self.points()),
-            _ => self.points(),
-        }
-    }
-
-    /// The most trials that are run, as far as that is known.
-    pub fn most_trials(&self) -> u64 {
-        self.trials()
-            .min(self.most_points() * u64::from(self.repetitions))
-    }
-
-    /// How often each point is run at least, where repetitions are added by need.
-    pub fn min_repetitions(&self) -> Option<u32> {
-        match self.gate() {
-            Some(Gate::Repetitions(until)) => Some(until.min),
-            _ => None,
         }
     }
 
@@ -276,7 +187,7 @@ impl Stage {
 
     /// The values of a point by which it is paired with others: those of its axes, but of one that is taken from another stage its
     /// place among those around the chosen one, and nothing where it is that one alone.
-    pub(super) fn paired_by(&self, index: u64) -> Vec<(Setting, Value)> {
+    pub(in crate::sweep) fn paired_by(&self, index: u64) -> Vec<(Setting, Value)> {
         let values = self.inner.grid.values(index).unwrap_or_default();
         let axes = self.axes().iter().zip(values);
         axes.filter(|(axis, _)| !self.is_one_taken(axis.setting))
@@ -339,7 +250,7 @@ impl Stage {
     }
 
     /// The metrics that the curves of all its points have.
-    pub(super) fn common_metrics(&self) -> Vec<Metric> {
+    pub(in crate::sweep) fn common_metrics(&self) -> Vec<Metric> {
         let mut common: Option<Vec<Metric>> = None;
         for (architecture, _, auxiliary) in self.networks() {
             let spec = TrialSpec {
@@ -360,11 +271,11 @@ impl Stage {
         &self.name
     }
 
-    pub(super) fn definition(&self) -> &Definition {
+    pub(in crate::sweep) fn definition(&self) -> &Definition {
         &self.inner.definition
     }
 
-    pub(super) fn grid(&self) -> &Grid {
+    pub(in crate::sweep) fn grid(&self) -> &Grid {
         &self.inner.grid
     }
 
@@ -409,7 +320,7 @@ impl Stage {
     }
 
     /// Indexes of the raw grid × repetitions; none beyond 64 bits.
-    pub(super) fn raw_trials(&self) -> Option<u64> {
+    pub(in crate::sweep) fn raw_trials(&self) -> Option<u64> {
         self.raw_points().checked_mul(self.repetitions().into())
     }
 
@@ -465,204 +376,5 @@ impl Stage {
     /// The indexes of all points, in order.
     pub fn indexes(&self) -> impl Iterator<Item = u64> + '_ {
         std::iter::successors(self.first_point(0), |index| self.first_point(index + 1))
-    }
-
-    /// The columns of the curves of a point; none for a point that is not there.
-    /// Known before all of its values are: none that is taken from another stage has a say in them.
-    pub fn metrics(&self, index: u64) -> Vec<Metric> {
-        let spec = || {
-            let known = self.known_values(index)?;
-            let mut spec = self.inner.base.get_or_init(|| self.first_spec()).clone()?;
-            for (axis, value) in self.axes().iter().zip(known) {
-                if let Some(value) = value {
-                    self.put(&mut spec, axis.setting, value)?;
-                }
-            }
-            Some(spec)
-        };
-        spec().map(|spec| spec.metrics()).unwrap_or_default()
-    }
-
-    /// A trial as a trainer needs it; none as long as one of its values is still to be chosen.
-    pub fn spec(&self, index: u64, repetition: u32) -> Option<TrialSpec> {
-        let values = self.values(index)?;
-        let base = self.inner.base.get_or_init(|| self.first_spec()).as_ref()?;
-        let mut spec = TrialSpec {
-            repetition,
-            ..base.clone()
-        };
-        for (axis, value) in self.axes().iter().zip(values) {
-            self.put(&mut spec, axis.setting, value)?;
-        }
-        Some(spec)
-    }
-
-    fn first_spec(&self) -> Option<TrialSpec> {
-        let point = self.point(self.first_in_grid(0)?)?;
-        let Value::Text(name) = self.value(&point, Setting::Architecture)? else {
-            return None;
-        };
-        let mut spec = TrialSpec {
-            epochs: self.epochs(),
-            data: self.data(),
-            seed: self.seed(),
-            ..TrialSpec::with_defaults(self.architecture(&name)?)
-        };
-        for &setting in Setting::ALL
-            .iter()
-            .filter(|&&setting| setting != Setting::Architecture)
-        {
-            self.put(&mut spec, setting, &self.value(&point, setting)?)?;
-        }
-        Some(spec)
-    }
-
-    /// The value of a setting at a point: from its axes, else fixed, else the default.
-    fn value(&self, point: &Point, setting: Setting) -> Option<Value> {
-        let of_axis = point.values.iter().find(|(axis, _)| *axis == setting);
-        of_axis
-            .map(|(_, value)| value.clone())
-            .or_else(|| self.fixed(setting))
-    }
-
-    /// Sets a setting of a trial; none for a value that is not of its kind.
-    pub(super) fn put(&self, spec: &mut TrialSpec, setting: Setting, value: &Value) -> Option<()> {
-        match (setting, value) {
-            (Setting::Architecture, Value::Text(name)) => spec.architecture = self.architecture(name)?,
-            (Setting::WeightSharing, Value::Bool(value)) => spec.weight_sharing = *value,
-            (Setting::AuxiliaryLoss, Value::Bool(value)) => spec.auxiliary_loss = *value,
-            (Setting::AuxWeight, Value::Float(value)) => spec.aux_weight = *value,
-            (Setting::Join, Value::Text(value)) => spec.join = value.parse().ok()?,
-            (Setting::LearningRate, Value::Float(value)) => spec.learning_rate = *value,
-            (Setting::BatchSize, Value::Int(value)) => spec.batch_size = u32::try_from(*value).ok()?,
-            (Setting::Optimizer, Value::Text(value)) => spec.optimizer = value.parse().ok()?,
-            (Setting::Loss, Value::Text(value)) => spec.loss = value.parse().ok()?,
-            (Setting::Dropout, Value::Float(value)) => spec.dropout = *value,
-            (Setting::Head, Value::Text(value)) => spec.head = value.parse().ok()?,
-            (Setting::Momentum, Value::Float(value)) => spec.momentum = *value,
-            (Setting::Nesterov, Value::Bool(value)) => spec.nesterov = *value,
-            (Setting::WeightDecay, Value::Float(value)) => spec.weight_decay = *value,
-            (Setting::Schedule, Value::Text(value)) => spec.schedule = value.parse().ok()?,
-            (Setting::StepEpochs, Value::Int(value)) => spec.step_epochs = u32::try_from(*value).ok()?,
-            (Setting::StepFactor, Value::Float(value)) => spec.step_factor = *value,
-            (Setting::WarmUp, Value::Int(value)) => spec.warm_up = u32::try_from(*value).ok()?,
-            _ => return None,
-        }
-        Some(())
-    }
-
-    /// The values of a point that decide its trials' shape, for those of its axes that have a say in it: trials of
-    /// points that agree in them are of one shape. None for a point that is not there.
-    pub(crate) fn shaping(&self, index: u64) -> Option<Vec<&Value>> {
-        let axes = self.axes().iter().zip(self.values(index)?);
-        Some(
-            axes.filter(|(axis, _)| decides_shape(axis.setting))
-                .map(|(_, value)| value)
-                .collect(),
-        )
-    }
-
-    fn architecture(&self, name: &str) -> Option<Architecture> {
-        let defined = self
-            .inner
-            .definition
-            .architectures
-            .iter()
-            .find(|architecture| architecture.name == name);
-        defined.cloned().or_else(|| Architecture::named(name))
-    }
-
-    /// All values that a setting takes at some point.
-    pub(super) fn values_of(&self, setting: Setting) -> Vec<Value> {
-        if let Some(taken) = self.inner.taken.iter().find(|taken| taken.setting == setting) {
-            return taken.possible().to_vec();
-        }
-        if self.axes().iter().any(|axis| axis.setting == setting) {
-            return self.inner.grid.values_of(setting);
-        }
-        self.fixed(setting).into_iter().collect()
-    }
-
-    /// The networks that occur, with each of the switches that decide their shapes.
-    pub(super) fn networks(&self) -> Vec<(Architecture, bool, bool)> {
-        let mut networks = Vec::new();
-        for name in self.values_of(Setting::Architecture) {
-            for sharing in self.values_of(Setting::WeightSharing) {
-                for auxiliary in self.values_of(Setting::AuxiliaryLoss) {
-                    if let (Value::Text(name), Value::Bool(sharing), Value::Bool(auxiliary)) =
-                        (&name, &sharing, &auxiliary)
-                        && let Some(architecture) = self.architecture(name)
-                    {
-                        networks.push((architecture, *sharing, *auxiliary));
-                    }
-                }
-            }
-        }
-        networks
-    }
-
-    /// Which combinations of these settings some point has, each value as the number that `number` gives it, fixed ones 0.
-    /// Only looks at so many points as it takes to find `most` of them.
-    pub(super) fn combinations(
-        &self,
-        settings: &[Setting],
-        most: usize,
-        number: impl Fn(usize, &Value) -> usize,
-    ) -> BTreeSet<Vec<usize>> {
-        let axis = |setting: &Setting| self.axes().iter().position(|axis| axis.setting == *setting);
-        let axes: Vec<Option<usize>> = settings.iter().map(axis).collect();
-        let mut found = BTreeSet::new();
-        // A value that is still to be chosen may be any of those, of which few mean something else.
-        let possible: Vec<Option<Vec<usize>>> = axes
-            .iter()
-            .enumerate()
-            .map(|(at, axis)| {
-                let taken = self.inner.taken.iter().find(|taken| Some(taken.axis) == *axis)?;
-                let numbers: BTreeSet<usize> =
-                    taken.possible().iter().map(|value| number(at, value)).collect();
-                Some(numbers.into_iter().collect())
-            })
-            .collect();
-        for values in (0..self.raw_points()).filter_map(|index| self.inner.grid.values(index)) {
-            let mut combinations = vec![Vec::new()];
-            for (at, axis) in axes.iter().enumerate() {
-                let of_point = || vec![axis.map_or(0, |axis| number(at, values[axis]))];
-                let numbers = possible[at].clone().unwrap_or_else(of_point);
-                let longer = combinations.iter().flat_map(|combination: &Vec<usize>| {
-                    let with = |&number: &usize| combination.iter().copied().chain([number]).collect();
-                    numbers.iter().map(with).collect::<Vec<Vec<usize>>>()
-                });
-                combinations = longer.collect();
-            }
-            found.extend(combinations);
-            if found.len() >= most {
-                break;
-            }
-        }
-        found
-    }
-}
-
-/// Whether a setting is part of [`TrialSpec::shape`]. One that is not may differ within a pack.
-fn decides_shape(setting: Setting) -> bool {
-    match setting {
-        Setting::Architecture
-        | Setting::WeightSharing
-        | Setting::Join
-        | Setting::Head
-        | Setting::BatchSize
-        | Setting::Optimizer
-        | Setting::Nesterov
-        | Setting::Loss => true,
-        Setting::AuxiliaryLoss
-        | Setting::AuxWeight
-        | Setting::LearningRate
-        | Setting::Dropout
-        | Setting::Momentum
-        | Setting::WeightDecay
-        | Setting::Schedule
-        | Setting::StepEpochs
-        | Setting::StepFactor
-        | Setting::WarmUp => false,
     }
 }
