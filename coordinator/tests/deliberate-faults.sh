@@ -7,7 +7,10 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 copy=target/faults/tree
 export CARGO_TARGET_DIR=$root/target/faults/build
+# Nothing of an older tree: its files may have moved.
+rm -rf "$copy"
 mkdir -p "$copy" target/faults
+ln -s "$root/.deps" "$root/data" "$copy" # trainers need libtorch and MNIST
 unnoticed=0
 printf '%-34s %-8s %s\n' fault outcome 'first test that noticed'
 
@@ -71,7 +74,7 @@ fault decisions-whatever-comes-first $core/state/choices.rs 's/sweep\.predecesso
     -p tenfold-core --test scenarios
 fault decided-from-what-was $core/choice/mod.rs 's/counted\(chooses, &candidates\) != succeeded/false/' \
     -p tenfold-core --test scenarios
-fault left-out-and-counted $core/sweep/stage.rs 's/ - self\.decided\.closed\(\)//' -p tenfold-core --test scenarios
+fault left-out-and-counted $core/sweep/stage/mod.rs 's/ - self\.decided\.closed\(\)//' -p tenfold-core --test scenarios
 fault checkpoint-of-another-trial worker/trainer/src/checkpoint/mod.rs \
     's/            epochs: 0,\n/            epochs: 0,\n            learning_rate: 1.0,\n/' -p tenfold-trainer --test checkpoints
 
