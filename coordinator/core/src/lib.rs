@@ -30,7 +30,7 @@ pub use input::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Standing, Transition, TrialReport,
     Wider,
 };
-use record::{Control, Outcome, Record, SweepRow};
+use record::{Control, Record, SweepRow};
 use sweep::Sweep;
 
 pub use state::{Lease, Settings, State, SweepState, Worker};
@@ -89,11 +89,7 @@ fn finish_sweeps(state: &State, records: &mut Vec<Record>, now: Millis) {
                     sweep.extended(&row.extension).ok()
                 });
             }
-            Record::Choice(row) => change(state, row.sweep, &mut changing, |sweep| match &row.outcome {
-                Outcome::Chosen(values) => Some(sweep.with(row.choice, values.clone())),
-                Outcome::Withdrawn => Some(sweep.without(row.choice)),
-                Outcome::Nothing(_) => None,
-            }),
+            Record::Choice(row) => change(state, row.sweep, &mut changing, |sweep| row.applied(sweep)),
             _ => {}
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, Value, WorkerId};
 
 use crate::Millis;
-use crate::sweep::{ChoiceId, Extension};
+use crate::sweep::{ChoiceId, Extension, Sweep};
 use crate::trial::TrialState;
 
 /// One change, durable where [`Record::is_durable`] says so.
@@ -159,6 +159,17 @@ pub struct ChoiceRow {
     pub candidates: Vec<Candidate>,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+impl ChoiceRow {
+    /// The sweep with what was chosen, or without, where it was taken back; none when it stays what it was.
+    pub fn applied(&self, sweep: &Sweep) -> Option<Sweep> {
+        match &self.outcome {
+            Outcome::Chosen(values) => Some(sweep.with(self.choice, values.clone())),
+            Outcome::Withdrawn => Some(sweep.without(self.choice)),
+            Outcome::Nothing(_) => None,
+        }
+    }
 }
 
 /// A value that can be chosen, and what the trials with it came to.

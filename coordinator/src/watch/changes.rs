@@ -3,7 +3,6 @@
 use std::mem::take;
 use std::sync::Arc;
 
-use tenfold_core::record::Outcome;
 use tenfold_core::sweep::{ChoiceId, Chooses};
 use tenfold_types::TrialKey;
 
@@ -25,10 +24,8 @@ impl Watcher {
         let before = self.sweep.clone();
         for (_, row) in &found {
             self.chosen.extend(messages::choice(&before, row));
-            match &row.outcome {
-                Outcome::Chosen(values) => self.sweep = self.sweep.with(row.choice, values.clone()),
-                Outcome::Withdrawn => self.sweep = self.sweep.without(row.choice),
-                Outcome::Nothing(_) => {}
+            if let Some(after) = row.applied(&self.sweep) {
+                self.sweep = after;
             }
         }
         if !found.is_empty() {

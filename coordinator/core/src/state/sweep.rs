@@ -6,7 +6,7 @@ use tenfold_types::{Curve, Fence, TrialId, TrialKey};
 
 use crate::Millis;
 use crate::aggregate::Counts;
-use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, SweepRow, TrialRow};
+use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, SweepRow, TrialRow};
 use crate::sweep::{ChoiceId, Chooses, Passage, Stage, Sweep};
 use crate::trial::TrialState;
 
@@ -431,10 +431,8 @@ impl SweepState {
     pub(super) fn evolve_choice(&mut self, row: &ChoiceRow) {
         self.choices.insert(row);
         let choice = row.choice;
-        let after = match &row.outcome {
-            Outcome::Chosen(values) => self.sweep.with(choice, values.clone()),
-            Outcome::Withdrawn => self.sweep.without(choice),
-            Outcome::Nothing(_) => return,
+        let Some(after) = row.applied(&self.sweep) else {
+            return;
         };
         let before = std::mem::replace(&mut self.sweep, after);
         for key in self.sweep.governed(choice) {

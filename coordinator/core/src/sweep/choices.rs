@@ -67,11 +67,8 @@ impl Sweep {
             Some(Chooses::Points(rung)) => {
                 // Those that were left out at a rung before are none of its.
                 let source = self.stage(rung.source);
-                let points: Vec<u64> = rung.points(choice.cell);
-                let points: Vec<u64> = points
-                    .into_iter()
-                    .filter(|index| source.is_some_and(|source| source.has(*index)))
-                    .collect();
+                let mut points = rung.points(choice.cell);
+                points.retain(|index| source.is_some_and(|source| source.has(*index)));
                 let kept: Option<BTreeSet<u64>> =
                     values.map(|values| values.iter().filter_map(number).collect());
                 let own = choice.stage as usize;
@@ -89,6 +86,9 @@ impl Sweep {
             }
             Some(Chooses::Repetitions(until)) => {
                 let (index, now) = until.point(choice.cell);
+                if !self.stage(choice.stage).is_some_and(|stage| stage.has(index)) {
+                    return self.clone();
+                }
                 let then = values.map(|values| values.first().and_then(number).unwrap_or_default());
                 let then = then.map(|then| u32::try_from(then).unwrap_or(u32::MAX));
                 let stage = &mut stages[choice.stage as usize];

@@ -1,7 +1,7 @@
 //! Searches that stop early, and repetitions by need.
 
 use tenfold_core::record::{Candidate, Outcome as Chosen};
-use tenfold_core::sweep::{ChoiceId, Chooses, Passage, StopRule};
+use tenfold_core::sweep::{ChoiceId, Chooses, Passage, Stage, StopRule};
 use tenfold_core::trial::TrialState;
 use tenfold_core::{Answer, Input, Order, Reason, explain};
 use tenfold_types::{Outcome, SweepId, TrialKey, Value};
@@ -101,10 +101,19 @@ impl World {
                     false => self.complete(&held),
                 }
             }
+            let stages = self.state.sweep(sweep).unwrap().sweep().stages();
+            let open = |stage: &Stage| stage.indexes().any(|index| !self.settled(stage, index));
+            assert!(stages.iter().all(|stage| stage.may_shrink() == open(stage)));
             if self.decide_by(sweep, mean) == 0 {
                 return;
             }
         }
+    }
+
+    /// Whether nothing of a point waits at its stage's gate.
+    fn settled(&self, stage: &Stage, index: u64) -> bool {
+        let mut trials = 0..stage.repetitions();
+        stage.gate().is_none() || trials.all(|repetition| stage.passage(index, repetition) != Passage::Waits)
     }
 
     /// The trials of a stage that have succeeded, by point.

@@ -16,6 +16,8 @@ pub(in crate::sweep) struct Decided {
     granted: BTreeMap<u64, (u32, bool)>,
     /// Trials that are left out of points that are there.
     closed: u64,
+    /// Points whose repetitions are final.
+    settled: u64,
 }
 
 impl Decided {
@@ -73,6 +75,14 @@ impl Decided {
         }
     }
 
+    /// On how many points nothing is left to be decided.
+    pub(in crate::sweep) fn count(&self, gate: &Gate) -> u64 {
+        match gate {
+            Gate::Points(_) => self.kept.len() + self.out.len(),
+            Gate::Repetitions(_) => self.settled,
+        }
+    }
+
     /// Takes in which of these points go on; none while that is to be decided again.
     pub(in crate::sweep) fn points(&mut self, of: &[u64], kept: Option<&BTreeSet<u64>>) {
         for index in of {
@@ -89,6 +99,8 @@ impl Decided {
     /// Takes in how many repetitions a point has after it was looked at with so many: no more than those when they are
     /// enough; none while that is to be decided again.
     pub(in crate::sweep) fn granted(&mut self, until: &Until, index: u64, now: u32, then: Option<u32>) {
+        let gate = Gate::Repetitions(*until);
+        self.settled -= u64::from(self.has(&gate, index));
         if let Some((granted, true)) = self.granted.remove(&index) {
             self.closed -= u64::from(until.max - granted);
         }
@@ -101,5 +113,6 @@ impl Decided {
             None if now > until.min => _ = self.granted.insert(index, (now, false)),
             None => {}
         }
+        self.settled += u64::from(self.has(&gate, index));
     }
 }

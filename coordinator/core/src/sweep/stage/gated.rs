@@ -71,7 +71,8 @@ impl Stage {
 
     /// Whether it may still come to fewer trials than it has now, by what is decided at its gate.
     pub fn may_shrink(&self) -> bool {
-        self.gate().is_some() && self.indexes().any(|index| !self.is_decided(index))
+        let decided = self.gate().map(|gate| self.decided.count(gate));
+        decided.is_some_and(|decided| decided < self.inner.grid.points())
     }
 
     /// The most points that are run, as far as that is known.
