@@ -198,6 +198,16 @@ impl Data {
             rest => rest,
         }
     }
+
+    /// Returns the number of answers that a metric is a share of: its values are k/N with a whole k. None for losses, which
+    /// are no shares.
+    pub fn answers(&self, metric: Metric) -> Option<u32> {
+        match metric {
+            Metric::TrainError => Some(self.train),
+            Metric::TestError | Metric::TestDigitError(_) => Some(self.test),
+            Metric::TrainLoss | Metric::TestLoss => None,
+        }
+    }
 }
 
 /// Everything that decides a trial's curve, bar the device it runs on.
@@ -267,6 +277,12 @@ pub enum SpecError {
     Shape(#[from] ShapeError),
 }
 
+/// Defaults of the settings that [`TrialSpec::canonical`] resets.
+const DEFAULT_AUX_WEIGHT: f64 = 1.0;
+const DEFAULT_DROPOUT: f64 = 0.5;
+const DEFAULT_STEP_EPOCHS: u32 = 50;
+const DEFAULT_STEP_FACTOR: f64 = 0.1;
+
 impl TrialSpec {
     /// A trial of this network with every setting at its default: 100 epochs, 1,000 pairs each, seed 0, repetition 0.
     pub fn with_defaults(architecture: Architecture) -> Self {
@@ -274,20 +290,20 @@ impl TrialSpec {
             architecture,
             weight_sharing: false,
             auxiliary_loss: false,
-            aux_weight: 1.0,
+            aux_weight: DEFAULT_AUX_WEIGHT,
             join: Join::Softmax,
             learning_rate: 1e-3,
             batch_size: 100,
             optimizer: Optimizer::Adam,
             loss: Loss::CrossEntropy,
-            dropout: 0.5,
+            dropout: DEFAULT_DROPOUT,
             head: Head::AsIs,
             momentum: 0.0,
             nesterov: false,
             weight_decay: 0.0,
             schedule: Schedule::Constant,
-            step_epochs: 50,
-            step_factor: 0.1,
+            step_epochs: DEFAULT_STEP_EPOCHS,
+            step_factor: DEFAULT_STEP_FACTOR,
             warm_up: 0,
             epochs: 100,
             data: Data {
@@ -312,6 +328,28 @@ impl TrialSpec {
             metrics.extend((0..self.architecture.sub_networks).map(Metric::TestDigitError));
         }
         metrics
+    }
+
+    /// Returns the trial with each setting that cannot matter to it at its default: the weight of an auxiliary loss that is
+    /// off, steps under a schedule without them, the rate of dropout layers that all have their own, weight sharing of a single
+    /// sub-network. Trials that are equal
+    /// afterwards train the same network on the same data, and their curves are the same.
+    #[must_use]
+    pub fn canonical(mut self) -> Self {
+        if !self.auxiliary_loss {
+            self.aux_weight = DEFAULT_AUX_WEIGHT;
+        }
+        if self.schedule != Schedule::Step {
+            self.step_epochs = DEFAULT_STEP_EPOCHS;
+            self.step_factor = DEFAULT_STEP_FACTOR;
+        }
+        if !self.architecture.drops_by_setting() {
+            self.dropout = DEFAULT_DROPOUT;
+        }
+        if self.architecture.sub_networks == 1 {
+            self.weight_sharing = false;
+        }
+        self
     }
 
     /// Checks that it can be trained, and gives its network's shapes.
@@ -569,6 +607,36 @@ mod tests {
         let cosine = rates(Schedule::Cosine, 0);
         assert_eq!((cosine[0], (cosine[3] * 1e12).round()), (1.0, 5e11));
         assert!(cosine.is_sorted_by(|a, b| a > b) && cosine[5] > 0.0);
+    }
+
+    #[test]
+    fn settings_that_cannot_matter_are_reset() {
+        let odd = TrialSpec {
+            aux_weight: 3.0,
+            dropout: 0.1,
+            step_epochs: 7,
+            step_factor: 0.5,
+            ..spec()
+        };
+        assert_eq!(odd.clone().canonical(), spec());
+        let mut single = odd.clone();
+        single.architecture.sub_networks = 1;
+        single.weight_sharing = true;
+        assert!(!single.canonical().weight_sharing);
+        let auxiliary = TrialSpec {
+            auxiliary_loss: true,
+            ..odd.clone()
+        };
+        assert_eq!(auxiliary.canonical().aux_weight, 3.0);
+        let steps = TrialSpec {
+            schedule: Schedule::Step,
+            ..odd.clone()
+        };
+        let steps = steps.canonical();
+        assert_eq!((steps.step_epochs, steps.step_factor), (7, 0.5));
+        let mut dropping = odd;
+        dropping.architecture.stacks[0].push(crate::network::Dropout { rate: None }.into());
+        assert_eq!(dropping.canonical().dropout, 0.1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod curves;
 mod statistics;
+pub mod within;
 
 use serde::Serialize;
 use tenfold_types::{Metric, Setting, Value};

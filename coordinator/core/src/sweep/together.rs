@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tenfold_types::network::{Architecture, Layer};
+use tenfold_types::network::Architecture;
 use tenfold_types::{Schedule, Setting, SpecError, TrialSpec, Value};
 
 use super::definition::Places;
@@ -165,13 +165,12 @@ fn check_differences(stage: &Stage, places: &Places, problems: &mut Vec<Problem>
             problems.push(Problem::new(&at, format!("{setting} varies, but {message}")));
         }
     };
-    let drops = |(architecture, ..): &(Architecture, bool, bool)| {
-        let mut layers = architecture.stacks.iter().flatten();
-        layers.any(|layer| matches!(layer, Layer::Dropout(dropout) if dropout.rate.is_none()))
-    };
     idle(
         Setting::Dropout,
-        stage.networks().iter().any(drops),
+        stage
+            .networks()
+            .iter()
+            .any(|(architecture, ..)| architecture.drops_by_setting()),
         "no network of the sweep has a dropout layer without a rate of its own; add \"dropout\" to the layers of an \
          [[architecture]]",
     );

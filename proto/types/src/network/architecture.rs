@@ -30,6 +30,12 @@ pub struct Architecture {
 }
 
 impl Architecture {
+    /// Returns whether one of its dropout layers takes its rate from the trial's setting.
+    pub fn drops_by_setting(&self) -> bool {
+        let mut layers = self.stacks.iter().flatten();
+        layers.any(|layer| matches!(layer, Layer::Dropout(dropout) if dropout.rate.is_none()))
+    }
+
     /// The named network with two sub-networks; see [`Architecture::named_with`].
     pub fn named(name: &str) -> Option<Self> {
         Self::named_with(name, 2)

@@ -25,7 +25,8 @@ impl Stage {
         spec().map(|spec| spec.metrics()).unwrap_or_default()
     }
 
-    /// A trial as a trainer needs it; none as long as one of its values is still to be chosen.
+    /// Returns a trial as a trainer needs it, in its [canonical](TrialSpec::canonical) form; `None` as long as one of its values
+    /// is still to be chosen.
     pub fn spec(&self, index: u64, repetition: u32) -> Option<TrialSpec> {
         let values = self.values(index)?;
         let base = self.inner.base.get_or_init(|| self.first_spec()).as_ref()?;
@@ -36,7 +37,19 @@ impl Stage {
         for (axis, value) in self.axes().iter().zip(values) {
             self.put(&mut spec, axis.setting, value)?;
         }
-        Some(spec)
+        Some(spec.canonical())
+    }
+
+    /// Returns the points whose trials no point before them in the list has too: of points that are the same network with the
+    /// same settings the first. Points with a value that is still to be chosen are all distinct.
+    pub fn distinct(&self, points: &[u64]) -> Vec<u64> {
+        let mut seen = BTreeSet::new();
+        let is_new = |index: &&u64| match self.spec(**index, 0) {
+            // Plain data with finite numbers: there is nothing that JSON could refuse.
+            Some(spec) => seen.insert(serde_json::to_string(&spec).unwrap_or_default()),
+            None => true,
+        };
+        points.iter().filter(is_new).copied().collect()
     }
 
     fn first_spec(&self) -> Option<TrialSpec> {
