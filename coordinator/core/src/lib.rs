@@ -12,6 +12,7 @@ mod extend;
 pub mod input;
 mod lease;
 mod order;
+pub mod rank;
 pub mod record;
 pub mod rounding;
 mod schedule;
@@ -24,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_types::{SweepId, TrialKey};
 
-pub use choice::pick;
+pub use choice::{RULES, pick, ties};
 pub use explain::{Reason, explain};
 pub use input::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Standing, Transition, TrialReport,

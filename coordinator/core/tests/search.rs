@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use tenfold_core::aggregate::Statistics;
+use tenfold_core::rank::Rank;
 use tenfold_core::search::{Standing, asha, halving, median, patience, width};
 
 fn fixture() -> Value {
@@ -57,12 +58,12 @@ fn standing(mean: f64) -> Standing {
         true => Standing {
             n: 0,
             missing: 3,
-            mean: 0.0,
+            mean: Rank::number(0.0),
         },
         false => Standing {
             n: 3,
             missing: 0,
-            mean,
+            mean: Rank::number(mean),
         },
     }
 }

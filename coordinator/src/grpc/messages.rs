@@ -2,7 +2,9 @@
 
 use tenfold_core::SweepState;
 use tenfold_core::aggregate::{Counts, Group, Statistics};
+use tenfold_core::rank::DIGITS;
 use tenfold_core::record::{AttemptRow, Candidate, ChoiceRow, Control, ExtensionRow, Outcome, TrialRow};
+use tenfold_core::ties;
 use tenfold_core::sweep::{ChoiceId, Chooses, Extension, Stage, Sweep};
 use tenfold_core::trial::TrialState;
 use tenfold_proto::v1::choice::Kind;
@@ -77,11 +79,28 @@ pub(crate) fn choice(sweep: &Sweep, row: &ChoiceRow) -> Option<v1::Choice> {
         missing: candidate.missing,
         mean: candidate.mean,
         standard_error: candidate.standard_error,
+        trials: Some(candidate.trials()),
+        points_left_out: candidate.points_left_out,
+        repetitions_left_out: candidate.repetitions_left_out,
+        exact: candidate.exact.map(|exact| v1::Ratio {
+            sum: exact.sum,
+            of: exact.of,
+        }),
+    };
+    let ties = ties(sweep, row);
+    let is_tied = |candidate: &&Candidate| ties.contains(&candidate.value);
+    let tied_by_digits = |candidate: &Candidate| !candidate.rank(row.rules).is_exact();
+    let tie_digits = match row.candidates.iter().filter(is_tied).any(tied_by_digits) {
+        true if row.rules > 0 => DIGITS,
+        _ => 0,
     };
     Some(v1::Choice {
         candidates: row.candidates.iter().map(candidate).collect(),
         values: values.iter().map(v1::Value::from).collect(),
         reason,
+        rules: row.rules,
+        ties: ties.iter().map(v1::Value::from).collect(),
+        tie_digits,
         ..undecided(sweep, row.choice)?
     })
 }
@@ -214,6 +233,7 @@ fn stages(sweep: &Sweep) -> Vec<v1::Stage> {
         repetitions: stage.repetitions(),
         epochs: stage.epochs(),
         min_repetitions: stage.min_repetitions(),
+        confirms: stage.confirms(),
         trials: stage.most_trials(),
         may_shrink: stage.may_shrink(),
         most_points: stage.most_points(),

@@ -174,11 +174,15 @@ fn lease(fence: u64) -> LeaseRow {
 
 fn choice(number: u64, cell: u64, outcome: Outcome) -> ChoiceRow {
     let candidate = |value: Value, mean: f64| Candidate {
-        value,
         n: 3,
         missing: 1,
         mean,
         standard_error: (mean > 0.2).then_some(mean / 3.0),
+        trials: (mean > 0.2).then_some(5),
+        exact: (mean > 0.2).then_some(Ratio { sum: 7, of: 10 }),
+        points_left_out: u32::from(mean > 0.2),
+        repetitions_left_out: 0,
+        value,
     };
     ChoiceRow {
         sweep: sweep(number).id,
@@ -192,6 +196,8 @@ fn choice(number: u64, cell: u64, outcome: Outcome) -> ChoiceRow {
             candidate(Value::Int(7), 0.7),
         ],
         outcome,
+        // Of the rules of earlier versions, and of others.
+        rules: cell as u32 % 2,
     }
 }
 

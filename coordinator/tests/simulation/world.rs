@@ -290,12 +290,12 @@ impl World {
         } else {
             0
         };
-        let (sweep, choice) = due.swap_remove(at);
+        let due = due.swap_remove(at);
         let mut reader = self.store.reader().unwrap();
-        let candidates = choose::candidates(reader.as_mut(), &sweep, choice).unwrap();
+        let candidates = choose::candidates(reader.as_mut(), &due).unwrap();
         let input = Input::Choose {
-            sweep: sweep.id(),
-            choice,
+            sweep: due.sweep.id(),
+            choice: due.choice,
             candidates,
         };
         if trouble && self.chance(50) {

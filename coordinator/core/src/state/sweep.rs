@@ -6,6 +6,7 @@ use tenfold_types::{Curve, Fence, TrialId, TrialKey};
 
 use crate::Millis;
 use crate::aggregate::Counts;
+use crate::choice::RULES;
 use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, SweepRow, TrialRow};
 use crate::sweep::{ChoiceId, Chooses, Passage, Stage, Sweep};
 use crate::trial::TrialState;
@@ -136,6 +137,12 @@ impl SweepState {
     /// Choices between its stages that were made, or taken back, in order.
     pub fn choices(&self) -> impl Iterator<Item = &ChoiceRow> {
         self.choices.rows()
+    }
+
+    /// The number of the rules by which its choices are made: that of those recorded, made or taken back; the newest where it has
+    /// none yet.
+    pub fn rules(&self) -> u32 {
+        self.choices.rows().next().map_or(RULES, |row| row.rules)
     }
 
     /// What it got beyond its text, in order.

@@ -215,7 +215,7 @@ impl Sweep {
             Some(Gate::Repetitions(until)) => until.min,
             _ => source.repetitions(),
         };
-        (definition.rung, definition.until) = (None, None);
+        (definition.rung, definition.until, definition.confirm) = (None, None, None);
         let taken = |name: &String| self.stages().iter().any(|stage| stage.name() == name);
         let mut names = (1..).map(|number: u32| format!("refine-{number}"));
         let name = names.find(|name| !taken(name)).unwrap_or_default();

@@ -35,11 +35,10 @@ fn choice(cell: u64) -> ChoiceId {
 
 fn candidate(value: f64, n: u32, missing: u32, mean: f64) -> Candidate {
     Candidate {
-        value: Value::Float(value),
         n,
         missing,
         mean,
-        standard_error: None,
+        ..Candidate::without_trials(Value::Float(value))
     }
 }
 

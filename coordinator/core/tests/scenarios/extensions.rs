@@ -58,11 +58,10 @@ impl World {
     /// Makes a choice from what has succeeded and what has not.
     fn make(&mut self, sweep: SweepId, choice: ChoiceId, of: [(f64, u32, u32, f64); 2]) -> bool {
         let candidate = |(value, n, missing, mean)| Candidate {
-            value: Value::Float(value),
             n,
             missing,
             mean,
-            standard_error: None,
+            ..Candidate::without_trials(Value::Float(value))
         };
         let candidates = of.map(candidate).to_vec();
         let input = Input::Choose {

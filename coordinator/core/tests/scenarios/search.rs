@@ -34,11 +34,11 @@ impl World {
             }
             let statistics = tenfold_core::aggregate::Statistics::of(&numbers);
             let candidate = Candidate {
-                value,
                 n: numbers.len() as u32,
                 missing,
                 mean: statistics.map_or(0.0, |statistics| statistics.mean),
                 standard_error: statistics.and_then(|statistics| statistics.standard_error),
+                ..Candidate::without_trials(value)
             };
             match candidates.iter_mut().find(|other| other.value == candidate.value) {
                 Some(other) => {
