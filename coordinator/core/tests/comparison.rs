@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
 use serde_json::Value;
+use tenfold_core::rank::Rank;
 use tenfold_core::compare::{Comparison, Difference, Null, area, epochs_to, holm, reach, two_sided_t};
 
 fn fixture() -> serde_json::Result<Value> {
@@ -118,7 +119,7 @@ fn curves_have_the_areas_and_epochs_that_numpy_gives_them() {
         let what = format!("{} epochs", values.len());
         close(area(&values), curve["area"].as_f64(), 1e-12, &what);
         for row in curve["reached"].as_array().unwrap() {
-            let ours = epochs_to(&values, row["threshold"].as_f64().unwrap());
+            let ours = epochs_to(&values, Rank::of(row["threshold"].as_f64().unwrap(), None), None);
             assert_eq!(ours.map(u64::from), row["epochs"].as_u64(), "{what}, {row}");
             match ours {
                 Some(_) => reached += 1,

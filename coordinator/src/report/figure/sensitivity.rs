@@ -40,11 +40,14 @@ pub struct Optimum {
 /// A metric at the last epoch against the values of a setting with numbers: a line for each combination of the other axes,
 /// in panels if these are many. The lowest point of each line among groups without missing repetitions is marked.
 ///
+/// The metric is a count of `answers`, or none.
+///
 /// None when there is nothing to draw, or so much that nobody could read it.
 pub fn sensitivity(
     results: &[&GroupResult],
     setting: Setting,
     metric: Metric,
+    answers: Option<u32>,
     title: &str,
 ) -> Option<Sensitivity> {
     let others = beside(results, setting);
@@ -99,7 +102,7 @@ pub fn sensitivity(
                 })
             };
             let points: Vec<Point> = here.iter().filter_map(point).collect();
-            let best = best(here.iter().map(|(.., result)| *result), metric).filter(|&at| whole(here[at].2));
+            let best = best(here.iter().map(|(.., result)| *result), metric, answers).filter(|&at| whole(here[at].2));
             if let Some(at) = best {
                 optima.push(Optimum {
                     label: whole_lines.labels[whole_lines.part[here[at].0]].clone(),

@@ -5,7 +5,7 @@ use tenfold_core::rounding::significant;
 use tenfold_types::Metric;
 
 use super::super::super::export;
-use super::super::super::last::{best, last, lowest};
+use super::super::super::last::{best, last, lowest, rank};
 use super::super::super::words::{self, Labels};
 use super::super::{Block, Column, Table};
 use super::{StageOf, Study};
@@ -46,19 +46,19 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
     columns.push(Column::number("lowest mean (epoch)"));
     columns.extend(missing.then(|| Column::words("missing")));
 
-    let best = best(results.iter().copied(), metric);
-    let shown = shown(results, metric);
+    let best = best(results.iter().copied(), metric, study.answers());
+    let shown = shown(results, metric, study.answers());
     let mut rows = Vec::new();
     for &at in &shown {
         let (Some(result), Some(cells)) = (results.get(at), labels.cells.get(at)) else {
             continue;
         };
         let mut row = cells.clone();
-        row.extend(cells_of(result, metric, beside));
+        row.extend(cells_of(result, metric, beside, study.answers()));
         row.extend(missing.then(|| words::missing(&result.group.counts)));
         rows.push(row);
     }
-    let (header, values) = values(results, metric);
+    let (header, values) = values(results, metric, study.answers());
     Table {
         name: format!("{}groups", stage.prefix()),
         caption: caption(study, results, shown.len()),
@@ -75,22 +75,26 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
 }
 
 /// The groups on the page: all in their order, or those with the lowest means.
-fn shown(results: &[&GroupResult], metric: Metric) -> Vec<usize> {
+fn shown(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> Vec<usize> {
     let mut places: Vec<usize> = (0..results.len()).collect();
     if places.len() > MAX_ROWS {
         let mean = |&at: &usize| {
-            results
-                .get(at)
-                .and_then(|result| last(result, metric))
-                .map_or(f64::INFINITY, |s| s.mean)
+            let mean = results.get(at).and_then(|result| last(result, metric));
+            // Those without a mean come last.
+            (mean.is_none(), mean.map(|mean| rank(mean, answers)))
         };
-        places.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+        places.sort_by_key(mean);
         places.truncate(MAX_ROWS);
     }
     places
 }
 
-fn cells_of(result: &GroupResult, metric: Metric, beside: Option<Metric>) -> Vec<String> {
+fn cells_of(
+    result: &GroupResult,
+    metric: Metric,
+    beside: Option<Metric>,
+    answers: Option<u32>,
+) -> Vec<String> {
     let unit = words::unit(metric);
     let counts = &result.group.counts;
     let none = || "–".to_owned();
@@ -110,7 +114,7 @@ fn cells_of(result: &GroupResult, metric: Metric, beside: Option<Metric>) -> Vec
         ),
     ];
     cells.extend(beside.map(|metric| of(|s, unit| words::quantity(s.mean, unit, 2), metric)));
-    cells.push(lowest(result, metric).map_or_else(none, |(epoch, statistics)| {
+    cells.push(lowest(result, metric, answers).map_or_else(none, |(epoch, statistics)| {
         format!("{} ({epoch})", words::quantity(statistics.mean, unit, 2))
     }));
     cells
@@ -123,7 +127,7 @@ fn caption(study: &Study, results: &[&GroupResult], shown: usize) -> String {
          deviation; and the lowest mean of any epoch, which is chosen by the {metric} itself and so no estimate of it."
     );
     if results.len() > 1 {
-        caption += " Bold: the lowest mean, of a group without missing repetitions where there is one.";
+        caption += " Bold: the lowest mean, of a group without missing repetitions where there is one; of equal means the first.";
     }
     if shown < results.len() {
         caption += &format!(
@@ -135,7 +139,11 @@ fn caption(study: &Study, results: &[&GroupResult], shown: usize) -> String {
 }
 
 /// All groups with all metrics, for programs.
-fn values(results: &[&GroupResult], metric: Metric) -> (Vec<String>, Vec<Vec<String>>) {
+fn values(
+    results: &[&GroupResult],
+    metric: Metric,
+    answers: Option<u32>,
+) -> (Vec<String>, Vec<Vec<String>>) {
     let axes = export::axes(results.iter().map(|result| result.group.values.as_slice()));
     let mut metrics: Vec<Metric> = Vec::new();
     for of in results.iter().flat_map(|result| &result.metrics) {
@@ -202,7 +210,7 @@ fn values(results: &[&GroupResult], metric: Metric) -> (Vec<String>, Vec<Vec<Str
                 number(of.map(|s| s.max)),
             ]);
         }
-        let lowest = lowest(result, metric);
+        let lowest = lowest(result, metric, answers);
         row.push(number(lowest.map(|(_, statistics)| statistics.mean)));
         row.push(lowest.map_or_else(String::new, |(epoch, _)| epoch.to_string()));
         row

@@ -3,7 +3,7 @@
 use tenfold_core::aggregate::Counts;
 
 use super::super::super::facet::varying;
-use super::super::super::last::{best, last, whole};
+use super::super::super::last::{best, last, ties, whole};
 use super::super::super::words::{self, Labels};
 use super::super::{Block, Column, Span, Table, paragraph};
 use super::{StageOf, Study};
@@ -62,7 +62,8 @@ pub(super) fn in_short(study: &Study) -> Vec<Block> {
 fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
     let metric = study.metric();
     let results = study.of_stage(stage);
-    let at = best(results.iter().copied(), metric)?;
+    let at = best(results.iter().copied(), metric, study.answers())?;
+    let ties = ties(results.iter().copied(), metric, study.answers());
     let result = *results.get(at)?;
     let statistics = last(result, metric)?;
     let labels = Labels::of(results.iter().map(|result| &result.group));
@@ -87,6 +88,17 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
         (None, 1) => String::new(),
         (None, count) => format!(" It is the lowest of {count} groups, and so by chance a little too low."),
     };
+    let tie = match ties.as_slice() {
+        [] => String::new(),
+        [one] => match labels.labels.get(*one) {
+            Some(label) => format!(" {label} is as good; named is the first in the order of the points."),
+            None => String::new(),
+        },
+        several => format!(
+            " {} others are as good; named is the first in the order of the points.",
+            several.len()
+        ),
+    };
     let odd = if whole(result) {
         ""
     } else {
@@ -101,7 +113,7 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
         Span::Strong(mean),
         Span::Text(format!(" ({interval}n = {}), of ", statistics.n)),
         Span::Strong(labels.labels.get(at)?.clone()),
-        Span::Text(format!(".{of}{odd}")),
+        Span::Text(format!(".{tie}{of}{odd}")),
     ])
 }
 

@@ -83,6 +83,11 @@ impl Study {
         self.metric.unwrap_or(Metric::TestError)
     }
 
+    /// The number of answers that it is a count of; none where it is none, or that is not known.
+    fn answers(&self) -> Option<u32> {
+        self.sweep.as_ref()?.data().answers(self.metric())
+    }
+
     /// The name of the stage with this number.
     fn stage_name(&self, number: u32) -> &str {
         let of = self.results.iter().find(|result| result.group.stage == number);

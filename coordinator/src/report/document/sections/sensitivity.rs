@@ -28,7 +28,7 @@ pub(super) fn blocks(
         words::plain(&metric.to_string()),
         words::plain(setting.name())
     );
-    let Some(found) = sensitivity(results, setting, metric, &title) else {
+    let Some(found) = sensitivity(results, setting, metric, study.answers(), &title) else {
         blocks.push(paragraph(format!(
             "There is no figure of it: {} groups would be more lines than anybody can read. All values are in the table of \
              groups.",

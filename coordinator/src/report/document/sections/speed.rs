@@ -4,7 +4,7 @@ use tenfold_core::aggregate::{GroupResult, Statistics};
 use tenfold_core::compare::{Reach, area, epochs_to, reach};
 use tenfold_core::rounding::significant;
 
-use super::super::super::last::last;
+use super::super::super::last::{last, rank};
 use super::super::super::words::{self, Labels, Unit};
 use super::super::{Block, Column, Table};
 use super::{StageOf, Study};
@@ -13,8 +13,8 @@ use super::{StageOf, Study};
 const MAX_ROWS: usize = 60;
 /// Epochs from which on a course can be spoken of.
 const EPOCHS: u32 = 10;
-/// How near to its last mean a group has to come: a point of a hundred.
-const NEAR: f64 = 0.01;
+/// How near to its last mean a group has to come, in thousandths: a point of a hundred.
+const NEAR: u32 = 10;
 
 /// A table of groups, where the metric is an error, there are several repetitions, and not too many groups.
 pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Vec<Block> {
@@ -101,7 +101,8 @@ impl Course {
     /// None for a group without a succeeded trial. Its trials are those of its point.
     fn of(study: &Study, result: &GroupResult) -> Option<Self> {
         let metric = study.metric();
-        let threshold = last(result, metric)?.mean + NEAR;
+        let answers = study.answers();
+        let threshold = rank(last(result, metric)?, answers).plus_thousandths(NEAR);
         let here = study.trials.iter().filter(|trial| {
             (trial.key.stage, trial.key.index) == (result.group.stage, result.group.index)
                 && trial.state == "succeeded"
@@ -115,12 +116,12 @@ impl Course {
                 .copied()
                 .map(f64::from)
                 .collect();
-            epochs.push(epochs_to(&column, threshold));
+            epochs.push(epochs_to(&column, threshold, answers));
             let between = column.len().saturating_sub(1).max(1);
             levels.push(area(&column)? / between as f64);
         }
         Some(Self {
-            threshold,
+            threshold: threshold.value(),
             reach: reach(&epochs)?,
             epochs: epochs.into_iter().flatten().collect(),
             level: Statistics::of(&levels)?,
