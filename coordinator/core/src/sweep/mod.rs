@@ -48,7 +48,7 @@ pub use grouping::{GroupId, Grouping, UnknownAxis};
 pub use hypothesis::{Claim, Hypothesis};
 use rule::Stages;
 pub use rule::{Criterion, Refine, Rule};
-pub use stage::Stage;
+pub use stage::{CONFIRMING, Stage};
 pub use taken::Taken;
 
 /// The longest sweep file, in bytes.

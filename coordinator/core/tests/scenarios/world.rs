@@ -195,6 +195,12 @@ impl World {
         answers.pop()
     }
 
+    /// Writes a row as another version would have.
+    pub(crate) fn write(&mut self, record: &Record) {
+        self.state.evolve(record);
+        self.rows.write(record);
+    }
+
     /// Has an input decided, as the turn does: what time has brought about comes first.
     pub(crate) fn ask(&mut self, input: Input) -> Result<Answer, Refusal> {
         self.tick();

@@ -20,7 +20,7 @@ use super::taken::Taken;
 const MAX_LOOKS: u64 = 100_000;
 
 /// The first repetition of those that confirm: above the most of any stage.
-pub(in crate::sweep) const CONFIRMING: u32 = definition::MAX_REPETITIONS as u32;
+pub const CONFIRMING: u32 = definition::MAX_REPETITIONS as u32;
 
 /// The values that were chosen, by rule and cell.
 type Chosen = BTreeMap<(u32, u64), Arc<[Value]>>;

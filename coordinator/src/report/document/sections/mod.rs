@@ -102,6 +102,12 @@ impl Study {
         called.any(|(number, _)| sweep.is_continued(number))
     }
 
+    /// Whether the repetitions of a stage are ones that no choice has seen.
+    fn confirms(&self, stage: &StageOf) -> bool {
+        let mut stages = self.sweep.iter().flat_map(Sweep::stages);
+        stages.any(|of| of.name() == stage.name && of.confirms())
+    }
+
     /// Among how many points a search began whose last rung this is; none where it is none.
     fn searched(&self, stage: &StageOf) -> Option<u64> {
         let sweep = self.sweep.as_ref()?;

@@ -22,6 +22,12 @@ pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
              mean somewhat less often than 95 times in 100, as repetitions end sooner where they happen to lie close together."
         )));
     }
+    if study.confirms(stage) {
+        blocks.push(paragraph(format!(
+            "Its {} repetitions are ones that no choice has seen.",
+            stage.repetitions
+        )));
+    }
     for setting in numeric(&results) {
         blocks.extend(sensitivity::blocks(study, stage, &results, setting));
     }
