@@ -74,7 +74,8 @@ impl Rows {
             Record::Renewed { .. }
             | Record::Suspected { .. }
             | Record::Seen { .. }
-            | Record::Health { .. } => assert!(!record.is_durable()),
+            | Record::Health { .. }
+            | Record::Followed { .. } => assert!(!record.is_durable()),
         }
     }
 
