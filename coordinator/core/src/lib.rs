@@ -2,7 +2,7 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, choice, extend, explain, schedule, lease → state, input → compare, search → aggregate, record → trial → sweep.
+//! order, choice, extend, explain, schedule, lease, twins → state, input → compare, search → aggregate, record → trial → sweep.
 
 pub mod aggregate;
 mod choice;
@@ -20,6 +20,7 @@ pub mod search;
 mod state;
 pub mod sweep;
 pub mod trial;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +42,7 @@ pub type Millis = u64;
 
 /// What follows from an input at this time. Nothing changes until the records are evolved.
 pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
+    let is_tick = matches!(input, Input::Tick);
     let mut transition = match input {
         Input::Submit(sweep) => order::submit(state, &sweep, now),
         Input::Order { sweep, order } => order::order(state, sweep, order, now),
@@ -72,6 +74,10 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
         Input::Delete(sweep) => order::delete(state, sweep),
         Input::Tick => lease::tick(state, now),
     };
+    twins::follow(state, &mut transition.records, now);
+    if is_tick {
+        twins::catch_up(state, &mut transition.records, now);
+    }
     finish_sweeps(state, &mut transition.records, now);
     transition
 }

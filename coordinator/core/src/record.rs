@@ -77,6 +77,14 @@ pub enum Record {
         /// When it expires.
         expires: Millis,
     },
+    /// How far the trials of a sweep have been looked at that follow another one, which was over when they were loaded. Not
+    /// stored: whoever loads them begins anew.
+    Followed {
+        /// The sweep.
+        sweep: SweepId,
+        /// The place in line from which on they are still to be looked at; none when all were.
+        place: Option<u64>,
+    },
     /// A worker was heard of. Not stored.
     Seen {
         /// The worker.
@@ -91,7 +99,11 @@ impl Record {
     pub fn is_durable(&self) -> bool {
         !matches!(
             self,
-            Self::Renewed { .. } | Self::Suspected { .. } | Self::Seen { .. } | Self::Health { .. }
+            Self::Renewed { .. }
+                | Self::Suspected { .. }
+                | Self::Seen { .. }
+                | Self::Health { .. }
+                | Self::Followed { .. }
         )
     }
 }

@@ -141,6 +141,7 @@ pub(crate) fn plan(plan: &v1::PlanResponse) -> Value {
         "excluded": plan.excluded,
         "repetitions": plan.repetitions,
         "trials": plan.trials,
+        "trained": plan.trained,
         "existing": plan.existing,
     });
     object("plan", fields)

@@ -261,6 +261,7 @@ pub fn plan(sweep: &Sweep, existing: bool) -> v1::PlanResponse {
             .sum(),
         repetitions: repetitions(sweep),
         trials: sweep.most_trials(),
+        trained: sweep.most_trained(),
         description: sweep.describe(),
         existing,
     }

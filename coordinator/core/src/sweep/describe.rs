@@ -39,12 +39,18 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
     match sweep.stages() {
         [stage] => write_stage(stage, out),
         stages => {
-            let (trials, epochs) = (sweep.most_trials(), sweep.most_epochs());
+            let trials = sweep.most_trials();
+            let of_stage = |stage: &Stage| stage.most_trained() * u64::from(stage.epochs());
+            let epochs: u64 = stages.iter().map(of_stage).sum();
             let at_most = match stages.iter().any(Stage::may_shrink) {
                 true => "at most ",
                 false => "",
             };
-            writeln!(out, "  all stages    {at_most}{trials} trials, {epochs} epochs")?;
+            let trained = of_which_trained(sweep.most_trained(), trials);
+            writeln!(
+                out,
+                "  all stages    {at_most}{trials} trials{trained}, {epochs} epochs"
+            )?;
             for stage in stages {
                 writeln!(out, "\nstage {}", stage.name())?;
                 write_stage(stage, out)?;
@@ -67,7 +73,8 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
     };
     let repetitions = stage.repetitions();
     let trials = stage.most_trials();
-    let epochs = trials * u64::from(stage.epochs());
+    let trained = stage.most_trained();
+    let epochs = trained * u64::from(stage.epochs());
     let repetitions = match stage.gate() {
         Some(Gate::Repetitions(until)) => format!("{} to {repetitions}", until.min),
         _ => repetitions.to_string(),
@@ -76,10 +83,12 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
     let at_most = if stage.may_shrink() { "at most " } else { "" };
     writeln!(
         out,
-        "  trials        {most}{} points{left_out} × {repetitions} repetitions{seen} = {at_most}{trials}, of {} epochs each: {epochs} epochs",
+        "  trials        {most}{} points{left_out} × {repetitions} repetitions{seen} = {at_most}{trials}{}, of {} epochs each: {epochs} epochs",
         stage.points(),
+        of_which_trained(trained, trials),
         stage.epochs()
     )?;
+    write_twins(stage, out)?;
     match stage.gate() {
         Some(Gate::Points(rung)) => {
             writeln!(out, "  points        {rung}")?;
@@ -141,6 +150,33 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  … and {more} more")?;
     }
     Ok(())
+}
+
+/// Says how many points are trained for others too.
+fn write_twins(stage: &Stage, out: &mut String) -> std::fmt::Result {
+    let (points, distinct) = (stage.points(), stage.distinct_points());
+    if distinct == points {
+        return Ok(());
+    }
+    let twins = points - distinct;
+    let settings: Vec<&str> = stage
+        .idle_settings()
+        .iter()
+        .map(|setting| setting.name())
+        .collect();
+    writeln!(
+        out,
+        "  the same      {twins} of the {points} points {} the same network as another one, which is trained once: {} cannot matter there",
+        if twins == 1 { "is" } else { "are" },
+        settings.join(" and ")
+    )
+}
+
+fn of_which_trained(trained: u64, trials: u64) -> String {
+    match trained < trials {
+        true => format!(", {trained} of them trained"),
+        false => String::new(),
+    }
 }
 
 fn list(values: &[Value]) -> String {

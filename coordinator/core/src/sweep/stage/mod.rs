@@ -2,6 +2,7 @@
 
 mod gated;
 mod spec;
+mod twins;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use super::gate::{self, Decided, Gate};
 use super::grid::{Grid, Point};
 use super::rule::Stages;
 use super::taken::Taken;
+use twins::Twins;
 
 /// Points that are looked at to count those excluded.
 const MAX_LOOKS: u64 = 100_000;
@@ -49,6 +51,8 @@ struct Inner {
     gate: Option<Gate>,
     /// What all trials have in common; the rest is as at the first point.
     base: OnceLock<Option<TrialSpec>>,
+    /// Which points come to the same; none where all settings that vary matter everywhere.
+    twins: OnceLock<Option<Twins>>,
 }
 
 impl Stage {
@@ -165,6 +169,7 @@ impl Stage {
                 taken,
                 gate,
                 base: OnceLock::new(),
+                twins: OnceLock::new(),
             }),
             chosen: Arc::default(),
             decided: Arc::default(),

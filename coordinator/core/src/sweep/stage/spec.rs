@@ -117,7 +117,7 @@ impl Stage {
         )
     }
 
-    fn architecture(&self, name: &str) -> Option<Architecture> {
+    pub(super) fn architecture(&self, name: &str) -> Option<Architecture> {
         let defined = self
             .inner
             .definition
