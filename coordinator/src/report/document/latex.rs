@@ -65,6 +65,8 @@ fn escape(text: &str) -> String {
             '·' => escaped += "$\\cdot$",
             '≤' => escaped += "$\\leq$",
             '≥' => escaped += "$\\geq$",
+            '√' => escaped += "$\\surd$",
+            'Γ' => escaped += "$\\Gamma$",
             '–' => escaped += "--",
             c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),
