@@ -1,14 +1,16 @@
 //! Comparisons of the points of a stage, in pairs.
 
+mod rows;
+
 use comfy_table::{Table, presets};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use tenfold_core::compare::{Comparison, Difference};
 use tenfold_core::sweep::Stage;
 use tenfold_types::{Metric, Setting, Value};
 
 use super::JSON_VERSION;
-use super::document::differences::{self, dashes, probability, rates, signed_rank};
-use super::document::family::{self, Compared as Line, Corrected, Distinct, Diverged, rows};
+use super::document::differences::{self, dashes, rates};
+use super::document::family::{Compared as Line, Corrected, Distinct, Diverged, counted};
 use super::document::{self, Table as Document};
 use super::raw::TrialCurveRow;
 use super::values::Values;
@@ -79,7 +81,10 @@ pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<F
     )
     .run_as(stage);
     let (strata, unrecorded) = strata(stage, &wanted.by, wanted.metric);
-    let points = strata.iter().flat_map(|(_, points)| points).map(|(index, _)| *index);
+    let points = strata
+        .iter()
+        .flat_map(|(_, points)| points)
+        .map(|(index, _)| *index);
     let mut family = Builder {
         values: &values,
         distinct: Distinct::of(Some(stage), points),
@@ -106,7 +111,9 @@ pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<F
             continue;
         }
         for (at, than) in points.iter().enumerate() {
-            points[at + 1..].iter().for_each(|this| family.pair(stratum, this, than));
+            points[at + 1..]
+                .iter()
+                .for_each(|this| family.pair(stratum, this, than));
         }
         if let Some([neither, second, first, both]) = square(stage, &wanted.by, points) {
             let sides = [both, first, second, neither];
@@ -122,8 +129,12 @@ pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<F
         stage_name: stage.name().to_owned(),
         unrecorded,
         without_reference,
-        with_one_reference: strata.iter().map(|(_, points)| points.len().saturating_sub(1)).sum(),
-        corrected: Corrected::of(family.lines, family.distinct.left_out, contrast).named(&family.rows, &wanted.by),
+        with_one_reference: strata
+            .iter()
+            .map(|(_, points)| points.len().saturating_sub(1))
+            .sum(),
+        corrected: Corrected::of(family.lines, family.distinct.left_out, contrast)
+            .named(&family.rows, &wanted.by),
         rows: family.rows,
         wanted,
     })
@@ -292,9 +303,16 @@ impl Family {
         if self.rows.is_empty() {
             let notes = match self.corrected.same {
                 0 => self.asides(),
-                _ => [vec!["All points that would be compared are the same network.".to_owned()], self.asides()].concat(),
+                _ => [
+                    vec!["All points that would be compared are the same network.".to_owned()],
+                    self.asides(),
+                ]
+                .concat(),
             };
-            return format!("There is nothing to compare. {}", notes.join(" ")).trim_end().to_owned() + "\n";
+            return format!("There is nothing to compare. {}", notes.join(" "))
+                .trim_end()
+                .to_owned()
+                + "\n";
         }
         let (scale, unit) = match words::unit(self.wanted.metric) {
             Unit::Percent => (100.0, ", in percentage points"),
@@ -303,15 +321,31 @@ impl Family {
         let corrected = self.corrected.impossible().is_none();
         let missing = self.corrected.rows.iter().any(|line| line.left_out() > 0);
         let diverged = self.corrected.has_diverged();
-        let mut header = vec!["at", "this", "than", "mean", "mean", "difference", "95 % interval", "n", "p (t)", "Holm"];
+        let mut header = vec![
+            "at",
+            "this",
+            "than",
+            "mean",
+            "mean",
+            "difference",
+            "95 % interval",
+            "n",
+            "p (t)",
+            "Holm",
+        ];
         header.push("p (Wilcoxon)");
         header.extend(corrected.then_some("Holm"));
         header.extend(["d_z", "g_z"]);
         header.extend(missing.then_some("missing"));
-        header.extend(diverged.then_some(["diverged", "p (diverged)"]).into_iter().flatten());
+        header.extend(
+            diverged
+                .then_some(["diverged", "p (diverged)"])
+                .into_iter()
+                .flatten(),
+        );
         let all = self.rows.iter().zip(&self.corrected.rows);
         let cells = |(row, line): (&Row, &Line)| {
-            let mut cells = cells(row, line, scale, corrected);
+            let mut cells = rows::cells(row, line, scale, corrected);
             cells.extend(missing.then(|| words::missing(&line.missing)));
             cells.extend(diverged.then(|| rates(line)).into_iter().flatten());
             cells
@@ -340,8 +374,14 @@ impl Family {
         let mut asides = Vec::new();
         match self.unrecorded {
             0 => {}
-            1 => asides.push(format!("1 point does not record {}, and is not compared.", self.wanted.metric)),
-            n => asides.push(format!("{n} points do not record {}, and are not compared.", self.wanted.metric)),
+            1 => asides.push(format!(
+                "1 point does not record {}, and is not compared.",
+                self.wanted.metric
+            )),
+            n => asides.push(format!(
+                "{n} points do not record {}, and are not compared.",
+                self.wanted.metric
+            )),
         }
         if let (1.., Some(against)) = (self.without_reference, &self.wanted.against) {
             asides.push(format!(
@@ -356,12 +396,15 @@ impl Family {
         if self.wanted.against.is_none() && self.rows.len() > MANY_ROWS {
             let values: Vec<String> = match self.wanted.by.as_slice() {
                 [_] => vec!["VALUE".to_owned()],
-                by => by.iter().map(|setting| format!("{}=VALUE", setting.name())).collect(),
+                by => by
+                    .iter()
+                    .map(|setting| format!("{}=VALUE", setting.name()))
+                    .collect(),
             };
             asides.push(format!(
                 "The more rows, the more is taken off each: --against {} compares with one reference alone, {} at most.",
                 values.join(","),
-                rows(self.with_one_reference)
+                counted(self.with_one_reference)
             ));
         }
         asides
@@ -406,7 +449,7 @@ impl Family {
             return format!("{line}\n");
         }
         let line = |(row, line): (&Row, &Line)| {
-            let mut json = json_of(row, line);
+            let mut json = rows::json(row, line);
             let of_family = json!({
                 "v": JSON_VERSION,
                 "stage": self.wanted.stage,
@@ -424,93 +467,4 @@ impl Family {
         };
         self.rows.iter().zip(&self.corrected.rows).map(line).collect()
     }
-}
-
-/// A row of the table for terminals, without the columns that not every table has.
-fn cells(row: &Row, line: &Line, scale: f64, corrected: bool) -> Vec<String> {
-    let number = |value: f64| format!("{:.3}", value * scale);
-    let or_none = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
-    let effect = |of: fn(&Difference) -> Option<f64>| {
-        or_none(line.difference.as_ref().and_then(of).map(|d| format!("{d:.2}")))
-    };
-    let [this, than] = match &row.sides {
-        Some([this, than]) => [words::terse(this), words::terse(than)],
-        None => ["interaction".to_owned(), String::new()],
-    };
-    let mean = |mean: Option<f64>| match row.sides {
-        Some(_) => or_none(mean.map(number)),
-        None => String::new(),
-    };
-    let at = match row.stratum.as_slice() {
-        [] => String::new(),
-        stratum => words::terse(stratum),
-    };
-    let statistics = line.statistics();
-    let interval = statistics.and_then(|of| of.ci95);
-    let mut cells = vec![
-        at,
-        this,
-        than,
-        mean(line.means.map(|means| means.0)),
-        mean(line.means.map(|means| means.1)),
-        or_none(statistics.map(|of| number(of.mean))),
-        or_none(interval.map(|(low, high)| format!("[{}, {}]", number(low), number(high)))),
-        line.pairs(),
-        probability(line.p()[0]),
-        probability(line.holm[0]),
-        signed_rank(line),
-    ];
-    cells.extend(corrected.then(|| probability(line.holm[1])));
-    cells.extend([effect(|of| of.d_z), effect(|of| of.g_z)]);
-    cells
-}
-
-/// A row as JSON, without what the whole family has in common.
-fn json_of(row: &Row, line: &Line) -> Json {
-    let axes = |values: &[(Setting, Value)]| -> Json {
-        let one = |(setting, value): &(Setting, Value)| (setting.name().to_owned(), json!(value));
-        Json::Object(values.iter().map(one).collect::<Map<_, _>>())
-    };
-    let of = line.difference.as_ref();
-    let interval = of.and_then(|of| of.statistics.ci95);
-    let sides = row.sides.as_ref();
-    let [t, wilcoxon] = line.p();
-    json!({
-        "kind": if sides.is_some() { "comparison" } else { "interaction" },
-        "at": axes(&row.stratum),
-        "this": sides.map(|sides| axes(&sides[0])),
-        "than": sides.map(|sides| axes(&sides[1])),
-        "difference_is": match line.is_interaction {
-            true => family::INTERACTION,
-            false => family::DIFFERENCE,
-        },
-        "this_mean": line.means.map(|means| means.0),
-        "than_mean": line.means.map(|means| means.1),
-        "n": line.n(),
-        "planned": line.planned,
-        "difference": of.map(|of| of.statistics.mean),
-        "ci95_low": interval.map(|interval| interval.0),
-        "ci95_high": interval.map(|interval| interval.1),
-        "t": of.and_then(|of| of.t_test),
-        "p_t": t,
-        "t_holm": line.holm[0],
-        "wilcoxon": of.and_then(|of| of.wilcoxon),
-        "p_wilcoxon": wilcoxon,
-        "wilcoxon_null": line.null(),
-        "wilcoxon_holm": line.holm[1],
-        "d_z": of.and_then(|of| of.d_z),
-        "g_z": of.and_then(|of| of.g_z),
-        "left_out": line.left_out(),
-        "missing": words::missing(&line.missing),
-        "missing_trials": {
-            "diverged": line.missing.diverged,
-            "failed": line.missing.failed,
-            "cancelled": line.missing.cancelled,
-            "unfinished": line.missing.open(),
-        },
-        "this_diverged": line.diverged.map(|of| of.this),
-        "than_diverged": line.diverged.map(|of| of.than),
-        "divergence_n": line.diverged.map(|of| of.n),
-        "divergence_p": line.diverged.map(|of| of.p),
-    })
 }

@@ -56,7 +56,9 @@ pub fn reference(
                 setting.name()
             )
         })?;
-        let of_setting = points().flat_map(|(_, values)| values).filter(|(of, _)| *of == setting);
+        let of_setting = points()
+            .flat_map(|(_, values)| values)
+            .filter(|(of, _)| *of == setting);
         let mut there: Vec<&Value> = of_setting.map(|(_, value)| value).collect();
         there.sort();
         there.dedup();
@@ -73,8 +75,14 @@ pub fn reference(
     let is_wanted = |values: &&Vec<(Setting, Value)>| wanted.iter().all(|value| values.contains(value));
     let found = points().map(|(_, values)| values).find(is_wanted);
     found.cloned().ok_or_else(|| {
-        let wanted: Vec<String> = wanted.iter().map(|(setting, value)| format!("{setting}={value}")).collect();
-        format!("--against {}: no point has these values together", wanted.join(","))
+        let wanted: Vec<String> = wanted
+            .iter()
+            .map(|(setting, value)| format!("{setting}={value}"))
+            .collect();
+        format!(
+            "--against {}: no point has these values together",
+            wanted.join(",")
+        )
     })
 }
 

@@ -121,7 +121,11 @@ mod tests {
             };
             f64::min(sum(true), sum(false))
         };
-        let signs: Vec<bool> = differences.iter().filter(|d| **d != 0.0).map(|d| *d > 0.0).collect();
+        let signs: Vec<bool> = differences
+            .iter()
+            .filter(|d| **d != 0.0)
+            .map(|d| *d > 0.0)
+            .collect();
         let ours = lesser(&|at| signs[at]);
         let patterns = 0..1u32 << ranks.len();
         let as_extreme = patterns.filter(|pattern| lesser(&|at| pattern >> at & 1 == 1) <= ours);
@@ -130,7 +134,11 @@ mod tests {
 
     #[test]
     fn five_of_one_sign_have_the_least_p_with_ties_too() {
-        for differences in [[-1.0, -2.0, -3.0, -4.0, -5.0], [-1.0, -1.0, -2.0, -2.0, -2.0], [-1.0; 5]] {
+        for differences in [
+            [-1.0, -2.0, -3.0, -4.0, -5.0],
+            [-1.0, -1.0, -2.0, -2.0, -2.0],
+            [-1.0; 5],
+        ] {
             let test = Wilcoxon::of(&differences).unwrap();
             assert_eq!((test.p, test.null, test.statistic), (0.0625, Null::Exact, 0.0));
         }

@@ -147,7 +147,10 @@ pub(in super::super) fn dashes(cells: &[Vec<String>], rows: &[Compared]) -> Opti
         if rows.iter().any(|row| row.is_interaction) {
             says.push("no means or rates of an interaction");
         }
-        let is_constant = |row: &Compared| row.statistics().is_some_and(|s| s.standard_deviation == Some(0.0));
+        let is_constant = |row: &Compared| {
+            row.statistics()
+                .is_some_and(|s| s.standard_deviation == Some(0.0))
+        };
         if rows.iter().any(is_constant) {
             says.push("no d_z or g_z where all differences are equal");
         }
@@ -158,7 +161,10 @@ pub(in super::super) fn dashes(cells: &[Vec<String>], rows: &[Compared]) -> Opti
 /// How often two points diverged, and the test of it.
 pub(in super::super) fn rates(compared: &Compared) -> [String; 2] {
     match compared.diverged {
-        Some(of) => [format!("{} and {} of {}", of.this, of.than, of.n), probability(Some(of.p))],
+        Some(of) => [
+            format!("{} and {} of {}", of.this, of.than, of.n),
+            probability(Some(of.p)),
+        ],
         None => ["–".to_owned(), "–".to_owned()],
     }
 }
@@ -232,7 +238,9 @@ fn values(compared: &Compared) -> Vec<String> {
         },
         compared.planned.to_string(),
         words::missing(&compared.missing),
-        compared.null().map_or_else(String::new, |null| null.name().to_owned()),
+        compared
+            .null()
+            .map_or_else(String::new, |null| null.name().to_owned()),
         count(|of| of.this),
         count(|of| of.than),
         count(|of| of.n),

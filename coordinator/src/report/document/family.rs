@@ -97,7 +97,10 @@ impl Diverged {
             n: known.len() as u32,
             this: count(|(this, _)| *this),
             than: count(|(_, than)| *than),
-            p: exact_mcnemar(count(|(this, than)| *this && !than), count(|(this, than)| *than && !this)),
+            p: exact_mcnemar(
+                count(|(this, than)| *this && !than),
+                count(|(this, than)| *than && !this),
+            ),
         }
     }
 }
@@ -186,16 +189,15 @@ impl Corrected {
                 row.holm[test] = p.map(|_| corrected);
             }
         }
-        Self {
-            rows,
-            same,
-            contrast,
-        }
+        Self { rows, same, contrast }
     }
 
     /// The least p-value of Wilcoxon's test after the correction, whatever the differences; none where one is not counted exactly.
     pub(in super::super) fn least(&self) -> Option<Least> {
-        let tests = self.rows.iter().filter_map(|row| row.difference.as_ref()?.wilcoxon);
+        let tests = self
+            .rows
+            .iter()
+            .filter_map(|row| row.difference.as_ref()?.wilcoxon);
         let n = tests.map(|test| test.n).max()?;
         let p = Wilcoxon::least_p(n)? * self.rows.len() as f64;
         Some(Least { n, p: p.min(1.0) })
@@ -237,7 +239,11 @@ impl Corrected {
                     .to_owned(),
             ),
         });
-        if any(&|row| row.difference.as_ref().is_some_and(|of| of.t_test.is_none() && of.statistics.n >= 2)) {
+        if any(&|row| {
+            row.difference
+                .as_ref()
+                .is_some_and(|of| of.t_test.is_none() && of.statistics.n >= 2)
+        }) {
             notes.push(
                 "Where all differences are equal there is no deviation to measure their mean by: p (t) is 1 there, and the row counts \
                  in the correction."
@@ -249,10 +255,13 @@ impl Corrected {
                 true => format!("at most {} differences other than 0", least.n),
                 false => format!("n = {}", least.n),
             };
+            let outcome = match least.p {
+                p if p < 1.0 => format!("no Wilcoxon p can be below {p:.4}"),
+                _ => "every Wilcoxon p is 1".to_owned(),
+            };
             notes.push(format!(
-                "With {n} and {} no Wilcoxon p can be below {:.4} after Holm's correction, whatever the differences.",
-                rows(count),
-                least.p
+                "With {n} and {} {outcome} after Holm's correction, whatever the differences.",
+                counted(count)
             ));
         }
         if any(&|row| row.difference.as_ref().is_some_and(|of| of.g_z.is_some())) {
@@ -263,7 +272,10 @@ impl Corrected {
             );
         }
         if any(&|row| row.is_interaction) {
-            let contrast = self.contrast.as_ref().map_or_else(String::new, |of| format!(", here {of}"));
+            let contrast = self
+                .contrast
+                .as_ref()
+                .map_or_else(String::new, |of| format!(", here {of}"));
             notes.push(format!(
                 "An interaction is (both − first alone) − (second alone − neither){contrast}: below 0 where both together lower the \
                  value by more than the sum of what each lowers it by alone."
@@ -291,7 +303,7 @@ impl Corrected {
 }
 
 /// `1 row`, `28 rows`.
-pub(in super::super) fn rows(count: usize) -> String {
+pub(in super::super) fn counted(count: usize) -> String {
     match count {
         1 => "1 row".to_owned(),
         _ => format!("{count} rows"),
@@ -332,7 +344,12 @@ mod tests {
         assert_eq!(family.rows[2].p(), [Some(1.0), Some(1.0)]);
         assert_eq!(holm(3), [None, None]);
         let notes = family.notes().join("\n");
-        for part in ["all 4 rows (Holm)", "p (t) is 1 there", "with ties", "below 0.2500"] {
+        for part in [
+            "all 4 rows (Holm)",
+            "p (t) is 1 there",
+            "with ties",
+            "below 0.2500",
+        ] {
             assert!(notes.contains(part), "{part} in\n{notes}");
         }
     }

@@ -66,6 +66,8 @@ fn escape(text: &str) -> String {
             '≤' => escaped += "$\\leq$",
             '≥' => escaped += "$\\geq$",
             '√' => escaped += "$\\surd$",
+            '“' => escaped += "``",
+            '”' => escaped += "''",
             'Γ' => escaped += "$\\Gamma$",
             '–' => escaped += "--",
             c if c.is_control() => escaped.push(' '),

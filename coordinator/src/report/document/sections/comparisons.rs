@@ -26,7 +26,10 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
     }
     let family = compare(study, stage, results, &by);
     let all = &family.rows;
-    if all.iter().all(|compared| compared.difference.is_none() && compared.diverged.is_none()) {
+    if all
+        .iter()
+        .all(|compared| compared.difference.is_none() && compared.diverged.is_none())
+    {
         return Vec::new();
     }
     let names: Vec<&str> = by.iter().map(|&setting| words::setting(setting)).collect();
@@ -185,7 +188,9 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
                 continue;
             }
             let (difference, _) = Difference::interaction(&of(both), &of(first), &of(second), &of(neither));
-            contrast.get_or_insert_with(|| differences::contrast([3, 2, 1, 0].map(|at| modes.labels[at].as_str())));
+            contrast.get_or_insert_with(|| {
+                differences::contrast([3, 2, 1, 0].map(|at| modes.labels[at].as_str()))
+            });
             all.push(Compared {
                 stratum: stratum.clone(),
                 name: differences::interaction([*one, *other]),
