@@ -13,6 +13,7 @@ pub mod last;
 pub mod log;
 pub mod number;
 pub mod raw;
+pub mod reference;
 pub mod table;
 pub mod values;
 pub mod words;

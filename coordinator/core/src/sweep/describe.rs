@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tenfold_types::{Setting, Value};
 
-use super::{Gate, Stage, Sweep};
+use super::{FEW_REPETITIONS, Gate, Stage, Sweep, coverage_at_stop};
 
 /// Values of an axis, points and architectures shown before the rest is only counted.
 const VALUES: usize = 12;
@@ -94,7 +94,12 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
             writeln!(out, "  points        {rung}")?;
             return writeln!(out, "  all else      as in stage {}", rung.source_name);
         }
-        Some(Gate::Repetitions(until)) => writeln!(out, "  repetitions   {until}")?,
+        Some(Gate::Repetitions(until)) => {
+            writeln!(out, "  repetitions   {until}")?;
+            if until.min < FEW_REPETITIONS {
+                warn_of_few(until.min, out)?;
+            }
+        }
         None => {}
     }
     writeln!(out, "\naxes")?;
@@ -177,6 +182,20 @@ fn of_which_trained(trained: u64, trials: u64) -> String {
         true => format!(", {trained} of them trained"),
         false => String::new(),
     }
+}
+
+/// Says how often intervals hold the mean where repetitions by need may end after very few.
+fn warn_of_few(min: u32, out: &mut String) -> std::fmt::Result {
+    let [few, enough] = [min, FEW_REPETITIONS].map(|min| {
+        let of = coverage_at_stop(min);
+        [of.normal, of.skewed].map(|share| format!("{:.0}", 100.0 * share))
+    });
+    writeln!(
+        out,
+        "  warning       with min = {min}, intervals at the stop hold the mean down to {} times in 100 where values are normal, and {} where \
+         they are skewed, not 95: a deviation of so few values is often too small; with min = {FEW_REPETITIONS} it is {} and {}",
+        few[0], few[1], enough[0], enough[1]
+    )
 }
 
 fn list(values: &[Value]) -> String {

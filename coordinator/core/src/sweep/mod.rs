@@ -41,7 +41,7 @@ use definition::Places;
 pub use error::SweepError;
 use error::{Origin, Problem};
 pub use extension::{Around, Extension};
-pub use gate::{Gate, Passage, Rung, StopRule, Until};
+pub use gate::{CoverageAtStop, FEW_REPETITIONS, Gate, Passage, Rung, StopRule, Until, coverage_at_stop};
 use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{GroupId, Grouping, UnknownAxis};

@@ -35,6 +35,8 @@ pub struct Optimum {
     pub group: usize,
     /// Whether it lies at the least or greatest value that the line has.
     pub edge: bool,
+    /// The places of the groups of which it is the lowest, itself among them.
+    pub among: Vec<usize>,
 }
 
 /// A metric at the last epoch against the values of a setting with numbers: a line for each combination of the other axes,
@@ -108,6 +110,11 @@ pub fn sensitivity(
                     label: whole_lines.labels[whole_lines.part[here[at].0]].clone(),
                     group: here[at].0,
                     edge: here.len() > 1 && (at == 0 || at + 1 == here.len()),
+                    among: here
+                        .iter()
+                        .filter(|(.., result)| whole(result))
+                        .map(|(at, ..)| *at)
+                        .collect(),
                 });
             }
             if !points.is_empty() {

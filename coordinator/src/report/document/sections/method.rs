@@ -91,6 +91,12 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
          repetitions are paired.",
     ));
     blocks.push(paragraph(
+        "The lowest of m groups is by chance too low. How often its interval would hold the truth is computed for the worst case, m \
+         independent groups with one truth and one deviation and n normal repetitions each: E[Φ(t S)^m − Φ(−t S)^m], where S² is χ² \
+         with n − 1 degrees of freedom over n − 1. Groups that are far apart, or whose repetitions go together because they share data, \
+         lose less.",
+    ));
+    blocks.push(paragraph(
         "The files that trainers check before they train, by SHA-256:",
     ));
     let file = |(name, sum): &(&str, &str)| {

@@ -1,5 +1,6 @@
 //! What a report says, section by section: a file each.
 
+mod best_of;
 mod comparisons;
 mod curves;
 mod groups;
