@@ -49,7 +49,7 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
                 sweep: id,
                 number,
                 at: now,
-                extension,
+                extension: after_a_look(sweep, extension),
             })
         })
         .collect();
@@ -67,6 +67,20 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
     Transition::answer(Answer::Extended { kept })
         .with(records)
         .and_work(true)
+}
+
+/// The extension with what may have been seen of the stage before.
+fn after_a_look(sweep: &SweepState, extension: Extension) -> Extension {
+    match extension {
+        Extension::Repetitions {
+            stage, repetitions, ..
+        } => Extension::Repetitions {
+            stage,
+            repetitions,
+            seen: Some(sweep.complete_pairs(stage)),
+        },
+        Extension::Stage { .. } => extension,
+    }
 }
 
 /// The stage that has more repetitions.

@@ -1,6 +1,7 @@
 //! One step of a sweep, with points of its own.
 
 mod gated;
+mod planned;
 mod spec;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use super::gate::{self, Decided, Gate};
 use super::grid::{Grid, Point};
 use super::rule::Stages;
 use super::taken::Taken;
+pub use planned::Look;
 
 /// Points that are looked at to count those excluded.
 const MAX_LOOKS: u64 = 100_000;
@@ -30,6 +32,10 @@ pub struct Stage {
     name: Arc<str>,
     /// As many as its definition says, or more.
     repetitions: u32,
+    /// As many as were planned before anybody could have seen a result.
+    planned: u32,
+    /// Extensions beyond those.
+    looks: Arc<[Look]>,
     /// For each rule and cell the values that were chosen.
     chosen: Arc<Chosen>,
     decided: Arc<Decided>,
@@ -122,6 +128,8 @@ impl Stage {
         Self {
             name: name.into(),
             repetitions: definition.repetitions,
+            planned: definition.repetitions,
+            looks: Arc::default(),
             inner: Arc::new(Inner {
                 taken_by_axis: (0..grid.axes().len()).map(by_axis).collect(),
                 definition,
@@ -162,14 +170,6 @@ impl Stage {
     pub(in crate::sweep) fn named(&self, name: &str) -> Self {
         Self {
             name: name.into(),
-            ..self.clone()
-        }
-    }
-
-    /// The same with so many repetitions.
-    pub(in crate::sweep) fn repeated(&self, repetitions: u32) -> Self {
-        Self {
-            repetitions,
             ..self.clone()
         }
     }
