@@ -2,21 +2,28 @@
 //!
 //! The same repetition sees the same data and order at every point, so what two points differ by is the mean of the
 //! differences of their repetitions; what repetitions have in common falls out of it. `pairs` takes what both sides have,
-//! `difference` tests it (`t_test`, `wilcoxon`), `holm` corrects a family of tests, `verdict` judges a claim, `curve` makes one
-//! number of a trial's curve.
+//! `difference` tests it (`t_test`, `wilcoxon`), `holm` corrects a family of tests, `evidence` holds differences against a
+//! claim, `verdict` judges it, `family` judges several together, `rates` compares how often something befell both sides, `curve`
+//! makes one number of a trial's curve.
 
 mod curve;
 mod difference;
+mod evidence;
+mod family;
 mod holm;
 mod pairs;
+mod rates;
 mod t_test;
 mod verdict;
 mod wilcoxon;
 
 pub use curve::{Reach, area, epochs_to, reach};
 pub use difference::{Comparison, Difference};
+pub use evidence::Evidence;
+pub use family::{Corrected, LEVEL, corrected};
 pub use holm::holm;
 pub use pairs::{as_written, paired_difference};
+pub use rates::exact_mcnemar;
 pub use t_test::{TTest, two_sided_t};
 pub use verdict::{Verdict, judge};
 pub use wilcoxon::{Null, Wilcoxon};

@@ -5,7 +5,7 @@ use tenfold_types::TrialKey;
 use super::sweep::SweepState;
 
 /// The most points and trials that are looked at for one stage: an extension must not hold up a turn.
-const MAX_LOOKS: u64 = 1_000_000;
+const MAX_LOOKS: u64 = 100_000;
 
 impl SweepState {
     /// Returns how many pairs of a stage are complete: every trial of theirs has succeeded or diverged.
