@@ -9,12 +9,14 @@ pub mod export;
 mod facet;
 pub mod figure;
 pub mod hypotheses;
+pub mod judge;
 pub mod last;
 pub mod log;
 pub mod number;
 pub mod raw;
 pub mod table;
 pub mod values;
+mod verdicts;
 pub mod words;
 
 #[cfg(test)]
