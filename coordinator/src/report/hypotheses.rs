@@ -54,7 +54,11 @@ fn one(judged: &Judged, selector: &str) -> String {
             None if statistics.n == 1 => {
                 format!("{}{unit}, one pair and so no interval", number(statistics.mean))
             }
-            None => format!("{}{unit} in each of {} pairs", number(statistics.mean), statistics.n),
+            None => format!(
+                "{}{unit} in each of {} pairs",
+                number(statistics.mean),
+                statistics.n
+            ),
         },
     };
     let notes = match verdicts::notes(judged).join("; ") {

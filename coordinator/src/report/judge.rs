@@ -151,7 +151,10 @@ impl Present {
 pub fn judge(case: Case<'_>) -> Vec<Judged> {
     let own = case.sweep.hypotheses().iter().map(|of| (of, false));
     let added = case.added.iter().map(|of| (of, true));
-    let mut all: Vec<Judged> = own.chain(added).map(|(of, added)| found(case, of, added)).collect();
+    let mut all: Vec<Judged> = own
+        .chain(added)
+        .map(|(of, added)| found(case, of, added))
+        .collect();
     for family in families(&all) {
         let of = |evidence: fn(&Judged) -> Evidence| {
             let family = family.iter().map(|at| evidence(&all[*at]));
@@ -205,8 +208,7 @@ fn found(case: Case<'_>, hypothesis: &Hypothesis, post_hoc: bool) -> Judged {
     });
     let pairs = hypothesis.distinct_pairs(case.sweep);
     let answers = stage.and_then(|stage| stage.data().answers(hypothesis.metric));
-    let present =
-        |repetitions: u32| Present::of(&values, &pairs, repetitions, &hypothesis, answers);
+    let present = |repetitions: u32| Present::of(&values, &pairs, repetitions, &hypothesis, answers);
     let granted = |stage: &Stage| {
         let points = pairs.iter().flat_map(|&(this, than)| [this, than]);
         points.map(|index| stage.granted_repetitions(index)).min()
@@ -268,7 +270,10 @@ fn averages(stage: &Stage, hypothesis: &Hypothesis, pairs: &Pairs) -> Vec<String
     let points: Vec<_> = pairs.iter().filter_map(|(this, _)| stage.point(*this)).collect();
     let named = |setting: &Setting| hypothesis.this.contains_key(setting) || stage.is_one_taken(*setting);
     let value = |values: &[(Setting, Value)], setting: &Setting| {
-        values.iter().find(|(of, _)| of == setting).map(|(_, value)| value.clone())
+        values
+            .iter()
+            .find(|(of, _)| of == setting)
+            .map(|(_, value)| value.clone())
     };
     let differs = |setting: &Setting| {
         let mut values = points.iter().map(|point| value(&point.values, setting));
@@ -293,7 +298,8 @@ impl Present {
         hypothesis: &Hypothesis,
         answers: Option<u32>,
     ) -> Self {
-        let has_any = |index: u64| (0..repetitions).any(|repetition| values.value(index, repetition).is_some());
+        let has_any =
+            |index: u64| (0..repetitions).any(|repetition| values.value(index, repetition).is_some());
         let kept: Vec<(u64, u64)> = pairs
             .iter()
             .copied()
@@ -355,8 +361,16 @@ impl Absent {
             }
         }
         let named = |points: Vec<u64>| {
-            let points: Vec<_> = points.into_iter().filter_map(|index| stage.point(index)).collect();
-            words::labels(&points.iter().map(|point| point.values.as_slice()).collect::<Vec<_>>())
+            let points: Vec<_> = points
+                .into_iter()
+                .filter_map(|index| stage.point(index))
+                .collect();
+            words::labels(
+                &points
+                    .iter()
+                    .map(|point| point.values.as_slice())
+                    .collect::<Vec<_>>(),
+            )
         };
         absent.left_out_points = named(left_out);
         absent.never_succeeded = named(never);
@@ -370,7 +384,9 @@ impl Divergence {
         // Unknown where a trial has neither succeeded nor diverged and no other one of the side has diverged.
         let diverged = |side: &[u64], repetition: u32| {
             let states = || side.iter().map(|index| values.state(*index, repetition));
-            let has_all = side.iter().all(|index| values.value(*index, repetition).is_some());
+            let has_all = side
+                .iter()
+                .all(|index| values.value(*index, repetition).is_some());
             match states().any(|state| state == Some("diverged")) {
                 true => Some(true),
                 false => has_all.then_some(false),

@@ -176,10 +176,16 @@ mod tests {
         let differences = [0.01, 0.02, 0.015, 0.012, 0.018];
         let of = |claim| Evidence::of(claim, &differences, None);
         let within = of(Claim::Within(0.02));
-        let (below, above) = (of(Claim::Higher(0.02)).p_refutation, of(Claim::Lower(0.02)).p_refutation);
+        let (below, above) = (
+            of(Claim::Higher(0.02)).p_refutation,
+            of(Claim::Lower(0.02)).p_refutation,
+        );
         assert_eq!(within.p_support, f64::max(below, above));
         assert_eq!(within.p_support, below, "it is nearer to the upper margin");
-        let (beyond, far) = (of(Claim::Higher(0.02)).p_support, of(Claim::Lower(0.02)).p_support);
+        let (beyond, far) = (
+            of(Claim::Higher(0.02)).p_support,
+            of(Claim::Lower(0.02)).p_support,
+        );
         assert_eq!(within.p_refutation, f64::min(beyond, far));
     }
 }

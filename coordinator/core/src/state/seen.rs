@@ -21,7 +21,9 @@ impl SweepState {
             .collect();
         let hypotheses = self.sweep().hypotheses().iter();
         let hypotheses: Vec<_> = hypotheses.filter(|of| of.stage == stage).collect();
-        let looks = of.raw_points().saturating_mul(hypotheses.len() as u64 + with_two.len() as u64);
+        let looks = of
+            .raw_points()
+            .saturating_mul(hypotheses.len() as u64 + with_two.len() as u64);
         if hypotheses.is_empty() || looks > MAX_LOOKS {
             return with_two.len() as u32;
         }
@@ -37,7 +39,9 @@ impl SweepState {
         };
         let most = hypotheses.into_iter().map(|hypothesis| {
             let pairs = hypothesis.pairs(self.sweep());
-            let complete = with_two.iter().filter(|repetition| complete(&pairs, **repetition));
+            let complete = with_two
+                .iter()
+                .filter(|repetition| complete(&pairs, **repetition));
             complete.count() as u32
         });
         most.max().unwrap_or_default()

@@ -51,7 +51,8 @@ impl std::str::FromStr for Missing {
             "count" => Ok(Self::Count),
             "drop" => Ok(Self::Drop),
             _ => Err(
-                "\"count\" (a missing pair leaves it undecided) or \"drop\" (the other pairs decide)".to_owned(),
+                "\"count\" (a missing pair leaves it undecided) or \"drop\" (the other pairs decide)"
+                    .to_owned(),
             ),
         }
     }
@@ -94,5 +95,7 @@ pub(super) fn family(entry: Option<&Entry>) -> Result<Family, Problem> {
 }
 
 fn parsed<T: std::str::FromStr<Err = String>>(node: &Node) -> Result<T, Problem> {
-    node.text()?.parse().map_err(|right: String| node.expected(&right))
+    node.text()?
+        .parse()
+        .map_err(|right: String| node.expected(&right))
 }
