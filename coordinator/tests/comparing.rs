@@ -148,13 +148,23 @@ fn points_are_compared_and_hypotheses_judged() {
             verdicts[at]["n"].as_u64().unwrap(),
         )
     };
-    assert_eq!((of(0), of(1)), (("supported", 2), ("refuted", 2)));
+    assert_eq!((of(0), of(1)), (("undecided", 2), ("undecided", 2)));
+    let present = |at: usize| verdicts[at]["verdict_of_present"].as_str().unwrap();
+    assert_eq!(
+        (present(0), present(1)),
+        ("supported", "refuted"),
+        "but for a missing pair"
+    );
     let more = cluster.write(
         "more.toml",
         "[[hypothesis]]\nclaim = \"later\"\nthis = { learning_rate = 0.1 }\nthan = { learning_rate = 0.01 }\nwithin = 0.001\n",
     );
     let said = cluster.command(&["hypotheses", "last", "--add", &more]);
-    assert!(said.contains("refuted (added later): later"), "{said}");
+    assert!(
+        said.contains("undecided (1 of 3 pairs is missing; over the other 2: refuted")
+            && said.contains("added later): later"),
+        "{said}"
+    );
 
     for (arguments, says) in [
         (vec!["--by", "dropout"], "is no axis here"),

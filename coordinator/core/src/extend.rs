@@ -53,7 +53,7 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
                 sweep: id,
                 number,
                 at: now,
-                extension,
+                extension: after_a_look(sweep, extension),
             })
         })
         .collect();
@@ -130,6 +130,20 @@ fn called(sweep: &SweepState, number: u32) -> String {
     match sweep.sweep().stage(number).map(Stage::name) {
         None | Some("") => "the sweep".to_owned(),
         Some(name) => format!("stage {name}"),
+    }
+}
+
+/// The extension with what may have been seen of the stage before.
+fn after_a_look(sweep: &SweepState, extension: Extension) -> Extension {
+    match extension {
+        Extension::Repetitions {
+            stage, repetitions, ..
+        } => Extension::Repetitions {
+            stage,
+            repetitions,
+            seen: Some(sweep.complete_pairs(stage)),
+        },
+        Extension::Stage { .. } => extension,
     }
 }
 

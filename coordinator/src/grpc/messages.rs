@@ -182,7 +182,9 @@ pub fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
 pub(crate) fn extension(sweep: &Sweep, row: &ExtensionRow) -> v1::Extension {
     let stages = || (0..).zip(sweep.stages());
     let (found, repetitions, normalised) = match &row.extension {
-        Extension::Repetitions { stage, repetitions } => (
+        Extension::Repetitions {
+            stage, repetitions, ..
+        } => (
             stages().find(|(number, _)| number == stage),
             Some(*repetitions),
             "",
@@ -207,6 +209,10 @@ pub(crate) fn extension(sweep: &Sweep, row: &ExtensionRow) -> v1::Extension {
         repetitions: repetitions.unwrap_or_else(|| stage.map_or(0, Stage::repetitions)),
         normalised: normalised.to_owned(),
         takes: taken.join("; "),
+        seen: match &row.extension {
+            Extension::Repetitions { seen, .. } => *seen,
+            Extension::Stage { .. } => None,
+        },
     }
 }
 
@@ -216,6 +222,7 @@ pub fn extended(extension: &v1::Extension) -> Extension {
         "" => Extension::Repetitions {
             stage: extension.stage,
             repetitions: extension.repetitions,
+            seen: extension.seen,
         },
         text => Extension::Stage {
             name: extension.stage_name.clone(),

@@ -9,6 +9,7 @@ pub mod export;
 mod facet;
 pub mod figure;
 pub mod hypotheses;
+pub mod judge;
 pub mod last;
 pub mod log;
 pub mod number;
@@ -16,6 +17,7 @@ pub mod raw;
 pub mod reference;
 pub mod table;
 pub mod values;
+mod verdicts;
 pub mod words;
 
 #[cfg(test)]

@@ -83,6 +83,16 @@ impl Values {
         planned.min().unwrap_or_default()
     }
 
+    /// The value of a trial; none where it has not succeeded.
+    pub fn value(&self, index: u64, repetition: u32) -> Option<f64> {
+        self.values.get(&(index, repetition)).copied()
+    }
+
+    /// The state of a trial without a value; none where nothing is known of it.
+    pub fn state(&self, index: u64, repetition: u32) -> Option<&str> {
+        self.states.get(&(index, repetition)).map(String::as_str)
+    }
+
     /// The mean over some points, for each repetition that all of them have.
     pub fn mean(&self, points: &[u64]) -> Vec<Option<f64>> {
         let mean = |repetition| {

@@ -209,6 +209,8 @@ fn extension(number: u64, which: u32, repetitions: u32) -> ExtensionRow {
         extension: Extension::Repetitions {
             stage: 1,
             repetitions,
+            // As versions wrote it that did not record it, and as this one does.
+            seen: (which % 2 == 1).then_some(which),
         },
     }
 }

@@ -12,6 +12,7 @@ mod accepted;
 mod choices;
 mod line;
 mod places;
+mod seen;
 mod sweep;
 
 pub use sweep::SweepState;

@@ -120,6 +120,25 @@ impl SweepState {
         }
     }
 
+    /// Whether a trial has a result: it succeeded or diverged.
+    pub(super) fn has_result(&self, key: TrialKey) -> bool {
+        let place = self.line.place(key);
+        place.is_some_and(|place| self.accepted.contains(place))
+    }
+
+    /// Whether two trials of a repetition of a stage have a result, whichever they are.
+    pub(super) fn has_two_results(&self, stage: u32, repetition: u32) -> bool {
+        let first = TrialKey {
+            stage,
+            index: 0,
+            repetition,
+        };
+        let (Some(from), Some(of)) = (self.line.place(first), self.sweep.stage(stage)) else {
+            return false;
+        };
+        self.accepted.count_within(from..from + of.raw_points(), 2) == 2
+    }
+
     /// How many trials are touched.
     pub fn touched(&self) -> u64 {
         self.trials.len() as u64 + self.accepted.len()

@@ -18,6 +18,7 @@ mod gate;
 mod grid;
 mod grouping;
 mod hypothesis;
+mod judging;
 mod normalise;
 mod overrides;
 mod repetitions;
@@ -46,9 +47,10 @@ use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{GroupId, Grouping, UnknownAxis};
 pub use hypothesis::{Claim, Hypothesis};
+pub use judging::{Family, Missing};
 use rule::Stages;
 pub use rule::{Criterion, Refine, Rule};
-pub use stage::{CONFIRMING, Stage};
+pub use stage::{CONFIRMING, Look, Stage};
 pub use taken::Taken;
 
 /// The longest sweep file, in bytes.

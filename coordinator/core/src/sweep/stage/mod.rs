@@ -1,6 +1,7 @@
 //! One step of a sweep, with points of its own.
 
 mod gated;
+mod planned;
 mod spec;
 mod twins;
 
@@ -16,6 +17,7 @@ use super::gate::{self, Decided, Gate};
 use super::grid::{Grid, Point};
 use super::rule::Stages;
 use super::taken::Taken;
+pub use planned::Look;
 use twins::Twins;
 
 /// Points that are looked at to count those excluded.
@@ -35,6 +37,10 @@ pub struct Stage {
     name: Arc<str>,
     /// As many as its definition says, or more.
     repetitions: u32,
+    /// As many as were planned before anybody could have seen a result.
+    planned: u32,
+    /// Extensions beyond those.
+    looks: Arc<[Look]>,
     /// For each rule and cell the values that were chosen.
     chosen: Arc<Chosen>,
     decided: Arc<Decided>,
@@ -162,6 +168,8 @@ impl Stage {
         Self {
             name: name.into(),
             repetitions: definition.repetitions,
+            planned: definition.repetitions,
+            looks: Arc::default(),
             inner: Arc::new(Inner {
                 taken_by_axis: (0..grid.axes().len()).map(by_axis).collect(),
                 definition,
@@ -203,14 +211,6 @@ impl Stage {
     pub(in crate::sweep) fn named(&self, name: &str) -> Self {
         Self {
             name: name.into(),
-            ..self.clone()
-        }
-    }
-
-    /// The same with so many repetitions.
-    pub(in crate::sweep) fn repeated(&self, repetitions: u32) -> Self {
-        Self {
-            repetitions,
             ..self.clone()
         }
     }

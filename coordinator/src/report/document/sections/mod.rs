@@ -16,6 +16,7 @@ use tenfold_core::aggregate::{Counts, GroupResult};
 use tenfold_core::sweep::{Gate, Sweep};
 use tenfold_types::{Metric, Setting, TrialKey, Value};
 
+use super::super::hypotheses::Judged;
 use super::super::raw::TrialCurveRow;
 use super::{Block, Document, Span, stage_prefix};
 
@@ -44,6 +45,8 @@ pub struct Study {
     pub results: Vec<GroupResult>,
     /// The curves of its trials.
     pub trials: Vec<TrialCurveRow>,
+    /// The sweep's hypotheses with their verdicts, of stages that the report leaves out too.
+    pub verdicts: Vec<Judged>,
     /// Why trials failed, as far as that is told.
     pub failed: Vec<Failed>,
     /// What was chosen and decided while it ran: a line each.
