@@ -66,6 +66,7 @@ fn escape(text: &str) -> String {
             '≤' => escaped += "$\\leq$",
             '≥' => escaped += "$\\geq$",
             '–' => escaped += "--",
+            '†' => escaped += "$\\dagger$",
             c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),
         }
@@ -85,7 +86,7 @@ mod tests {
             "50 % of_it",
             vec![Column::words("name"), Column::number("n & m")],
             vec![
-                vec!["[x]".to_owned(), "1.0 ± 2".to_owned()],
+                vec!["[x]".to_owned(), "1.0 ± 2†".to_owned()],
                 vec!["\\y{}".to_owned(), "−3".to_owned()],
             ],
         );
@@ -101,7 +102,7 @@ mod tests {
     \toprule
     name & n \& m \\
     \midrule
-    {}[x] & 1.0 $\pm$ 2 \\
+    {}[x] & 1.0 $\pm$ 2$\dagger$ \\
     \textbf{\textbackslash{}y\{\}} & \textbf{$-$3} \\
     \bottomrule
   \end{tabular}

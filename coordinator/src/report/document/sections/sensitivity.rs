@@ -94,7 +94,7 @@ fn optima(
         let mut row = vec![
             words::cell(setting, at),
             words::quantity(statistics.mean, words::unit(metric), 2),
-            words::interval(statistics, words::unit(metric), 2),
+            words::mean_interval(statistics, words::unit(metric), 2),
             statistics.n.to_string(),
             note.to_owned(),
         ];
@@ -124,11 +124,15 @@ fn optima(
         "n",
         "at_the_edge",
     ]);
+    let cut = match rows.iter().flatten().any(|cell| cell.ends_with(words::CUT)) {
+        true => words::CUT_INTERVAL,
+        false => "",
+    };
     Table {
         name: format!("{name}-lowest"),
         caption: format!(
             "The {what} with the lowest mean {measured} after the last epoch, among groups without missing repetitions. The \
-             lowest of several means is by chance a little too low."
+             lowest of several means is by chance a little too low.{cut}"
         ),
         columns,
         rows,
