@@ -367,6 +367,13 @@ fn group(group: &Group) -> v1::Group {
         stage_name: group.stage_name.clone(),
         values: assignments(&group.values),
         trials: Some(counts(&group.counts)),
+        sample: Some(v1::GroupSample {
+            points: group.sample.points,
+            points_left_out: group.sample.points_left_out,
+            twins: group.sample.twins,
+            repetitions: group.sample.repetitions,
+            repetitions_left_out: group.sample.repetitions_left_out,
+        }),
     }
 }
 
@@ -381,6 +388,7 @@ pub(crate) fn group_part(part: &GroupPart) -> v1::GroupResult {
         metrics: metrics(&result.metrics),
         statistics: result.epochs.iter().flatten().map(statistics).collect(),
         more: part.more,
+        answers: result.answers.iter().map(|answers| answers.unwrap_or(0)).collect(),
     }
 }
 

@@ -25,4 +25,6 @@ mod samples;
 
 /// The version of every JSON object that is written out, its member `v`. It grows when a member changes its meaning or
 /// goes; new members may come at any time.
-pub const JSON_VERSION: u32 = 1;
+///
+/// 2: `n` and `repetitions` of a group of several points count repetitions. In 1 they counted trials, which `trials` does now.
+pub const JSON_VERSION: u32 = 2;

@@ -70,6 +70,7 @@ fn escape(text: &str) -> String {
             '”' => escaped += "''",
             'Γ' => escaped += "$\\Gamma$",
             '–' => escaped += "--",
+            '†' => escaped += "$\\dagger$",
             c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),
         }
@@ -89,7 +90,7 @@ mod tests {
             "50 % of_it",
             vec![Column::words("name"), Column::number("n & m")],
             vec![
-                vec!["[x]".to_owned(), "1.0 ± 2".to_owned()],
+                vec!["[x]".to_owned(), "1.0 ± 2†".to_owned()],
                 vec!["\\y{}".to_owned(), "−3".to_owned()],
             ],
         );
@@ -105,7 +106,7 @@ mod tests {
     \toprule
     name & n \& m \\
     \midrule
-    {}[x] & 1.0 $\pm$ 2 \\
+    {}[x] & 1.0 $\pm$ 2$\dagger$ \\
     \textbf{\textbackslash{}y\{\}} & \textbf{$-$3} \\
     \bottomrule
   \end{tabular}

@@ -209,7 +209,7 @@ fn missing(results: &[&GroupResult], metric: Metric) -> Vec<String> {
         )];
     }
     let note = |(label, result): &(&String, &&GroupResult)| {
-        let why = words::missing_of_all(&result.group.counts);
+        let why = words::left_out_of_all(&result.group);
         format!(
             "No dot for {label}: {}.",
             why.as_deref().unwrap_or("it has no epochs")

@@ -30,7 +30,7 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
     let labels = Labels::of(results.iter().map(|result| &result.group));
     let missing = results
         .iter()
-        .any(|result| !words::missing(&result.group.counts).is_empty());
+        .any(|result| !words::left_out(&result.group).is_empty());
     let mut columns: Vec<Column> = labels
         .varying
         .iter()
@@ -42,6 +42,8 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
         Column::number("95 % interval"),
         Column::number("deviation"),
     ]);
+    let binomial = results.iter().any(|result| binomial_error(result, metric).is_some());
+    columns.extend(binomial.then(|| Column::number("binomial error")));
     columns.extend(beside.map(|metric| Column::number(words::metric(metric))));
     columns.push(Column::number("lowest mean (epoch)"));
     columns.extend(missing.then(|| Column::words("missing")));
@@ -54,14 +56,14 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
             continue;
         };
         let mut row = cells.clone();
-        row.extend(cells_of(result, metric, beside, study.answers()));
-        row.extend(missing.then(|| words::missing(&result.group.counts)));
+        row.extend(cells_of(result, metric, beside, binomial, study.answers()));
+        row.extend(missing.then(|| words::left_out(&result.group)));
         rows.push(row);
     }
     let (header, values) = values(results, metric, study.answers());
     Table {
         name: format!("{}groups", stage.prefix()),
-        caption: caption(study, results, shown.len()),
+        caption: caption(study, results, shown.len()) + &explained(&rows, binomial),
         columns,
         strong: shown
             .iter()
@@ -89,22 +91,27 @@ fn shown(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> Vec<
     places
 }
 
+/// The binomial error of one trial at a group's last epoch.
+fn binomial_error(result: &GroupResult, metric: Metric) -> Option<f64> {
+    result.binomial_error(metric, last(result, metric)?.mean)
+}
+
 fn cells_of(
     result: &GroupResult,
     metric: Metric,
     beside: Option<Metric>,
+    binomial: bool,
     answers: Option<u32>,
 ) -> Vec<String> {
     let unit = words::unit(metric);
-    let counts = &result.group.counts;
     let none = || "–".to_owned();
     let of = |text: fn(&Statistics, words::Unit) -> String, metric| {
         last(result, metric).map_or_else(none, |s| text(s, words::unit(metric)))
     };
     let mut cells = vec![
-        format!("{}/{}", counts.succeeded, counts.total()),
+        words::repetitions(result),
         of(|s, unit| words::quantity(s.mean, unit, 2), metric),
-        of(|s, unit| words::interval(s, unit, 2), metric),
+        of(|s, unit| words::mean_interval(s, unit, 2), metric),
         of(
             |s, unit| {
                 s.standard_deviation
@@ -113,6 +120,9 @@ fn cells_of(
             metric,
         ),
     ];
+    cells.extend(binomial.then(|| {
+        binomial_error(result, metric).map_or_else(none, |error| words::quantity(error, unit, 2))
+    }));
     cells.extend(beside.map(|metric| of(|s, unit| words::quantity(s.mean, unit, 2), metric)));
     cells.push(lowest(result, metric, answers).map_or_else(none, |(epoch, statistics)| {
         format!("{} ({epoch})", words::quantity(statistics.mean, unit, 2))
@@ -123,7 +133,7 @@ fn cells_of(
 fn caption(study: &Study, results: &[&GroupResult], shown: usize) -> String {
     let metric = words::metric(study.metric());
     let mut caption = format!(
-        "Groups after their last epoch: the mean {metric} over n of all repetitions with its 95 % t interval and the sample standard \
+        "Groups after their last epoch: the mean {metric} over n of the planned repetitions with its 95 % t interval and the sample standard \
          deviation; and the lowest mean of any epoch, which is chosen by the {metric} itself and so no estimate of it."
     );
     if results.len() > 1 {
@@ -136,6 +146,23 @@ fn caption(study: &Study, results: &[&GroupResult], shown: usize) -> String {
         );
     }
     caption
+}
+
+/// What the signs in the cells mean, as far as there are any.
+fn explained(rows: &[Vec<String>], binomial: bool) -> String {
+    let has = |is: fn(&String) -> bool| rows.iter().flatten().any(is);
+    let mut text = String::new();
+    if binomial {
+        text += " Binomial error: √(p(1 − p)/N) for the mean p and the N answers of one trial, which is how much of the deviation \
+                 comes from the choice of its pairs alone; nothing is computed from it.";
+    }
+    if has(|cell| cell.ends_with(words::CUT)) {
+        text += words::CUT_INTERVAL;
+    }
+    if has(|cell| cell == "–") {
+        text += " –: there is no mean where no repetition counts, and no interval and deviation of a single one.";
+    }
+    text
 }
 
 /// All groups with all metrics, for programs.
@@ -178,6 +205,9 @@ fn values(
         }
     }
     header.extend([format!("lowest_{metric}"), "lowest_epoch".to_owned()]);
+    let sample = ["trials", "points", "points_left_out", "twins", "repetitions_left_out"];
+    header.extend(sample.map(str::to_owned));
+    header.extend(metrics.iter().map(|metric| format!("{metric}_binomial_error")));
     let number =
         |value: Option<f64>| value.map_or_else(String::new, |value| export::number(significant(value)));
     let row = |result: &&GroupResult| {
@@ -185,7 +215,7 @@ fn values(
         let mut row = vec![result.group.stage.to_string(), result.group.index.to_string()];
         row.extend(axes.iter().map(|&axis| export::cell(&result.group.values, axis)));
         let counts = [
-            counts.total(),
+            result.group.repetitions(),
             counts.succeeded,
             counts.diverged,
             counts.failed,
@@ -213,6 +243,13 @@ fn values(
         let lowest = lowest(result, metric, answers);
         row.push(number(lowest.map(|(_, statistics)| statistics.mean)));
         row.push(lowest.map_or_else(String::new, |(epoch, _)| epoch.to_string()));
+        let sample = &result.group.sample;
+        row.push(result.group.counts.total().to_string());
+        row.extend(
+            [sample.points, sample.points_left_out, sample.twins, sample.repetitions_left_out]
+                .map(|count| count.to_string()),
+        );
+        row.extend(metrics.iter().map(|&metric| number(binomial_error(result, metric))));
         row
     };
     let values = results.iter().map(row).collect();

@@ -84,7 +84,8 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
     }
     blocks.extend(shared(study));
     blocks.push(paragraph(
-        "Statistics: over the repetitions of a group that succeeded, the same at every epoch. The interval is x̄ ± t · s/√n with the \
+        "Statistics: over the repetitions of a group that succeeded, the same at every epoch; of a group of several points over the \
+         means of its points within each repetition, since points share data and seed by repetition. The interval is x̄ ± t · s/√n with the \
          0.975 quantile of Student's t distribution with n − 1 degrees of freedom: over many such groups, 95 % of the intervals hold \
          the true mean if repetitions are about normal. Of n = 1 there is none. A group with a diverged or failed repetition is never \
          called best before one without. Intervals are of single means; that two overlap does not say that they do not differ, since \

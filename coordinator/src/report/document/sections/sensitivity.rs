@@ -105,7 +105,7 @@ fn optima(
         let mut row = vec![
             words::cell(setting, at),
             words::quantity(statistics.mean, words::unit(metric), 2),
-            words::interval(statistics, words::unit(metric), 2),
+            words::mean_interval(statistics, words::unit(metric), 2),
             statistics.n.to_string(),
             among.to_string(),
             coverage.map_or("–".to_owned(), best_of::percent),
@@ -141,12 +141,16 @@ fn optima(
         "lowest_of",
         "coverage_if_equal",
     ]);
+    let cut = match rows.iter().flatten().any(|cell| cell.ends_with(words::CUT)) {
+        true => words::CUT_INTERVAL,
+        false => "",
+    };
     Table {
         name: format!("{name}-lowest"),
         caption: format!(
             "The {what} with the lowest mean {measured} after the last epoch, among groups without missing repetitions. The \
              lowest of several means is by chance too low: “would hold” says in how many cases its 95 % interval would hold the truth \
-             were all these groups equal and independent. That is the worst case; one that is clearly below the others is less affected.{}",
+             were all these groups equal and independent. That is the worst case; one that is clearly below the others is less affected.{}{cut}",
             if rows.iter().flatten().any(|cell| cell == "–") {
                 " –: no interval of n = 1."
             } else {
