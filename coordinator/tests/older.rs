@@ -103,12 +103,16 @@ fn continued(name: &str) -> Cluster {
 
 /// Trains until the newest sweep is over.
 fn train(cluster: &Cluster, worker: &mut FakeWorker) -> Value {
+    train_with(cluster, worker, |_| Fate::Succeeds)
+}
+
+fn train_with(cluster: &Cluster, worker: &mut FakeWorker, fate: fn(TrialKey) -> Fate) -> Value {
     loop {
         let sweep = cluster.sweep().unwrap();
         if !sweep["finished_at"].is_null() {
             return sweep;
         }
-        worker.train(1, |_| Fate::Succeeds);
+        worker.train(1, fate);
     }
 }
 
@@ -190,6 +194,63 @@ fn new_sweeps_compare_by_keys_and_say_what_tied() {
     let mut worker = FakeWorker::register(&cluster, "w").with_values(points);
     let sweep = train(&cluster, &mut worker);
     assert_eq!(sweep["trials"]["succeeded"], 4 * 2 + 4 * 2, "who ties goes on");
+}
+
+/// Each rate has four points, of which the first two are the same network: the weight of a loss that is off.
+const WITHIN: &str = r#"
+name = "within"
+epochs = 1
+repetitions = 2
+[settings]
+architecture = "perceptron-5"
+[[stage]]
+name = "rates"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+auxiliary_loss = [false, true]
+aux_weight = [0.5, 2.0]
+[[stage]]
+name = "best"
+[stage.axes]
+learning_rate = { best_of = "rates", per = [] }
+weight_sharing = [false, true]
+"#;
+
+/// Of the points of a rate 0.1, 0.1, 0.2 and 0.3, and 0.1 more in the second repetition.
+fn by_point(key: TrialKey, _metric: u32, _epoch: u32) -> f32 {
+    [0.1, 0.1, 0.2, 0.3][(key.index % 4) as usize] + key.repetition as f32 / 10.0
+}
+
+/// The second rate lacks a repetition of one point, and all of another.
+fn second_rate_has_gaps(key: TrialKey) -> Fate {
+    match (key.stage, key.index, key.repetition) {
+        (0, 6, 1) | (0, 7, _) => Fate::DivergesIn(1),
+        _ => Fate::Succeeds,
+    }
+}
+
+#[test]
+fn a_value_of_several_points_is_compared_by_its_means_within_repetitions() {
+    let cluster = Cluster::patient();
+    let file = cluster.write("within.toml", WITHIN);
+    cluster.command(&["submit", &file]);
+    let mut worker = FakeWorker::register(&cluster, "w").with_values(by_point);
+    train_with(&cluster, &mut worker, second_rate_has_gaps);
+    let choices = choices(&cluster, "within");
+    assert_eq!(choices[0]["values"], Value::from(vec![0.1]));
+    let of = |at: usize, key: &str| choices[0]["candidates"][at][key].clone();
+    // 0.2 and 0.3: three networks, of which one has two points.
+    assert_eq!((of(0, "n"), of(0, "trials"), of(0, "missing")), (2.into(), 8.into(), 0.into()));
+    assert_eq!((of(0, "mean"), of(0, "standard_error")), (0.25.into(), 0.05.into()));
+    // 0.1 and 0.2 in the first repetition alone.
+    assert_eq!((of(1, "n"), of(1, "trials"), of(1, "missing")), (1.into(), 5.into(), 3.into()));
+    assert_eq!((of(1, "mean"), of(1, "standard_error")), (0.15.into(), Value::Null));
+    assert_eq!((of(1, "points_left_out"), of(1, "repetitions_left_out")), (1.into(), 1.into()));
+    let shown = cluster.command(&["show", "within"]);
+    assert!(
+        shown.contains("0.15, n = 1, 3 diverged or failed, 1 point left out, 1 repetition left out"),
+        "{shown}"
+    );
 }
 
 /// Writes the fixtures, with the program that `TENFOLD_OLDER` names as the coordinator.
