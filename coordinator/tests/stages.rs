@@ -237,12 +237,18 @@ fn what_was_chosen_is_trained_on_repetitions_that_no_choice_has_seen() {
     let mut cluster = Cluster::patient();
     let file = cluster.write("confirmed.toml", CONFIRM);
     let said = cluster.command(&["submit", &file]);
-    assert!(said.contains("rates 2 × 2, modes 2 × 3 (confirm) = 10 trials"), "{said}");
+    assert!(
+        said.contains("rates 2 × 2, modes 2 × 3 (confirm) = 10 trials"),
+        "{said}"
+    );
     let mut worker = FakeWorker::register(&cluster, "w");
     let trained = |trials: usize, worker: &mut FakeWorker| -> Vec<(u32, u32, u32)> {
         let one = |_| {
             let lease = worker.lease().unwrap();
-            let (key, spec) = (lease.trials[0].trial.unwrap(), lease.trials[0].spec.clone().unwrap());
+            let (key, spec) = (
+                lease.trials[0].trial.unwrap(),
+                lease.trials[0].spec.clone().unwrap(),
+            );
             worker.append(&lease, 1..=spec.epochs);
             worker.finish(&lease, spec.epochs, Fate::Succeeds);
             (key.stage, key.repetition, spec.repetition)
@@ -250,10 +256,18 @@ fn what_was_chosen_is_trained_on_repetitions_that_no_choice_has_seen() {
         (0..trials).map(one).collect()
     };
     let first = trained(4, &mut worker);
-    assert!(first.iter().all(|(stage, key, spec)| *stage == 0 && key == spec), "{first:?}");
+    assert!(
+        first.iter().all(|(stage, key, spec)| *stage == 0 && key == spec),
+        "{first:?}"
+    );
     // Nothing is used again: all six are trained, as none of the first.
     let second = trained(6, &mut worker);
-    assert!(second.iter().all(|(stage, key, spec)| *stage == 1 && *spec == 10_000 + key), "{second:?}");
+    assert!(
+        second
+            .iter()
+            .all(|(stage, key, spec)| *stage == 1 && *spec == 10_000 + key),
+        "{second:?}"
+    );
     let sweep = cluster.until_over();
     assert_eq!(sweep["trials"]["succeeded"], 10);
     cluster.command(&["extend", "confirmed", "--stage", "modes", "--repetitions", "4"]);
@@ -263,10 +277,21 @@ fn what_was_chosen_is_trained_on_repetitions_that_no_choice_has_seen() {
     assert_eq!(trained(2, &mut worker), [(1, 3, 10_003), (1, 3, 10_003)]);
     cluster.until_over();
     // Pairs are told by the numbers that they have in their stage.
-    let compared = cluster.command(&["compare", "confirmed", "--stage", "modes", "--by", "weight_sharing", "--json"]);
+    let compared = cluster.command(&[
+        "compare",
+        "confirmed",
+        "--stage",
+        "modes",
+        "--by",
+        "weight_sharing",
+        "--json",
+    ]);
     assert_eq!(json(&compared)[0]["n"], 4, "{compared}");
     let shown = cluster.command(&["show", "confirmed"]);
-    assert!(shown.contains("× 4 repetitions that no choice has seen"), "{shown}");
+    assert!(
+        shown.contains("× 4 repetitions that no choice has seen"),
+        "{shown}"
+    );
     cluster.command(&["report", "confirmed", "-o", "report"]);
     let report = std::fs::read_to_string(cluster.folder.path().join("report/report.md")).unwrap();
     for said in [

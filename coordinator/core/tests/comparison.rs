@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
 use serde_json::Value;
-use tenfold_core::rank::Rank;
 use tenfold_core::compare::{Comparison, Difference, Null, area, epochs_to, holm, reach, two_sided_t};
+use tenfold_core::rank::Rank;
 
 fn fixture() -> serde_json::Result<Value> {
     serde_json::from_str(include_str!("fixtures/comparison.json"))

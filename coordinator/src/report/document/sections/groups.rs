@@ -114,9 +114,11 @@ fn cells_of(
         ),
     ];
     cells.extend(beside.map(|metric| of(|s, unit| words::quantity(s.mean, unit, 2), metric)));
-    cells.push(lowest(result, metric, answers).map_or_else(none, |(epoch, statistics)| {
-        format!("{} ({epoch})", words::quantity(statistics.mean, unit, 2))
-    }));
+    cells.push(
+        lowest(result, metric, answers).map_or_else(none, |(epoch, statistics)| {
+            format!("{} ({epoch})", words::quantity(statistics.mean, unit, 2))
+        }),
+    );
     cells
 }
 
@@ -139,11 +141,7 @@ fn caption(study: &Study, results: &[&GroupResult], shown: usize) -> String {
 }
 
 /// All groups with all metrics, for programs.
-fn values(
-    results: &[&GroupResult],
-    metric: Metric,
-    answers: Option<u32>,
-) -> (Vec<String>, Vec<Vec<String>>) {
+fn values(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> (Vec<String>, Vec<Vec<String>>) {
     let axes = export::axes(results.iter().map(|result| result.group.values.as_slice()));
     let mut metrics: Vec<Metric> = Vec::new();
     for of in results.iter().flat_map(|result| &result.metrics) {
