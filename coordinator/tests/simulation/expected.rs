@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use tenfold_core::aggregate::Statistics;
 use tenfold_core::rank::{Mean, Rank, Ratio};
 use tenfold_core::record::{Candidate, Outcome};
 use tenfold_core::search::{Standing, asha, halving, median, patience, width};
