@@ -361,7 +361,9 @@ impl Source<'_> {
             let value = epoch.get(column)?.mean;
             let numbers = columns.iter().filter_map(|column| column.get(at).copied());
             let numbers: Vec<f64> = numbers.map(f64::from).collect();
-            let exact = self.answers(metric).and_then(|answers| Ratio::of(&numbers, answers));
+            let exact = self
+                .answers(metric)
+                .and_then(|answers| Ratio::of(&numbers, answers));
             Some(Mean { value, exact })
         };
         Ok(epochs.iter().enumerate().filter_map(mean).collect())

@@ -92,7 +92,9 @@ fn nothing_to_do(sweep: &SweepState, wider: &Wider, extensions: &[Extension]) ->
         Wider::Repetitions { .. } => {
             let waits = |number: &u32| {
                 let of = sweep.sweep().stage(*number);
-                let sources = of.into_iter().flat_map(|of| of.rules().iter().map(|taken| taken.rule.source));
+                let sources = of
+                    .into_iter()
+                    .flat_map(|of| of.rules().iter().map(|taken| taken.rule.source));
                 let mut sources = sources.filter(|source| !stages.contains(source));
                 sources.find(|source| is_barren(sweep, *source))
             };

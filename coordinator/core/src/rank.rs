@@ -49,7 +49,12 @@ impl Mean {
     /// The sum of the counts is the nearest whole number, where the error of float32 in the values leaves no doubt which that is.
     pub fn known(value: f64, values: u64, answers: Option<u32>) -> Self {
         let of = answers.and_then(|answers| u64::from(answers).checked_mul(values));
-        let exact = of.and_then(|of| Some(Ratio { sum: count(value, of)?, of }));
+        let exact = of.and_then(|of| {
+            Some(Ratio {
+                sum: count(value, of)?,
+                of,
+            })
+        });
         Self { value, exact }
     }
 
@@ -98,7 +103,8 @@ fn count(value: f64, of: u64) -> Option<u64> {
     // A float32 is off by half a unit in its 24th binary place, and so is what a division before it was made of. More than a
     // quarter of a count leaves doubt.
     let error = whole * f64::from(f32::EPSILON) + 1e-9;
-    let fits = of > 0 && whole >= 0.0 && whole <= of as f64 && error < 0.25 && (scaled - whole).abs() <= error;
+    let fits =
+        of > 0 && whole >= 0.0 && whole <= of as f64 && error < 0.25 && (scaled - whole).abs() <= error;
     fits.then_some(whole as u64)
 }
 
@@ -110,7 +116,10 @@ pub struct Rank(Key);
 enum Key {
     Ratio(Ratio),
     /// ± digits · 10^exponent.
-    Decimal { digits: i64, exponent: i32 },
+    Decimal {
+        digits: i64,
+        exponent: i32,
+    },
     /// The number as it is, as decisions under the rules 0 compared it. Behind all others, with which it is never compared.
     Number(f64),
 }
@@ -292,7 +301,10 @@ mod tests {
         assert_eq!(mean(&a, None), mean(&b, None));
         assert!(mean(&[0.1, 0.301], Some(1000)) > mean(&b, Some(1000)));
         // One answer of 30,000 in one of a million trials is a difference, though not of seven digits.
-        let almost = Rank::exact(Ratio { sum: 6_000_000_001, of: 30_000_000_000 });
+        let almost = Rank::exact(Ratio {
+            sum: 6_000_000_001,
+            of: 30_000_000_000,
+        });
         let equal = Rank::exact(Ratio { sum: 1, of: 5 });
         assert!(almost > equal);
         assert_eq!(Rank::rounded(almost.value()), equal);
@@ -315,9 +327,19 @@ mod tests {
     #[test]
     fn a_mean_alone_says_what_it_is_the_mean_of() {
         let exact = |value: f64, values, answers| Mean::known(value, values, Some(answers)).exact;
-        assert_eq!(exact(0.2 + 1e-9, 10, 1000), Some(Ratio { sum: 2000, of: 10_000 }));
+        assert_eq!(
+            exact(0.2 + 1e-9, 10, 1000),
+            Some(Ratio {
+                sum: 2000,
+                of: 10_000
+            })
+        );
         assert_eq!(exact(0.123_45, 10, 1000), None, "no tenth of a thousandth");
-        assert_eq!(exact(0.5, 10_000_000, 30_000), None, "one of so many is not told apart");
+        assert_eq!(
+            exact(0.5, 10_000_000, 30_000),
+            None,
+            "one of so many is not told apart"
+        );
     }
 
     #[test]

@@ -248,7 +248,10 @@ fn repetitions_that_confirm_are_trained_as_none_that_another_stage_can_have() {
     let sweep = parse(CONFIRM);
     assert_eq!(sweep.stages()[1].repetitions(), 4);
     let plan = sweep.describe();
-    assert!(plan.contains("2 points × 4 repetitions that no choice has seen = 8"), "{plan}");
+    assert!(
+        plan.contains("2 points × 4 repetitions that no choice has seen = 8"),
+        "{plan}"
+    );
     let choice = sweep.choices().next().unwrap().0;
     let chosen = sweep.with(choice, vec![tenfold_types::Value::Float(0.1)]);
     let [rates, modes] = chosen.stages() else {
@@ -259,7 +262,9 @@ fn repetitions_that_confirm_are_trained_as_none_that_another_stage_can_have() {
     assert_eq!(rates.spec(0, 2).unwrap().repetition, 2);
     // Extended, they go on, and those of the other stage never reach them.
     let all = sweep.more_repetitions(None, 10_000).unwrap();
-    let extended = all.iter().fold(chosen, |sweep, more| sweep.extended(more).unwrap());
+    let extended = all
+        .iter()
+        .fold(chosen, |sweep, more| sweep.extended(more).unwrap());
     let last = |stage: usize| extended.stages()[stage].spec(0, 9_999).unwrap().repetition;
     assert_eq!([last(0), last(1)], [9_999, 19_999]);
     assert!(sweep.more_repetitions(None, 10_001).is_err());
@@ -286,7 +291,10 @@ fn overrides_say_how_many_repetitions_confirm_or_that_none_do() {
     assert_eq!(of(&["modes.repetitions=2"], None), ((3, false), (2, false)));
     assert_eq!(of(&["modes.confirm=2"], None), ((3, false), (2, true)));
     assert_eq!(of(&["modes.confirm=2"], Some(1)), ((1, false), (2, true)));
-    assert_eq!(of(&["modes.repetitions=2", "modes.confirm=5"], None), ((3, false), (5, true)));
+    assert_eq!(
+        of(&["modes.repetitions=2", "modes.confirm=5"], None),
+        ((3, false), (5, true))
+    );
 }
 
 #[test]

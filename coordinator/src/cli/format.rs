@@ -65,7 +65,10 @@ pub(crate) fn size(sweep: &v1::SweepStatus) -> String {
             stage.name, stage.most_points, stage.repetitions
         ),
         None if stage.confirms => {
-            format!("{} {} × {} (confirm)", stage.name, stage.most_points, stage.repetitions)
+            format!(
+                "{} {} × {} (confirm)",
+                stage.name, stage.most_points, stage.repetitions
+            )
         }
         None => format!("{} {} × {}", stage.name, stage.most_points, stage.repetitions),
     };

@@ -44,7 +44,10 @@ pub fn ties<'a>(
     let Some((part, rank, _)) = ranks.first().copied() else {
         return Vec::new();
     };
-    let equal = ranks.iter().skip(1).filter(|other| (other.0, other.1) == (part, rank));
+    let equal = ranks
+        .iter()
+        .skip(1)
+        .filter(|other| (other.0, other.1) == (part, rank));
     equal.map(|(.., at)| *at).collect()
 }
 

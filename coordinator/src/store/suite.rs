@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use tenfold_core::rank::Ratio;
 use tenfold_core::record::*;
 use tenfold_core::sweep::{ChoiceId, Extension};
 use tenfold_core::trial::TrialState;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use tenfold_core::aggregate::Statistics;
 use tenfold_core::rank::{Mean, Rank, Ratio};
 use tenfold_core::record::{Candidate, Outcome};
 use tenfold_core::search::{Standing, asha, halving, median, patience, width};
@@ -133,11 +132,16 @@ impl Expected {
             let answers = self.sweep.data().answers(rule.metric);
             let candidate = |(value, points, missing): &(Value, Vec<Vec<Option<f64>>>, u32)| {
                 // Repetitions in which all points have succeeded that have succeeded at all.
-                let points: Vec<_> = points.iter().filter(|of| of.iter().any(Option::is_some)).collect();
+                let points: Vec<_> = points
+                    .iter()
+                    .filter(|of| of.iter().any(Option::is_some))
+                    .collect();
                 let longest = points.iter().map(|of| of.len()).max().unwrap_or_default();
                 let within = |repetition: usize| {
-                    let all: Option<Vec<f64>> =
-                        points.iter().map(|of| of.get(repetition).copied().flatten()).collect();
+                    let all: Option<Vec<f64>> = points
+                        .iter()
+                        .map(|of| of.get(repetition).copied().flatten())
+                        .collect();
                     all.filter(|all| !all.is_empty())
                 };
                 let within: Vec<Vec<f64>> = (0..longest).filter_map(within).collect();

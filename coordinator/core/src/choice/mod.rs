@@ -98,7 +98,10 @@ fn counted(chooses: Chooses<'_>, candidates: &[Candidate]) -> u64 {
         true => &candidates[..candidates.len().min(1)],
         false => candidates,
     };
-    counted.iter().map(|candidate| u64::from(candidate.trials())).sum()
+    counted
+        .iter()
+        .map(|candidate| u64::from(candidate.trials()))
+        .sum()
 }
 
 /// The trials that wait for a choice fail with its reason.

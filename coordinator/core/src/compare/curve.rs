@@ -19,7 +19,9 @@ pub fn area(column: &[f64]) -> Option<f64> {
 /// The first epoch, from 1, whose value is at most the threshold; none where there is none. The metric is a count of `answers`, or
 /// none: a value that is equal to the threshold but for float32 is at most it.
 pub fn epochs_to(column: &[f64], threshold: Rank, answers: Option<u32>) -> Option<u32> {
-    let at = column.iter().position(|value| Rank::of(*value, answers) <= threshold)?;
+    let at = column
+        .iter()
+        .position(|value| Rank::of(*value, answers) <= threshold)?;
     u32::try_from(at + 1).ok()
 }
 
@@ -115,7 +117,11 @@ mod tests {
             let counts = [last + 500, last + 10, last + 11, last + 12, last, last];
             let column: Vec<f64> = counts.map(|k| f64::from(k as f32 / 1000.0)).to_vec();
             let end = Rank::of(column[5], Some(1000));
-            assert_eq!(epochs_to(&column, end.plus_thousandths(10), Some(1000)), Some(2), "{last}");
+            assert_eq!(
+                epochs_to(&column, end.plus_thousandths(10), Some(1000)),
+                Some(2),
+                "{last}"
+            );
         }
     }
 

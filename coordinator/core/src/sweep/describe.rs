@@ -79,7 +79,11 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
         Some(Gate::Repetitions(until)) => format!("{} to {repetitions}", until.min),
         _ => repetitions.to_string(),
     };
-    let seen = if stage.confirms() { " that no choice has seen" } else { "" };
+    let seen = if stage.confirms() {
+        " that no choice has seen"
+    } else {
+        ""
+    };
     let at_most = if stage.may_shrink() { "at most " } else { "" };
     writeln!(
         out,

@@ -8,7 +8,15 @@ use super::sample;
 use super::stop;
 
 /// Keys at the top that take one value.
-const TOP: &[&str] = &["name", "description", "seed", "repetitions", "confirm", "epochs", "device"];
+const TOP: &[&str] = &[
+    "name",
+    "description",
+    "seed",
+    "repetitions",
+    "confirm",
+    "epochs",
+    "device",
+];
 /// Keys of a stage that take one value.
 const STAGE: &[&str] = &["enabled", "repetitions", "confirm", "epochs"];
 /// Keys of a stage of which one stands in the place of the other.
@@ -153,7 +161,8 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
             quoted(key),
             match (near.is_empty(), of_stage) {
                 (false, _) => "",
-                (true, true) => "; settings, repetitions, confirm, epochs, sample, stop and enabled of a stage can",
+                (true, true) =>
+                    "; settings, repetitions, confirm, epochs, sample, stop and enabled of a stage can",
                 (true, false) => "; settings, data sizes, sample, stop, seed, epochs, device and name can",
             }
         )));

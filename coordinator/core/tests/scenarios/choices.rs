@@ -239,7 +239,14 @@ fn the_rules_of_a_sweep_are_those_of_its_choices() {
     let all = vec![exact(0.1, 0.200_000_006_7), exact(0.01, 0.2)];
     assert!(world.choose(sweep, choice(0), all.clone()));
     assert_eq!(world.rate(sweep, 0), Some(0.1));
-    let row = world.state.sweep(sweep).unwrap().choices().next().unwrap().clone();
+    let row = world
+        .state
+        .sweep(sweep)
+        .unwrap()
+        .choices()
+        .next()
+        .unwrap()
+        .clone();
     assert_eq!(row.rules, RULES);
     let of = world.state.sweep(sweep).unwrap().sweep().clone();
     assert_eq!(tenfold_core::ties(&of, &row), [Value::Float(0.01)]);
@@ -255,6 +262,7 @@ fn the_rules_of_a_sweep_are_those_of_its_choices() {
     let rules_of = |row: &ChoiceRow| row.rules;
     let sweep = world.state.sweep(sweep).unwrap();
     assert!(sweep.choices().map(rules_of).all(|rules| rules == 0));
+    assert!(world.woken());
 }
 
 #[test]
@@ -274,4 +282,5 @@ fn trials_that_do_not_count_tell_whether_a_choice_is_current() {
     };
     assert!(!world.choose(sweep, choice(0), vec![of(1)]));
     assert!(world.choose(sweep, choice(0), vec![of(2)]));
+    assert!(world.woken());
 }

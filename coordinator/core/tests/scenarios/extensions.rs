@@ -521,7 +521,11 @@ learning_rate = { best_of = "coarse" }
         "{refused}"
     );
     let refused = world.extend(sweep, Some("modes"), 2).unwrap_err().to_string();
-    assert!(refused.contains("what is added would never run: stage coarse is over"), "{refused}");
+    assert!(
+        refused.contains("what is added would never run: stage coarse is over"),
+        "{refused}"
+    );
     // With the stage that is chosen from it can run.
     assert!(world.extend(sweep, None, 2).is_ok());
+    assert!(world.woken());
 }

@@ -104,7 +104,8 @@ pub fn sensitivity(
                 })
             };
             let points: Vec<Point> = here.iter().filter_map(point).collect();
-            let best = best(here.iter().map(|(.., result)| *result), metric, answers).filter(|&at| whole(here[at].2));
+            let best = best(here.iter().map(|(.., result)| *result), metric, answers)
+                .filter(|&at| whole(here[at].2));
             if let Some(at) = best {
                 optima.push(Optimum {
                     label: whole_lines.labels[whole_lines.part[here[at].0]].clone(),

@@ -241,7 +241,14 @@ fn refs(results: &[GroupResult]) -> Vec<&GroupResult> {
 #[test]
 fn sensitivity_marks_the_lowest_whole_group_of_each_line() {
     let results = study(&NETWORKS[..3], 5, false);
-    let found = sensitivity(&refs(&results), Setting::LearningRate, Metric::TestError, None, "rates").unwrap();
+    let found = sensitivity(
+        &refs(&results),
+        Setting::LearningRate,
+        Metric::TestError,
+        None,
+        "rates",
+    )
+    .unwrap();
     let [figure] = found.figures.as_slice() else {
         panic!()
     };
@@ -282,7 +289,14 @@ fn last_mean(result: &GroupResult) -> f64 {
 #[test]
 fn sensitivity_of_many_groups_has_panels_and_of_too_many_none() {
     let results = study(&NETWORKS, 5, true);
-    let found = sensitivity(&refs(&results), Setting::LearningRate, Metric::TestError, None, "rates").unwrap();
+    let found = sensitivity(
+        &refs(&results),
+        Setting::LearningRate,
+        Metric::TestError,
+        None,
+        "rates",
+    )
+    .unwrap();
     assert_eq!(found.figures[0].panels.len(), 6);
     assert_eq!(found.optima.len(), 24);
     assert!(found.optima[0].label.starts_with("perceptron-20 · "));
@@ -290,7 +304,13 @@ fn sensitivity_of_many_groups_has_panels_and_of_too_many_none() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let many = study(&names, 3, false);
     assert_eq!(
-        sensitivity(&refs(&many), Setting::LearningRate, Metric::TestError, None, "rates"),
+        sensitivity(
+            &refs(&many),
+            Setting::LearningRate,
+            Metric::TestError,
+            None,
+            "rates"
+        ),
         None
     );
 }
@@ -405,7 +425,13 @@ fn pictures() {
         std::fs::write(folder.join(format!("{name}.png")), png(&svg, 1200).unwrap()).unwrap();
     }
     let of = |results: &[GroupResult]| {
-        let found = sensitivity(&refs(results), Setting::LearningRate, Metric::TestError, None, "rates");
+        let found = sensitivity(
+            &refs(results),
+            Setting::LearningRate,
+            Metric::TestError,
+            None,
+            "rates",
+        );
         found.unwrap().figures.remove(0)
     };
     let six = study(&NETWORKS, 2, true);

@@ -316,7 +316,11 @@ fn summary(choices: &[&v1::Choice]) -> Option<String> {
 
 /// Whether nothing that it was made from has succeeded.
 fn nothing(choice: &v1::Choice) -> bool {
-    !choice.candidates.is_empty() && choice.candidates.iter().all(|candidate| candidate.trials.unwrap_or(candidate.n) == 0)
+    !choice.candidates.is_empty()
+        && choice
+            .candidates
+            .iter()
+            .all(|candidate| candidate.trials.unwrap_or(candidate.n) == 0)
 }
 
 fn is_enough(choice: &v1::Choice) -> bool {

@@ -124,9 +124,11 @@ fn cells_of(
         binomial_error(result, metric).map_or_else(none, |error| words::quantity(error, unit, 2))
     }));
     cells.extend(beside.map(|metric| of(|s, unit| words::quantity(s.mean, unit, 2), metric)));
-    cells.push(lowest(result, metric, answers).map_or_else(none, |(epoch, statistics)| {
-        format!("{} ({epoch})", words::quantity(statistics.mean, unit, 2))
-    }));
+    cells.push(
+        lowest(result, metric, answers).map_or_else(none, |(epoch, statistics)| {
+            format!("{} ({epoch})", words::quantity(statistics.mean, unit, 2))
+        }),
+    );
     cells
 }
 
@@ -166,11 +168,7 @@ fn explained(rows: &[Vec<String>], binomial: bool) -> String {
 }
 
 /// All groups with all metrics, for programs.
-fn values(
-    results: &[&GroupResult],
-    metric: Metric,
-    answers: Option<u32>,
-) -> (Vec<String>, Vec<Vec<String>>) {
+fn values(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> (Vec<String>, Vec<Vec<String>>) {
     let axes = export::axes(results.iter().map(|result| result.group.values.as_slice()));
     let mut metrics: Vec<Metric> = Vec::new();
     for of in results.iter().flat_map(|result| &result.metrics) {

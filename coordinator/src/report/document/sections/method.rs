@@ -42,7 +42,9 @@ fn shared(study: &Study) -> Option<Block> {
         text += " All stages have the same seed: the same repetition of two stages sees the same data.";
     }
     let names = |confirms: bool| {
-        let taking = stages.iter().filter(|stage| stage.confirms() == confirms && !stage.rules().is_empty());
+        let taking = stages
+            .iter()
+            .filter(|stage| stage.confirms() == confirms && !stage.rules().is_empty());
         taking.map(Stage::name).collect::<Vec<&str>>().join(", ")
     };
     match names(false) {
