@@ -28,15 +28,21 @@ pub(super) fn points(sweep: &SweepState, choice: ChoiceId, rung: &Rung, candidat
     if let StopRule::SuccessiveHalving { factor } = rung.rule {
         let standings: Vec<Standing> = candidates.iter().map(standing).collect();
         let best = halving::best(&standings, halving::kept(standings.len(), factor));
-        return Outcome::Chosen(
-            best.into_iter()
-                .map(|place| candidates[place].value.clone())
-                .collect(),
-        );
+        let best = best
+            .into_iter()
+            .filter_map(|place| match candidates[place].value {
+                Value::Int(index) => u64::try_from(index).ok(),
+                _ => None,
+            });
+        let kept = sweep.sweep().going_on(choice, rules, &best.collect::<Vec<_>>());
+        return Outcome::Chosen(kept.into_iter().map(number).collect());
+    }
+    if let Some(goes_on) = sweep.repeated(choice, rules) {
+        return Outcome::Chosen(goes_on.then(|| number(choice.cell)).into_iter().collect());
     }
     // The number that counts for a rule: the first says how the point stands, and those behind it what else is looked at.
     let before = |place: usize| -> Vec<Standing> {
-        let rows = sweep.made_before(choice);
+        let rows = sweep.made_before(choice, rules);
         rows.filter_map(|row| row.candidates.get(place))
             .map(&standing)
             .collect()

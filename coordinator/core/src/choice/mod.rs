@@ -45,7 +45,8 @@ pub(crate) fn choose(
     let Some(chooses) = sweep.sweep().chooses(choice).filter(|_| sweep.is_due(choice)) else {
         return Transition::answer(Answer::Chosen(false));
     };
-    let succeeded = sweep.sweep().sources(choice).into_iter();
+    let rules = sweep.rules();
+    let succeeded = sweep.sweep().compared_trials(choice, rules).into_iter();
     let succeeded = succeeded
         .filter_map(|key| sweep.trial(key))
         .filter(|row| matches!(row.state, TrialState::Succeeded { .. }))

@@ -7,7 +7,7 @@ use tenfold_types::{Curve, Fence, TrialId, TrialKey};
 use crate::Millis;
 use crate::aggregate::Counts;
 use crate::choice::RULES;
-use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, SweepRow, TrialRow};
+use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, SweepRow, TrialRow};
 use crate::sweep::{ChoiceId, Chooses, Passage, Stage, Sweep};
 use crate::trial::TrialState;
 
@@ -188,8 +188,21 @@ impl SweepState {
         self.row.control != Control::Stopped && self.choices.is_due(&self.sweep, choice)
     }
 
-    /// The decisions that were made on the points that a point is compared with, in order.
-    pub(crate) fn made_before(&self, choice: ChoiceId) -> impl Iterator<Item = &ChoiceRow> {
+    /// The number of the rules by which its choices are made.
+    pub fn rules(&self) -> u32 {
+        0
+    }
+
+    /// Whether a point goes on because its [twin](Sweep::repeats) does; none when that is decided for the point itself.
+    pub(crate) fn repeated(&self, choice: ChoiceId, rules: u32) -> Option<bool> {
+        let first = self.sweep.repeats(choice, rules)?;
+        let row = self.choices.before(choice).find(|row| row.choice == first)?;
+        Some(matches!(&row.outcome, Outcome::Chosen(kept) if !kept.is_empty()))
+    }
+
+    /// The decisions that were made on the points that a point is compared with, in order; of twins under the rules with this
+    /// number only the first, except under 0.
+    pub(crate) fn made_before(&self, choice: ChoiceId, rules: u32) -> impl Iterator<Item = &ChoiceRow> {
         let rung = match self.sweep.chooses(choice) {
             Some(Chooses::Points(rung)) => Some(rung),
             _ => None,
@@ -197,7 +210,9 @@ impl SweepState {
         let made = self.choices.before(choice);
         made.filter(move |row| {
             let (one, other) = (row.choice.cell, choice.cell);
-            rung.is_some_and(|rung| rung.are_compared(one, other) && self.sweep.is_reached(row.choice))
+            rung.is_some_and(|rung| rung.are_compared(one, other))
+                && self.sweep.is_reached(row.choice)
+                && self.sweep.repeats(row.choice, rules).is_none()
         })
     }
 

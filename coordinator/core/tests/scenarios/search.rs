@@ -16,7 +16,7 @@ impl World {
         let of = state.sweep();
         let chooses = of.chooses(choice).unwrap();
         let mut candidates: Vec<Candidate> = Vec::new();
-        for index in of.source_points(choice) {
+        for index in of.compared_points(choice, state.rules()) {
             let sources = of.sources(choice).into_iter().filter(|key| key.index == index);
             let (mut numbers, mut missing, mut value) = (Vec::new(), 0, Value::Int(index as i64));
             for key in sources {

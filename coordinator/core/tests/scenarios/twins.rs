@@ -182,7 +182,10 @@ aux_weight = [0.1, 0.1, 1.0, 1.0]
 learning_rate = [0.1, 0.2]
 "#;
     let sweep = world.started(zip, 1);
-    assert_eq!(world.train_distinct(1), [0, 1, 2, 3, 4, 5].map(|index| key(index, 0)));
+    assert_eq!(
+        world.train_distinct(1),
+        [0, 1, 2, 3, 4, 5].map(|index| key(index, 0))
+    );
     assert!(world.is_over(sweep) && world.counts(sweep)[3] == 8);
 }
 
