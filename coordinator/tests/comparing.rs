@@ -246,7 +246,7 @@ fn each_value_is_compared_with_one_reference_and_the_same_network_once() {
         "corrected for all 6 rows (Holm)",
         "p (Wilcoxon) is exact",
         "2 comparisons are left out, since their points are the same networks",
-        "g_z is d_z times Hedges' factor",
+        "Where all differences are equal",
         "–: too few pairs",
     ] {
         assert!(table.contains(part), "{part} in\n{table}");

@@ -89,7 +89,15 @@ pub(crate) async fn write(
     if groups.iter().all(|group| !group.metrics.contains(&metric)) {
         return Err(Failure::Usage(format!("no group has a {metric}")));
     }
-    let trials = results::curves(client, &id, true, named).await?;
+    // Those without a curve too: comparisons and verdicts say what became of them.
+    let request = v1::CurvesRequest {
+        selector: id.clone(),
+        provenance: true,
+        stage: named,
+        every_trial: true,
+        ..v1::CurvesRequest::default()
+    };
+    let trials = results::request_curves(client, request).await?;
     let mut study = study(&shown, stage, metric);
     study
         .failed

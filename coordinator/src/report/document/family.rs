@@ -245,8 +245,8 @@ impl Corrected {
                 .is_some_and(|of| of.t_test.is_none() && of.statistics.n >= 2)
         }) {
             notes.push(
-                "Where all differences are equal there is no deviation to measure their mean by: p (t) is 1 there, and the row counts \
-                 in the correction."
+                "Where all differences are equal there is no deviation to measure their mean by: the interval has no width and tells nothing, \
+                 p (t) is 1, and the row counts in the correction."
                     .to_owned(),
             );
         }
@@ -346,7 +346,7 @@ mod tests {
         let notes = family.notes().join("\n");
         for part in [
             "all 4 rows (Holm)",
-            "p (t) is 1 there",
+            "p (t) is 1, and the row counts",
             "with ties",
             "below 0.2500",
         ] {

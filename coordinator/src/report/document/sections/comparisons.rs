@@ -26,10 +26,7 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
     }
     let family = compare(study, stage, results, &by);
     let all = &family.rows;
-    if all
-        .iter()
-        .all(|compared| compared.difference.is_none() && compared.diverged.is_none())
-    {
+    if all.iter().all(|compared| compared.difference.is_none()) && !family.has_diverged() {
         return Vec::new();
     }
     let names: Vec<&str> = by.iter().map(|&setting| words::setting(setting)).collect();
@@ -39,7 +36,8 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
         format!("Comparisons by {}", names.join(" and ")),
     )];
     let name = format!("{}comparisons", stage.prefix());
-    if all.len() <= MAX_ROWS {
+    let any = all.iter().any(|compared| compared.difference.is_some());
+    if all.len() <= MAX_ROWS && any {
         let forest = forest(study, all);
         let interactions = match &family.contrast {
             Some(contrast) if all.iter().any(|row| row.is_interaction) => format!(
@@ -52,14 +50,14 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
             name: name.clone(),
             title: format!("Differences of the {}", words::metric(metric)),
             caption: format!(
-                "{PAIRS}: the mean difference of the {} after the last epoch with its 95 % t interval; n is the number of pairs. Where an \
+                "{PAIRS}. The mean difference of the {} after the last epoch with its 95 % t interval; n is the number of pairs. Where an \
                  interval does not hold zero the two differ at the 5 % level, taken by itself and not corrected for the number of \
                  rows.{interactions}",
                 words::metric(metric)
             ),
             drawing: Drawing::Intervals(forest),
         }));
-    } else {
+    } else if any {
         blocks.push(paragraph(format!(
             "There is no figure of them: {} comparisons would be more than anybody can read.",
             all.len()
