@@ -189,11 +189,7 @@ fn the_planned_repetitions_decide_whenever_a_sweep_is_extended() {
 
     // A store that the version before has written: its rows do not say what was seen.
     cluster.kill();
-    let store = std::fs::read_dir(std::path::Path::new(&file).parent().unwrap())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|of| of == "db" || of == "sqlite"))
-        .unwrap();
+    let store = std::path::Path::new(&file).parent().unwrap().join("runs/tenfold.sqlite");
     let store = rusqlite::Connection::open(store).unwrap();
     let changed = store
         .execute(
