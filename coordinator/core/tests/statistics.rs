@@ -107,7 +107,10 @@ fn groups_of_several_points_are_those_of_a_mixed_model() {
         let trials = numbers(&group["trials"]);
         let of_trials = Statistics::of(&values.concat()).unwrap().ci95.unwrap();
         close(of_trials.0, trials[0], 1e-9, "trials");
-        assert!(of_trials.1 - of_trials.0 < high - low, "{name}: too narrow by trials");
+        assert!(
+            of_trials.1 - of_trials.0 < high - low,
+            "{name}: too narrow by trials"
+        );
 
         // The same from curves, whose values are 32-bit numbers.
         let curve = |value: &f64| Curve {

@@ -302,7 +302,11 @@ fn described(group: &Group, of: Option<u64>) -> String {
 
 /// Repetitions that count of those planned, such as `4/4`.
 pub fn repetitions(result: &GroupResult) -> String {
-    let n = result.epochs.first().and_then(|row| row.first()).map_or(0, |statistics| statistics.n);
+    let n = result
+        .epochs
+        .first()
+        .and_then(|row| row.first())
+        .map_or(0, |statistics| statistics.n);
     format!("{n}/{}", result.group.repetitions())
 }
 
@@ -343,10 +347,11 @@ pub fn mean_interval(statistics: &Statistics, unit: Unit, decimals: usize) -> St
 
 /// What [`CUT`] says beside such intervals.
 pub const CUT_INTERVAL: &str =
-    " †: cut at 0 or 100 %, since no share lies beyond; the CSV file has the whole interval.";
+    "†: cut at 0 or 100 %, since no share lies beyond; the CSV file has the whole interval.";
 
 /// What [`CUT`] says behind ±.
-pub const CUT_HALF_WIDTH: &str = " †: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.";
+pub const CUT_HALF_WIDTH: &str =
+    "†: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.";
 
 /// The 95 % interval as numbers of the unit: `[13.1, 15.2]`; `–` for a single value.
 pub fn interval(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
@@ -520,7 +525,11 @@ mod tests {
         assert!(low.ci95.unwrap().0 < 0.0);
         assert_eq!(mean_interval(&low, Unit::Percent, 2), "[0.00, 28.41]†");
         assert_eq!(mean_interval(&low, Unit::Plain, 2), "[−0.2241, 0.2841]");
-        assert_eq!(interval(&low, Unit::Percent, 2), "[−22.41, 28.41]", "a difference");
+        assert_eq!(
+            interval(&low, Unit::Percent, 2),
+            "[−22.41, 28.41]",
+            "a difference"
+        );
         assert_eq!(mean_and_half_width(&low, Unit::Percent, 2), "3.00 % ± 25.41†");
         assert_eq!(mean_and_half_width(&low, Unit::Plain, 2), "0.0300 ± 0.2541");
         let high = Statistics::of(&[0.99, 0.95]).unwrap();

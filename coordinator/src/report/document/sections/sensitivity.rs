@@ -125,8 +125,8 @@ fn optima(
         "at_the_edge",
     ]);
     let cut = match rows.iter().flatten().any(|cell| cell.ends_with(words::CUT)) {
-        true => words::CUT_INTERVAL,
-        false => "",
+        true => format!(" {}", words::CUT_INTERVAL),
+        false => String::new(),
     };
     Table {
         name: format!("{name}-lowest"),
