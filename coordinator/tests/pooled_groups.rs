@@ -50,7 +50,7 @@ fn every_command_counts_repetitions_and_says_what_is_left_out() {
         "3 trials diverged; 1 of 2 points left out",
         "n counts repetitions: within each the mean over the points of a group is taken first.",
         // The interval of two repetitions is wider than shares are.
-        "34.38 % ± 79.42†",
+        "34.38 % ± 79.41†",
         "†: the interval reaches beyond 0 or 100 %",
     ] {
         assert!(table.contains(text), "{text} in\n{table}");

@@ -120,7 +120,8 @@ fn caption(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> Stri
         .iter()
         .any(|result| metrics.iter().any(|metric| is_cut(result, metric)))
     {
-        what = what + "\n" + words::CUT_HALF_WIDTH;
+        what.push('\n');
+        what += words::CUT_HALF_WIDTH;
     }
     let lacks = |result: &GroupResult| metrics.iter().any(|&metric| last(result, metric).is_none());
     if most.is_some() && results.iter().any(lacks) {

@@ -156,7 +156,8 @@ fn explained(rows: &[Vec<String>], binomial: bool) -> String {
                  comes from the choice of its pairs alone; nothing is computed from it.";
     }
     if has(|cell| cell.ends_with(words::CUT)) {
-        text = text + " " + words::CUT_INTERVAL;
+        text.push(' ');
+        text += words::CUT_INTERVAL;
     }
     if has(|cell| cell == "–") {
         text +=

@@ -130,7 +130,8 @@ fn explained(rows: &[Vec<String>]) -> String {
                  never reach the threshold, or there are fewer than six for an interval.";
     }
     if has(|cell| cell.ends_with(words::CUT)) {
-        text = text + " " + words::CUT_INTERVAL;
+        text.push(' ');
+        text += words::CUT_INTERVAL;
     }
     text
 }
@@ -371,8 +372,8 @@ mod tests {
         let fast: fn(u16) -> f32 = |epoch| 0.6 / f32::from(epoch);
         let slow: fn(u16) -> f32 = |epoch| 0.5 - f32::from(epoch) / 40.0;
         let table = table(&[fast, slow, slow]);
-        assert_eq!(cell(&table, 0, "epochs to 21.03 %"), "3");
-        assert_eq!(cell(&table, 1, "epochs to 21.03 %"), "12");
+        assert_eq!(cell(&table, 0, "epochs to 21"), "3");
+        assert_eq!(cell(&table, 1, "epochs to 21"), "12");
         assert_eq!(cell(&table, 1, "epochs, median"), "12");
         assert!(table.caption.contains("the same for all"), "{}", table.caption);
         assert!(!table.caption.contains("–:"), "{}", table.caption);
