@@ -50,7 +50,7 @@ fn every_command_counts_repetitions_and_says_what_is_left_out() {
         "3 trials diverged; 1 of 2 points left out",
         "n counts repetitions: within each the mean over the points of a group is taken first.",
         // The interval of two repetitions is wider than shares are.
-        "34.38 % ± 79.42†",
+        "34.38 % ± 79.41†",
         "†: the interval reaches beyond 0 or 100 %",
     ] {
         assert!(table.contains(text), "{text} in\n{table}");
@@ -75,13 +75,23 @@ fn every_command_counts_repetitions_and_says_what_is_left_out() {
         .unwrap();
     for line in [logged, exported] {
         let number = |key: &str| line[key].as_u64().unwrap();
-        assert_eq!((number("v"), number("n"), number("repetitions")), (2, 2, 3), "{line}");
-        assert_eq!((number("trials"), number("points"), number("points_left_out")), (6, 2, 0));
+        assert_eq!(
+            (number("v"), number("n"), number("repetitions")),
+            (2, 2, 3),
+            "{line}"
+        );
+        assert_eq!(
+            (number("trials"), number("points"), number("points_left_out")),
+            (6, 2, 0)
+        );
         assert_eq!((number("twins"), number("repetitions_left_out")), (0, 1));
     }
     let within = |repetition| (value(0.0, repetition) + value(2.0, repetition)) / 2.0;
     let mean = (within(0.0) + within(2.0)) / 2.0;
-    assert!((exported["mean"].as_f64().unwrap() - mean).abs() < 1e-7, "{exported}");
+    assert!(
+        (exported["mean"].as_f64().unwrap() - mean).abs() < 1e-7,
+        "{exported}"
+    );
     assert_eq!(logged["metrics"]["test_error"]["mean"], exported["mean"]);
     let low = exported["ci95_low"].as_f64().unwrap();
     assert!(low < -0.4, "exports have the whole interval: {low}");
@@ -93,10 +103,25 @@ fn every_command_counts_repetitions_and_says_what_is_left_out() {
     let at = |name: &str| header.iter().position(|column| *column == name).unwrap();
     let mut rows = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let on = rows
-        .find(|row| row[at("weight_sharing")] == "true" && row[at("epoch")] == "2" && row[at("metric")] == "test_error")
+        .find(|row| {
+            row[at("weight_sharing")] == "true"
+                && row[at("epoch")] == "2"
+                && row[at("metric")] == "test_error"
+        })
         .unwrap();
-    let cells = ["n", "repetitions", "diverged", "trials", "points", "points_left_out", "repetitions_left_out"];
-    assert_eq!(cells.map(|name| on[at(name)]), ["3", "3", "3", "6", "1", "1", "0"]);
+    let cells = [
+        "n",
+        "repetitions",
+        "diverged",
+        "trials",
+        "points",
+        "points_left_out",
+        "repetitions_left_out",
+    ];
+    assert_eq!(
+        cells.map(|name| on[at(name)]),
+        ["3", "3", "3", "6", "1", "1", "0"]
+    );
     assert_eq!(on[at("mean")].parse::<f64>().unwrap(), value(3.0, 1.0));
 
     let figure = cluster.folder.path().join("figure.svg");

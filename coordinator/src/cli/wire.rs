@@ -152,7 +152,11 @@ pub(crate) fn group_result(result: v1::GroupResult) -> Result<GroupResult, Failu
         .collect();
     Ok(GroupResult {
         group: group(result.group)?,
-        answers: result.answers.into_iter().map(|answers| (answers > 0).then_some(answers)).collect(),
+        answers: result
+            .answers
+            .into_iter()
+            .map(|answers| (answers > 0).then_some(answers))
+            .collect(),
         metrics,
         epochs,
     })

@@ -296,7 +296,11 @@ impl Groups {
             repetitions: points.iter().map(repetitions).max().unwrap_or(0),
             ..Sample::default()
         };
-        let succeeded: Vec<TrialKey> = rows.iter().filter(|row| succeeded(row)).map(|row| row.id.key).collect();
+        let succeeded: Vec<TrialKey> = rows
+            .iter()
+            .filter(|row| succeeded(row))
+            .map(|row| row.id.key)
+            .collect();
         let untouched = trials.saturating_sub(counts.total());
         match self.control {
             Control::Stopped => counts.cancelled += untouched,

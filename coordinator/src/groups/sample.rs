@@ -80,7 +80,17 @@ mod tests {
     #[test]
     fn twins_points_without_a_trial_and_incomplete_repetitions_do_not_count() {
         // Point 3 is a twin of point 2, point 7 has nothing, point 9 lacks repetition 1.
-        let trials = keys(&[(2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2), (9, 0), (9, 2), (9, 3)]);
+        let trials = keys(&[
+            (2, 0),
+            (2, 1),
+            (2, 2),
+            (3, 0),
+            (3, 1),
+            (3, 2),
+            (9, 0),
+            (9, 2),
+            (9, 3),
+        ]);
         let planned = Sample {
             twins: 1,
             repetitions: 4,

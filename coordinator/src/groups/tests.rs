@@ -149,7 +149,14 @@ const POOLED: &str = "epochs = 2\nrepetitions = 3\n[settings]\narchitecture = \"
                       [axes]\nauxiliary_loss = [false, true]\naux_weight = [0.1, 1.0, 10.0]\n";
 
 /// A trial of [`POOLED`] in this state, with so many epochs in which all metrics have the same value.
-fn trained(sweep: &Sweep, index: u64, repetition: u32, state: TrialState, epochs: u32, value: f32) -> Vec<Record> {
+fn trained(
+    sweep: &Sweep,
+    index: u64,
+    repetition: u32,
+    state: TrialState,
+    epochs: u32,
+    value: f32,
+) -> Vec<Record> {
     let mut row = trial(sweep.id(), repetition, state);
     row.id.key.index = index;
     let metrics = sweep.metrics(row.id.key).len();
@@ -201,8 +208,8 @@ const SUCCEEDED: TrialState = TrialState::Succeeded {
 
 #[test]
 fn several_points_count_by_repetition_and_twins_once() {
-    let (groups, mut store) = pooled(|sweep| {
-        let diverged = TrialState::Diverged {
+    let (groups, store) = pooled(|sweep| {
+        let diverged = || TrialState::Diverged {
             fence: Fence(1),
             epoch: 1,
         };
@@ -211,22 +218,33 @@ fn several_points_count_by_repetition_and_twins_once() {
             let value = [0.25, 0.5, 0.75][repetition as usize];
             // Points 0 to 2 are the same network: whatever is stored of the others, the first counts.
             for twin in 0..3 {
-                all.push(trained(sweep, twin, repetition, SUCCEEDED, 2, value + twin as f32 / 8.0));
+                all.push(trained(
+                    sweep,
+                    twin,
+                    repetition,
+                    SUCCEEDED,
+                    2,
+                    value + twin as f32 / 8.0,
+                ));
             }
             all.push(trained(sweep, 3, repetition, SUCCEEDED, 2, value));
             all.push(match repetition {
-                1 => trained(sweep, 4, repetition, diverged, 0, 0.0),
+                1 => trained(sweep, 4, repetition, diverged(), 0, 0.0),
                 _ => trained(sweep, 4, repetition, SUCCEEDED, 2, value / 2.0),
             });
-            all.push(trained(sweep, 5, repetition, diverged, 0, 0.0));
+            all.push(trained(sweep, 5, repetition, diverged(), 0, 0.0));
         }
         all
     });
     let mut reader = store.reader().unwrap();
     let mut whole = |index| {
-        let standing = groups.standing(reader.as_mut(), GroupId { stage: 0, index }).unwrap();
+        let standing = groups
+            .standing(reader.as_mut(), GroupId { stage: 0, index })
+            .unwrap();
         let found = groups.result(reader.as_mut(), &standing).unwrap();
-        let Some(Found::Whole(part)) = found else { panic!("group {index} is complete") };
+        let Some(Found::Whole(part)) = found else {
+            panic!("group {index} is complete")
+        };
         part
     };
 
@@ -259,7 +277,7 @@ fn a_provisional_row_is_over_the_repetitions_that_all_points_have_begun() {
         fence: Fence(1),
         worker: WorkerId([1; 8]),
     };
-    let (groups, mut store) = pooled(|sweep| {
+    let (groups, store) = pooled(|sweep| {
         vec![
             trained(sweep, 3, 0, SUCCEEDED, 2, 0.5),
             trained(sweep, 3, 1, running(), 1, 0.9),
@@ -269,14 +287,20 @@ fn a_provisional_row_is_over_the_repetitions_that_all_points_have_begun() {
     });
     let mut reader = store.reader().unwrap();
     let mut progress = |index| {
-        let standing = groups.standing(reader.as_mut(), GroupId { stage: 0, index }).unwrap();
+        let standing = groups
+            .standing(reader.as_mut(), GroupId { stage: 0, index })
+            .unwrap();
         groups.progress(reader.as_mut(), &standing).unwrap()
     };
     let on = progress(3).unwrap();
     let first = on.statistics[0];
     assert_eq!((on.epoch, first.n, first.mean, first.ci95), (1, 1, 0.375, None));
     let sample = on.group.sample;
-    assert_eq!((sample.points, sample.points_left_out), (2, 1), "point 5 has not begun");
+    assert_eq!(
+        (sample.points, sample.points_left_out),
+        (2, 1),
+        "point 5 has not begun"
+    );
     assert_eq!((sample.repetitions, sample.repetitions_left_out), (3, 1));
     assert_eq!(progress(0), None);
 }

@@ -388,7 +388,11 @@ pub(crate) fn group_part(part: &GroupPart) -> v1::GroupResult {
         metrics: metrics(&result.metrics),
         statistics: result.epochs.iter().flatten().map(statistics).collect(),
         more: part.more,
-        answers: result.answers.iter().map(|answers| answers.unwrap_or(0)).collect(),
+        answers: result
+            .answers
+            .iter()
+            .map(|answers| answers.unwrap_or(0))
+            .collect(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! same output, byte for byte.
 
 pub mod compare;
+mod counted;
 pub mod document;
 pub mod export;
 mod facet;

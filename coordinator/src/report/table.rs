@@ -100,7 +100,7 @@ fn caption(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> Stri
         .map(|s| s.n)
         .max();
     let pooled = results.iter().any(|result| result.group.sample.is_pooled());
-    let within = " n counts repetitions: within each the mean over the points of a group is taken first.";
+    let within = "\nn counts repetitions: within each the mean over the points of a group is taken first.";
     let mut what = match most {
         None => "",
         Some(1) => " One repetition each, so no interval.",
@@ -111,17 +111,21 @@ fn caption(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> Stri
         what += within;
     }
     if results.iter().any(|result| result.group.sample.twins > 0) {
-        what += " Points that are the same network count once.";
+        what += "\nPoints that are the same network count once.";
     }
     let is_cut = |result: &GroupResult, &metric: &Metric| {
         last(result, metric).is_some_and(|statistics| words::is_cut(statistics, words::unit(metric)))
     };
-    if results.iter().any(|result| metrics.iter().any(|metric| is_cut(result, metric))) {
+    if results
+        .iter()
+        .any(|result| metrics.iter().any(|metric| is_cut(result, metric)))
+    {
+        what.push('\n');
         what += words::CUT_HALF_WIDTH;
     }
     let lacks = |result: &GroupResult| metrics.iter().any(|&metric| last(result, metric).is_none());
     if most.is_some() && results.iter().any(lacks) {
-        what += " –: no repetition counts, or none has this metric.";
+        what += "\n–: no repetition counts, or none has this metric.";
     }
     let common = match labels.common.as_str() {
         "" => String::new(),
@@ -165,7 +169,8 @@ mod tests {
 │ on               2/2   15.00 % ± 12.71   1.50 % ± 6.35† │
 └─────────────────────────────────────────────────────────┘
 Everywhere: perceptron-100.
-After epoch 2. Means over n repetitions; ± is half the width of the 95 % t interval. †: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.
+After epoch 2. Means over n repetitions; ± is half the width of the 95 % t interval.
+†: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.
 "
         );
     }

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
-use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
+use tenfold_core::aggregate::{Counts, Group, Statistics};
 use tenfold_core::rounding::significant;
 use tenfold_types::{Metric, Setting, Value};
+
+pub use super::counted::{left_out, left_out_of_all, repetitions};
 
 /// What a metric is measured in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,54 +260,6 @@ pub fn missing(counts: &Counts) -> String {
         .join(", ")
 }
 
-/// What does not count of a group, such as `2 diverged, 1 failed`; of one with several points, `2 trials diverged, 1 failed;
-/// 1 of 5 points and 1 of 4 repetitions left out`. Empty when everything counts.
-pub fn left_out(group: &Group) -> String {
-    described(group, None)
-}
-
-/// The same beside the number of all trials, such as `2 of 10 diverged, 1 failed`; none when everything counts.
-pub fn left_out_of_all(group: &Group) -> Option<String> {
-    let text = described(group, Some(group.counts.total()));
-    (!text.is_empty()).then_some(text)
-}
-
-fn described(group: &Group, of: Option<u64>) -> String {
-    let (sample, missing) = (&group.sample, missing(&group.counts));
-    let several = sample.has_several_points();
-    let mut parts = Vec::new();
-    if let Some((first, rest)) = missing.split_once(' ') {
-        let of = of.map_or_else(String::new, |all| format!(" of {all}"));
-        let noun = match (several, of.as_str(), first) {
-            (false, ..) => "",
-            (true, "", "1") => " trial",
-            (true, ..) => " trials",
-        };
-        parts.push(format!("{first}{of}{noun} {rest}"));
-    }
-    if several {
-        let points = sample.points + sample.points_left_out;
-        let counts = [
-            (sample.points_left_out, u64::from(points), "point"),
-            (sample.repetitions_left_out, group.repetitions(), "repetition"),
-        ];
-        let counts = counts.iter().filter(|(count, ..)| *count > 0);
-        let words: Vec<String> = counts
-            .map(|(count, all, noun)| format!("{count} of {all} {noun}{}", if *all == 1 { "" } else { "s" }))
-            .collect();
-        if !words.is_empty() {
-            parts.push(format!("{} left out", words.join(" and ")));
-        }
-    }
-    parts.join("; ")
-}
-
-/// Repetitions that count of those planned, such as `4/4`.
-pub fn repetitions(result: &GroupResult) -> String {
-    let n = result.epochs.first().and_then(|row| row.first()).map_or(0, |statistics| statistics.n);
-    format!("{n}/{}", result.group.repetitions())
-}
-
 /// A value with its unit, to so many decimals: `14.2 %`, `0.412`.
 pub fn quantity(value: f64, unit: Unit, decimals: usize) -> String {
     // As exports have it, so that the same number is rounded to the same text wherever it stands.
@@ -343,10 +297,11 @@ pub fn mean_interval(statistics: &Statistics, unit: Unit, decimals: usize) -> St
 
 /// What [`CUT`] says beside such intervals.
 pub const CUT_INTERVAL: &str =
-    " †: cut at 0 or 100 %, since no share lies beyond; the CSV file has the whole interval.";
+    "†: cut at 0 or 100 %, since no share lies beyond; the CSV file has the whole interval.";
 
 /// What [`CUT`] says behind ±.
-pub const CUT_HALF_WIDTH: &str = " †: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.";
+pub const CUT_HALF_WIDTH: &str =
+    "†: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.";
 
 /// The 95 % interval as numbers of the unit: `[13.1, 15.2]`; `–` for a single value.
 pub fn interval(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
@@ -391,8 +346,6 @@ pub fn mean_and_half_width(statistics: &Statistics, unit: Unit, decimals: usize)
 
 #[cfg(test)]
 mod tests {
-    use tenfold_core::aggregate::Sample;
-
     use super::super::samples::group;
     use super::*;
 
@@ -464,45 +417,6 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!(missing(&counts), "2 diverged, 1 failed, 1 unfinished");
-        let mut of_one = Group {
-            counts,
-            ..group(0, vec![], 0)
-        };
-        assert_eq!(left_out(&of_one), missing(&counts));
-        assert_eq!(
-            left_out_of_all(&of_one).as_deref(),
-            Some("2 of 10 diverged, 1 failed, 1 unfinished")
-        );
-        of_one.counts = Counts {
-            succeeded: 3,
-            ..Counts::default()
-        };
-        assert_eq!(left_out_of_all(&of_one), None);
-    }
-
-    #[test]
-    fn a_group_of_several_points_says_what_it_leaves_out() {
-        let mut group = group(0, vec![], 11);
-        group.counts.diverged = 5;
-        group.sample = Sample {
-            points: 3,
-            points_left_out: 1,
-            repetitions: 4,
-            repetitions_left_out: 1,
-            ..Sample::default()
-        };
-        assert_eq!(
-            left_out(&group),
-            "5 trials diverged; 1 of 4 points and 1 of 4 repetitions left out"
-        );
-        assert_eq!(
-            left_out_of_all(&group).as_deref(),
-            Some("5 of 16 trials diverged; 1 of 4 points and 1 of 4 repetitions left out")
-        );
-        group.counts.diverged = 1;
-        (group.sample.points_left_out, group.sample.repetitions_left_out) = (0, 0);
-        assert_eq!(left_out(&group), "1 trial diverged");
-        assert_eq!(group.repetitions(), 4, "not the 12 trials");
     }
 
     #[test]
@@ -520,7 +434,11 @@ mod tests {
         assert!(low.ci95.unwrap().0 < 0.0);
         assert_eq!(mean_interval(&low, Unit::Percent, 2), "[0.00, 28.41]†");
         assert_eq!(mean_interval(&low, Unit::Plain, 2), "[−0.2241, 0.2841]");
-        assert_eq!(interval(&low, Unit::Percent, 2), "[−22.41, 28.41]", "a difference");
+        assert_eq!(
+            interval(&low, Unit::Percent, 2),
+            "[−22.41, 28.41]",
+            "a difference"
+        );
         assert_eq!(mean_and_half_width(&low, Unit::Percent, 2), "3.00 % ± 25.41†");
         assert_eq!(mean_and_half_width(&low, Unit::Plain, 2), "0.0300 ± 0.2541");
         let high = Statistics::of(&[0.99, 0.95]).unwrap();

@@ -5,8 +5,8 @@ use std::ops::Range;
 use tenfold_types::{Curve, Metric};
 
 use super::Statistics;
-use super::within;
 use super::statistics::{LANES, side_by_side};
+use super::within;
 
 /// The metrics that all curves have, and for each epoch, 1 first, the statistics of each of them.
 ///
@@ -57,10 +57,7 @@ pub fn one_epoch(curves: &[(Vec<Metric>, Vec<f32>)]) -> (Vec<Metric>, Vec<Statis
 }
 
 /// As [`one_epoch`], of a group of several points; see [`part_within`].
-pub fn one_epoch_within(
-    curves: &[(Vec<Metric>, Vec<f32>)],
-    points: usize,
-) -> (Vec<Metric>, Vec<Statistics>) {
+pub fn one_epoch_within(curves: &[(Vec<Metric>, Vec<f32>)], points: usize) -> (Vec<Metric>, Vec<Statistics>) {
     let Some(((first, _), others)) = curves.split_first() else {
         return (Vec::new(), Vec::new());
     };
@@ -205,19 +202,30 @@ mod tests {
         let value = |point: u16, repetition: u16, epoch: u16| {
             f32::from(10 * point + repetition) / 64.0 + f32::from(epoch % 7) / 128.0
         };
-        let column = |point, repetition| (0..19).map(|epoch| value(point, repetition, epoch)).collect::<Vec<_>>();
+        let column = |point, repetition| {
+            (0..19)
+                .map(|epoch| value(point, repetition, epoch))
+                .collect::<Vec<_>>()
+        };
         let of = |(point, repetition)| curve(&column(point, repetition), &[0.5; 19]);
         let curves: Vec<Curve> = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)].map(of).to_vec();
         let curves: Vec<&Curve> = curves.iter().collect();
         let whole = part_within(&curves, 2, 1, usize::MAX);
-        assert_eq!((whole.metrics.as_slice(), whole.epochs.len()), (METRICS.as_slice(), 19));
+        assert_eq!(
+            (whole.metrics.as_slice(), whole.epochs.len()),
+            (METRICS.as_slice(), 19)
+        );
         for (epoch, row) in (0..).zip(&whole.epochs) {
-            let mean = |repetition| within::mean([0, 1].map(|point| value(point, repetition, epoch).into())).unwrap();
+            let mean = |repetition| {
+                within::mean([0, 1].map(|point| value(point, repetition, epoch).into())).unwrap()
+            };
             let expected = Statistics::of(&[mean(0), mean(1), mean(2)]).unwrap();
             assert_eq!(row[0], expected, "epoch {epoch}");
             assert_eq!(row[1].n, 3);
         }
-        let last = curves.iter().map(|curve| (curve.metrics.clone(), vec![curve.columns[0][18], 0.5]));
+        let last = curves
+            .iter()
+            .map(|curve| (curve.metrics.clone(), vec![curve.columns[0][18], 0.5]));
         assert_eq!(
             one_epoch_within(&last.collect::<Vec<_>>(), 2).1,
             whole.epochs[18],

@@ -125,16 +125,26 @@ pub(super) fn words(figure: &Figure) -> Vec<String> {
 fn cut_note(panels: &[Panel]) -> Option<&'static str> {
     let is_cut = |panel: &&Panel, form: &dyn Fn(Form) -> bool| {
         let series = panel.series.iter().filter(|series| form(series.form));
-        let mut bands = series.flat_map(|series| &series.points).filter_map(|point| point.band);
+        let mut bands = series
+            .flat_map(|series| &series.points)
+            .filter_map(|point| point.band);
         bands.any(|band| possible(panel.unit, band) != band)
     };
     match () {
-        () if panels.iter().any(|panel| is_cut(&panel, &|form| form == Form::Band)) => {
+        () if panels
+            .iter()
+            .any(|panel| is_cut(&panel, &|form| form == Form::Band)) =>
+        {
             Some(" Bands end at 0 and 100 %, beyond which no share lies; some intervals reach further.")
         }
-        () if panels.iter().any(|panel| is_cut(&panel, &|form| form != Form::Band)) => Some(
-            " Whiskers without a mark at their end reach beyond 0 or 100 %, where no share lies, and are cut there.",
-        ),
+        () if panels
+            .iter()
+            .any(|panel| is_cut(&panel, &|form| form != Form::Band)) =>
+        {
+            Some(
+                " Whiskers without a mark at their end reach beyond 0 or 100 %, where no share lies, and are cut there.",
+            )
+        }
         () => None,
     }
 }

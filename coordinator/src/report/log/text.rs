@@ -77,7 +77,11 @@ fn figures(metrics: &[Metric], statistics: &[Statistics]) -> String {
             let figure = words::mean_and_half_width(statistics, unit, 1);
             // A line has no caption that could explain the sign.
             let figure = figure.trim_end_matches(words::CUT);
-            let cut = if words::is_cut(statistics, unit) { " within 0 and 100 %" } else { "" };
+            let cut = if words::is_cut(statistics, unit) {
+                " within 0 and 100 %"
+            } else {
+                ""
+            };
             format!("{} {figure}{cut}", words::metric(metric))
         }
         _ => "no metrics".to_owned(),
@@ -111,7 +115,13 @@ fn fates(n: u32, group: &Group) -> String {
         1 => format!("1 {noun}"),
         count => format!("{count} {noun}s"),
     };
-    let mut text = format!("n = {n} of {total} repetitions of {}", count(sample.points, "point"));
+    let mut text = format!(
+        "n = {n} of {total} repetitions of {}",
+        count(sample.points, "point")
+    );
+    if sample.twins > 0 {
+        text += &format!(" with {} more of the same network", sample.twins);
+    }
     for (number, noun) in [
         (sample.points_left_out, "point"),
         (sample.repetitions_left_out, "repetition"),
@@ -169,14 +179,14 @@ mod tests {
         sample.group.sample = Sample {
             points: 2,
             points_left_out: 1,
-            twins: 0,
+            twins: 3,
             repetitions: 4,
             repetitions_left_out: 1,
         };
         assert_eq!(
             complete_text(&sample),
-            "perceptron-100 sharing=on aux=off  epoch 2/2  test error 14.0 % ± 2.5  (n = 3 of 4 repetitions of 2 points, \
-             1 point left out, 1 repetition left out; trials: 2 diverged)"
+            "perceptron-100 sharing=on aux=off  epoch 2/2  test error 14.0 % ± 2.5  (n = 3 of 4 repetitions of 2 points \
+             with 3 more of the same network, 1 point left out, 1 repetition left out; trials: 2 diverged)"
         );
     }
 
@@ -184,7 +194,10 @@ mod tests {
     fn an_interval_beyond_what_a_share_can_be_says_where_it_ends() {
         let curves = [0.01, 0.05].map(|end| curve(&[0.1], &[end]));
         let text = complete_text(&result(group(2, values(), 2), &curves));
-        assert!(text.contains("test error 3.0 % ± 25.4 within 0 and 100 %  (n = 2)"), "{text}");
+        assert!(
+            text.contains("test error 3.0 % ± 25.4 within 0 and 100 %  (n = 2)"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
         Column::number("95 % interval"),
         Column::number("deviation"),
     ]);
-    let binomial = results.iter().any(|result| binomial_error(result, metric).is_some());
+    let binomial = results
+        .iter()
+        .any(|result| binomial_error(result, metric).is_some());
     columns.extend(binomial.then(|| Column::number("binomial error")));
     columns.extend(beside.map(|metric| Column::number(words::metric(metric))));
     columns.push(Column::number("lowest mean (epoch)"));
@@ -120,9 +122,11 @@ fn cells_of(
             metric,
         ),
     ];
-    cells.extend(binomial.then(|| {
-        binomial_error(result, metric).map_or_else(none, |error| words::quantity(error, unit, 2))
-    }));
+    cells.extend(
+        binomial.then(|| {
+            binomial_error(result, metric).map_or_else(none, |error| words::quantity(error, unit, 2))
+        }),
+    );
     cells.extend(beside.map(|metric| of(|s, unit| words::quantity(s.mean, unit, 2), metric)));
     cells.push(
         lowest(result, metric, answers).map_or_else(none, |(epoch, statistics)| {
@@ -159,10 +163,12 @@ fn explained(rows: &[Vec<String>], binomial: bool) -> String {
                  comes from the choice of its pairs alone; nothing is computed from it.";
     }
     if has(|cell| cell.ends_with(words::CUT)) {
+        text.push(' ');
         text += words::CUT_INTERVAL;
     }
     if has(|cell| cell == "–") {
-        text += " –: there is no mean where no repetition counts, and no interval and deviation of a single one.";
+        text +=
+            " –: there is no mean where no repetition counts, and no interval and deviation of a single one.";
     }
     text
 }
@@ -203,7 +209,13 @@ fn values(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> (Ve
         }
     }
     header.extend([format!("lowest_{metric}"), "lowest_epoch".to_owned()]);
-    let sample = ["trials", "points", "points_left_out", "twins", "repetitions_left_out"];
+    let sample = [
+        "trials",
+        "points",
+        "points_left_out",
+        "twins",
+        "repetitions_left_out",
+    ];
     header.extend(sample.map(str::to_owned));
     header.extend(metrics.iter().map(|metric| format!("{metric}_binomial_error")));
     let number =
@@ -244,10 +256,19 @@ fn values(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> (Ve
         let sample = &result.group.sample;
         row.push(result.group.counts.total().to_string());
         row.extend(
-            [sample.points, sample.points_left_out, sample.twins, sample.repetitions_left_out]
-                .map(|count| count.to_string()),
+            [
+                sample.points,
+                sample.points_left_out,
+                sample.twins,
+                sample.repetitions_left_out,
+            ]
+            .map(|count| count.to_string()),
         );
-        row.extend(metrics.iter().map(|&metric| number(binomial_error(result, metric))));
+        row.extend(
+            metrics
+                .iter()
+                .map(|&metric| number(binomial_error(result, metric))),
+        );
         row
     };
     let values = results.iter().map(row).collect();

@@ -142,8 +142,8 @@ fn optima(
         "coverage_if_equal",
     ]);
     let cut = match rows.iter().flatten().any(|cell| cell.ends_with(words::CUT)) {
-        true => words::CUT_INTERVAL,
-        false => "",
+        true => format!(" {}", words::CUT_INTERVAL),
+        false => String::new(),
     };
     Table {
         name: format!("{name}-lowest"),

@@ -43,7 +43,10 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
     ]);
     let common = common_threshold(results, metric, study.answers());
     columns.extend(common.map(|common| {
-        Column::number(format!("epochs to {}, median", words::quantity(common.value(), Unit::Percent, 2)))
+        Column::number(format!(
+            "epochs to {}, median",
+            words::quantity(common.value(), Unit::Percent, 2)
+        ))
     }));
     columns.extend([
         Column::number("mean over all epochs"),
@@ -128,6 +131,7 @@ fn explained(rows: &[Vec<String>]) -> String {
                  never reach the threshold, or there are fewer than six for an interval.";
     }
     if has(|cell| cell.ends_with(words::CUT)) {
+        text.push(' ');
         text += words::CUT_INTERVAL;
     }
     text
@@ -277,7 +281,103 @@ impl Course {
             or_nothing(between.map(|interval| interval.low)),
             or_nothing(between.and_then(|interval| interval.high)),
             or_nothing(between.map(|interval| interval.coverage)),
-            reached.map(|reach| reach.censored.to_string()).unwrap_or_default(),
+            reached
+                .map(|reach| reach.censored.to_string())
+                .unwrap_or_default(),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenfold_types::{Curve, Setting, TrialKey, Value};
+
+    use super::super::super::super::raw::TrialCurveRow;
+    use super::super::super::super::samples::{curve, group, result};
+    use super::*;
+
+    /// A table of groups with these test errors, the same in six repetitions but for a little.
+    fn table(errors: &[fn(u16) -> f32]) -> Table {
+        let stage = StageOf {
+            points: errors.len() as u64,
+            repetitions: 6,
+            epochs: 12,
+            ..StageOf::default()
+        };
+        let mut study = Study::default();
+        for (index, error) in (0..).zip(errors) {
+            let values = vec![(Setting::LearningRate, Value::Float(0.1 / (index + 1) as f64))];
+            let column =
+                |repetition: u16| (1..=12).map(move |epoch| error(epoch) + f32::from(repetition) / 1e4);
+            let curves: Vec<Curve> = (0..6)
+                .map(|repetition| column(repetition).collect::<Vec<f32>>())
+                .map(|column| curve(&column, &column))
+                .collect();
+            for (repetition, curve) in (0..).zip(&curves) {
+                study.trials.push(TrialCurveRow {
+                    key: TrialKey {
+                        stage: 0,
+                        index,
+                        repetition,
+                    },
+                    values: values.clone(),
+                    state: "succeeded".to_owned(),
+                    curve: curve.clone(),
+                    provenance: None,
+                });
+            }
+            study.results.push(result(group(index, values, 6), &curves));
+        }
+        let results = study.of_stage(&stage);
+        let mut blocks = blocks(&study, &stage, &results);
+        match blocks.pop() {
+            Some(Block::Table(table)) => table,
+            other => panic!("no table: {other:?}"),
+        }
+    }
+
+    fn cell<'a>(table: &'a Table, row: usize, column: &str) -> &'a str {
+        let at = table
+            .columns
+            .iter()
+            .position(|of| of.title.starts_with(column))
+            .unwrap();
+        &table.rows[row][at]
+    }
+
+    #[test]
+    fn a_group_that_has_not_learned_has_no_epochs_to_reach() {
+        let table = table(&[|_| 0.48, |epoch| 0.5 / f32::from(epoch)]);
+        for column in ["epochs, median", "interval", "least", "most"] {
+            assert_eq!(cell(&table, 0, column), "–", "{column}");
+            assert_ne!(cell(&table, 1, column), "–", "{column}");
+        }
+        assert!(cell(&table, 0, "mean over").starts_with("48."));
+        assert!(
+            table.caption.contains("–: a group whose mean"),
+            "{}",
+            table.caption
+        );
+        let learned = table.header.iter().position(|name| name == "learned").unwrap();
+        assert_eq!(
+            (
+                table.values[0][learned].as_str(),
+                table.values[1][learned].as_str()
+            ),
+            ("false", "true")
+        );
+    }
+
+    #[test]
+    fn a_common_threshold_tells_a_slow_group_from_a_fast_one() {
+        // Both reach a point above their own ends late, but one is at the other's end in epoch 3.
+        let fast: fn(u16) -> f32 = |epoch| 0.6 / f32::from(epoch);
+        let slow: fn(u16) -> f32 = |epoch| 0.5 - f32::from(epoch) / 40.0;
+        let table = table(&[fast, slow, slow]);
+        assert_eq!(cell(&table, 0, "epochs to 21"), "3");
+        assert_eq!(cell(&table, 1, "epochs to 21"), "12");
+        assert_eq!(cell(&table, 1, "epochs, median"), "12");
+        assert!(table.caption.contains("the same for all"), "{}", table.caption);
+        assert!(!table.caption.contains("–:"), "{}", table.caption);
     }
 }
