@@ -1,0 +1,124 @@
+//! Sweeps that are extended until their hypothesis is supported.
+
+use serde_json::Value;
+use tenfold_proto::v1::TrialSpec;
+
+use crate::draws::{Draws, METRICS, counted, is_error};
+use crate::figures::{Figures, Share, Should, form};
+use crate::fleet::Model;
+use crate::own;
+use crate::world::{MOST, SHARING, World, hypothesis, is, number};
+
+/// A point of a pair whose true difference is exactly `margin` below; both share a part of each repetition.
+pub(crate) fn paired(spec: &TrialSpec, column: usize, epoch: u32, margin: f64) -> f64 {
+    let of = [spec.seed, spec.repetition.into(), column as u64, epoch.into()];
+    let common = Draws::of(&of).normal();
+    let single = Draws::of(&[&of[..], &[1 + u64::from(spec.weight_sharing)]].concat()).normal();
+    let lower = if spec.weight_sharing { margin } else { 0.0 };
+    let value = 0.5 + 0.02 * common + 0.02 * single - lower;
+    if is_error(column) { counted(value) } else { value }
+}
+
+pub(crate) const MARGIN: f64 = 0.1;
+
+/// Returns hypotheses about every epoch and metric.
+pub(crate) fn about_each(epochs: u32, expected: &str, more: &str) -> Vec<String> {
+    let each = |epoch| METRICS.map(|metric| hypothesis(SHARING, expected, metric, epoch) + more);
+    (1..=epochs).flat_map(each).collect()
+}
+
+pub(crate) fn pair_of_points(repetitions: u32, epochs: u32, hypotheses: &str) -> String {
+    format!(
+        "repetitions = {repetitions}\nepochs = {epochs}\n[settings]\narchitecture = \"perceptron-5\"\n[axes]\n\
+         weight_sharing = [false, true]\n{hypotheses}"
+    )
+}
+
+/// Returns the verdict over the planned repetitions, where the program gives one.
+fn planned(verdict: &Value) -> Option<&Value> {
+    ["planned_verdict", "verdict_planned"]
+        .iter()
+        .map(|name| &verdict[*name])
+        .chain([&verdict["planned"]["verdict"]])
+        .find(|value| value.is_string())
+}
+
+#[test]
+fn extended_after_a_look() {
+    let world = World::start();
+    let mut figures = Figures::of(
+        "4. Extended until supported",
+        "A sweep of 2 repetitions is extended by one repetition at a time until its hypothesis is \"supported\"; the true difference \
+         is exactly the margin, so that this is false. The verdict over the planned repetitions stays what it was.",
+    );
+    let (sweeps, most) = form((4, 10), (15, 60));
+    let epochs = MOST as u32 / 4;
+    let text = about_each(epochs, &format!("lower_by = {MARGIN}"), world.alone()).concat();
+    let sweep = pair_of_points(2, epochs, &text);
+    let ids: Vec<(u64, String)> = (0..sweeps)
+        .map(|number| {
+            let seed = 401 + number;
+            let model = |spec: &TrialSpec, column, epoch| paired(spec, column, epoch, MARGIN);
+            (seed, world.submit(seed, &sweep, Model::of(model)))
+        })
+        .collect();
+    let mut same = Share::new("intervals of differences that are those of another computation", Should::Be(1.0));
+    let mut by_ten = Share::new("\"supported\" at any of 2 to 10 repetitions", Should::BeSeen);
+    let mut by_most = Share::new(format!("\"supported\" at any of 2 to {most} repetitions"), Should::BeSeen);
+    let mut kept = Share::new("\"supported\" over the planned repetitions, after all extensions", Should::NotExceed(0.025));
+    for (seed, id) in &ids {
+        let mut ever = [false; MOST];
+        for n in 2..=most {
+            match n {
+                2 => world.until_over(id),
+                n => world.extend(id, n),
+            }
+            let verdicts = world.verdicts(id);
+            assert_eq!(verdicts.len(), MOST);
+            for (ever, verdict) in ever.iter_mut().zip(&verdicts) {
+                *ever |= is(verdict, "supported");
+                assert_eq!(number(verdict, "n") as u32, n, "{verdict}");
+            }
+            if n == 10 {
+                ever.iter().for_each(|ever| by_ten.count(*ever));
+                verdicts.iter().for_each(|verdict| same.count(is_own(*seed, n, verdict)));
+            }
+            if n == most {
+                verdicts
+                    .iter()
+                    .filter_map(planned)
+                    .for_each(|verdict| kept.count(verdict == "supported"));
+            }
+        }
+        ever.iter().for_each(|ever| by_most.count(*ever));
+    }
+    figures.add(same);
+    figures.add(by_ten);
+    if most > 10 {
+        figures.add(by_most);
+    }
+    let known = !world.alone().is_empty();
+    if known {
+        figures.add(kept);
+    }
+    figures.end();
+}
+
+/// Whether a difference and its interval are what its values say.
+fn is_own(seed: u64, n: u32, verdict: &Value) -> bool {
+    let column = crate::draws::column(verdict["metric"].as_str().unwrap());
+    let epoch = number(verdict, "epoch") as u32;
+    let value = |weight_sharing, repetition| {
+        let spec = TrialSpec {
+            seed,
+            repetition,
+            weight_sharing,
+            ..TrialSpec::default()
+        };
+        own::shown(paired(&spec, column, epoch, MARGIN))
+    };
+    let differences: Vec<f64> = (0..n).map(|r| value(true, r) - value(false, r)).collect();
+    let (mean, low, high) = own::interval(&differences);
+    let pairs = [("difference", mean), ("ci95_low", low), ("ci95_high", high)];
+    pairs.iter().all(|(name, own)| own::agree(number(verdict, name), *own, 9))
+}
