@@ -17,7 +17,14 @@ fn drawn(normal: f64, column: usize) -> f64 {
 
 fn value(spec: &TrialSpec, column: usize, epoch: u32) -> f64 {
     let (rate, cell) = (spec.learning_rate as u64, spec.weight_decay as u64);
-    let key = [spec.seed, rate, cell, spec.repetition.into(), column as u64, epoch.into()];
+    let key = [
+        spec.seed,
+        rate,
+        cell,
+        spec.repetition.into(),
+        column as u64,
+        epoch.into(),
+    ];
     drawn(Draws::of(&key).normal(), column)
 }
 
@@ -79,7 +86,7 @@ fn best_of_equals() {
         "The interval of the point that `best_of` has chosen holds the truth, where all points are equally good; without a \
          confirming stage that is known to be less than 95 %, and the report says so.",
     );
-    let (cells, runs) = form((8, 4_000), (100, 40_000));
+    let (cells, runs) = form((8, 4_000), (60, 40_000));
     let cases = form(&[(4, 3, 901)][..], &[(4, 10, 902), (12, 10, 903), (18, 3, 904)]);
     for &(points, n, seed) in cases {
         let mut share = Share::new(
@@ -94,7 +101,10 @@ fn best_of_equals() {
             println!("confirm: not accepted by this program, so not simulated");
             continue;
         }
-        let mut share = Share::new(format!("the best of {points}, confirmed by {n}"), Should::Be(0.95));
+        let mut share = Share::new(
+            format!("the best of {points}, confirmed by {n}"),
+            Should::Be(0.95),
+        );
         let id = world.run(seed + 100, &confirmed, Model::of(value));
         count(&world, &id, &mut share);
         figures.add(share);

@@ -34,14 +34,20 @@ fn single_points() {
         "The 95 % interval of a point's mean holds the truth, as `results` prints it. Errors are counts of 1,000 answers, losses \
          have all digits; both are normal.",
     );
-    let (points, epochs) = form((4, 400), (40, 1000));
+    let (points, epochs) = form((4, 250), (20, 1000));
     for (n, seed) in [(2, 101), (3, 102), (10, 103)] {
         let axis = whole_numbers(points);
         let sweep = format!(
             "repetitions = {n}\nepochs = {epochs}\n[settings]\narchitecture = \"perceptron-5\"\n[axes]\nlearning_rate = {axis}\n"
         );
         let model = |spec: &TrialSpec, column, epoch| {
-            value(spec.seed, spec.learning_rate as u64, spec.repetition, column, epoch)
+            value(
+                spec.seed,
+                spec.learning_rate as u64,
+                spec.repetition,
+                column,
+                epoch,
+            )
         };
         let id = world.run(seed, &sweep, Model::of(model));
         let mut counts = Share::new(format!("errors, n = {n}"), Should::Be(0.95));
@@ -55,11 +61,16 @@ fn single_points() {
             let (low, high) = (number(&line, "ci95_low"), number(&line, "ci95_high"));
             let holds = (low..=high).contains(&truth(metric));
             let column = column(metric);
-            if is_error(column) { counts.count(holds) } else { losses.count(holds) }
+            if is_error(column) {
+                counts.count(holds)
+            } else {
+                losses.count(holds)
+            }
             let rate = number(&line["axes"], "learning_rate") as u64;
             let epoch = number(&line, "epoch") as u32;
-            let values: Vec<f64> =
-                (0..n).map(|r| own::shown(value(seed, rate, r, column, epoch))).collect();
+            let values: Vec<f64> = (0..n)
+                .map(|r| own::stored(value(seed, rate, r, column, epoch)))
+                .collect();
             let (mean, own_low, own_high) = own::interval(&values);
             let pairs = [(number(&line, "mean"), mean), (low, own_low), (high, own_high)];
             same.count(pairs.iter().all(|(one, other)| own::agree(*one, *other, DIGITS)));
@@ -104,7 +115,7 @@ fn pooled_groups() {
         "The 95 % interval of a group of three points holds the truth, as `results --by` prints it. Points share nine tenths of \
          their variance by repetition; or they are one network, as the axis that they differ in does not matter where they are.",
     );
-    let (points, epochs) = form((4, 125), (30, 400));
+    let (points, epochs) = form((4, 125), (20, 250));
     for (n, seed) in [(3, 201), (10, 202)] {
         let axis = whole_numbers(points);
         let sweep = format!(
@@ -113,11 +124,21 @@ fn pooled_groups() {
         );
         let model = |spec: &TrialSpec, column, epoch| {
             let inner = inner(spec.auxiliary_loss, spec.aux_weight);
-            shared_value(spec.seed, spec.learning_rate as u64, inner, spec.repetition, column, epoch)
+            shared_value(
+                spec.seed,
+                spec.learning_rate as u64,
+                inner,
+                spec.repetition,
+                column,
+                epoch,
+            )
         };
         let id = world.run(seed, &sweep, Model::of(model));
         let mut inert = Share::new(format!("one network three times, n = {n}"), Should::Be(0.95));
-        let mut shared = Share::new(format!("three networks on the same data, n = {n}"), Should::Be(0.95));
+        let mut shared = Share::new(
+            format!("three networks on the same data, n = {n}"),
+            Should::Be(0.95),
+        );
         let mut same = Share::new(
             format!("intervals that are those of the means within repetitions, n = {n}"),
             Should::Be(1.0),
@@ -127,11 +148,22 @@ fn pooled_groups() {
             let auxiliary = line["axes"]["auxiliary_loss"] == true;
             let (low, high) = (number(&line, "ci95_low"), number(&line, "ci95_high"));
             let holds = (low..=high).contains(&truth(metric));
-            if auxiliary { shared.count(holds) } else { inert.count(holds) }
+            if auxiliary {
+                shared.count(holds)
+            } else {
+                inert.count(holds)
+            }
             let rate = number(&line["axes"], "learning_rate") as u64;
             let (column, epoch) = (column(metric), number(&line, "epoch") as u32);
             let of = |weight: f64, repetition| {
-                own::shown(shared_value(seed, rate, inner(auxiliary, weight), repetition, column, epoch))
+                own::stored(shared_value(
+                    seed,
+                    rate,
+                    inner(auxiliary, weight),
+                    repetition,
+                    column,
+                    epoch,
+                ))
             };
             let within = |repetition| WEIGHTS.iter().map(|weight| of(*weight, repetition)).sum::<f64>() / 3.0;
             let (_, own_low, own_high) = own::interval(&(0..n).map(within).collect::<Vec<f64>>());

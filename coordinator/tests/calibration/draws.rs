@@ -98,7 +98,10 @@ fn draws_have_the_moments_of_their_distributions() {
         let values: Vec<f64> = (0..n).map(|_| draw(&mut draws)).collect();
         let found = values.iter().sum::<f64>() / f64::from(n);
         let spread = values.iter().map(|x| (x - found).powi(2)).sum::<f64>() / f64::from(n - 1);
-        assert!((found - mean).abs() < 5.0 * (variance / f64::from(n)).sqrt(), "{found} {mean}");
+        assert!(
+            (found - mean).abs() < 5.0 * (variance / f64::from(n)).sqrt(),
+            "{found} {mean}"
+        );
         assert!((spread / variance - 1.0).abs() < 0.05, "{spread} {variance}");
     }
     let mut first = Draws::of(&[1, 2, 4]);

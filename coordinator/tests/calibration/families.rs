@@ -15,15 +15,24 @@ fn many_hypotheses() {
         "A sweep has any false verdict. The true differences of all its hypotheses are exactly their margins, so that \
          \"supported\" and \"refuted\" are both false.",
     );
-    let forms: &[(u32, u64, u64)] = form(&[(20, 60, 501)], &[(20, 400, 501), (196, 100, 1501)]);
+    let forms: &[(u32, u64, u64)] = form(&[(20, 30, 501)], &[(20, 300, 501), (196, 100, 1501)]);
     for &(hypotheses, sweeps, first) in forms {
         let epochs = hypotheses / 4;
         let text = about_each(epochs, &format!("lower_by = {MARGIN}"), "").concat();
         let sweep = pair_of_points(10, epochs, &text);
-        let mut any = Share::new(format!("any false verdict of {hypotheses}"), Should::NotExceed(0.05));
-        let mut supported = Share::new(format!("any \"supported\" of {hypotheses}"), Should::NotExceed(0.025));
-        let mut refuted = Share::new(format!("any \"refuted\" of {hypotheses}"), Should::NotExceed(0.025));
-        // As many at a time as a list has.
+        let mut any = Share::new(
+            format!("any false verdict of {hypotheses}"),
+            Should::NotExceed(0.05),
+        );
+        let mut supported = Share::new(
+            format!("any \"supported\" of {hypotheses}"),
+            Should::NotExceed(0.025),
+        );
+        let mut refuted = Share::new(
+            format!("any \"refuted\" of {hypotheses}"),
+            Should::NotExceed(0.025),
+        );
+        // Some at a time, so that what is waited for is soon found in the list.
         let seeds: Vec<u64> = (first..first + sweeps).collect();
         for seeds in seeds.chunks(50) {
             let submit = |seed: &u64| {

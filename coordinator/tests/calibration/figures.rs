@@ -38,7 +38,12 @@ impl Share {
     pub(crate) fn new(what: impl Into<String>, should: Should) -> Self {
         let what = what.into();
         let (hits, of) = (0, 0);
-        Self { what, should, hits, of }
+        Self {
+            what,
+            should,
+            hits,
+            of,
+        }
     }
 
     /// Counts one more simulation.
@@ -62,7 +67,9 @@ impl Share {
             Should::Be(share) => (found - share).abs() <= SIGMAS * self.error(share),
             Should::NotExceed(share) => found <= share + SIGMAS * self.error(share),
             Should::BeAsSimulated(share, of) => {
-                let error = self.error(share).hypot((share * (1.0 - share) / of as f64).sqrt());
+                let error = self
+                    .error(share)
+                    .hypot((share * (1.0 - share) / of as f64).sqrt());
                 (found - share).abs() <= SIGMAS * error
             }
             Should::BeSeen => true,
@@ -72,14 +79,20 @@ impl Share {
     fn should(&self) -> String {
         match self.should {
             Should::Be(share) => format!("{} %", number(100.0 * share)),
-            Should::BeAsSimulated(share, _) => format!("{:.1} % (simulated without the program)", 100.0 * share),
+            Should::BeAsSimulated(share, _) => {
+                format!("{:.1} % (simulated without the program)", 100.0 * share)
+            }
             Should::NotExceed(share) => format!("at most {} %", number(100.0 * share)),
             Should::BeSeen => "–".to_owned(),
         }
     }
 
     fn found(&self) -> String {
-        format!("{:.2} % ± {:.2}", 100.0 * self.share(), 100.0 * self.error(self.share()))
+        format!(
+            "{:.2} % ± {:.2}",
+            100.0 * self.share(),
+            100.0 * self.error(self.share())
+        )
     }
 }
 
@@ -130,16 +143,32 @@ impl Figures {
 
     /// Prints, keeps and judges what was found.
     pub(crate) fn end(self) {
-        let wrong: Vec<String> = self.shares.iter().filter(|share| !share.is_right()).map(|share| {
-            format!("{}: {} of {} where it should be {}", share.what, share.found(), share.of, share.should())
-        }).collect();
+        let wrong: Vec<String> = self
+            .shares
+            .iter()
+            .filter(|share| !share.is_right())
+            .map(|share| {
+                format!(
+                    "{}: {} of {} where it should be {}",
+                    share.what,
+                    share.found(),
+                    share.of,
+                    share.should()
+                )
+            })
+            .collect();
         match mode().as_str() {
             "before" => self.keep_as_before(),
             "long" => self.write(),
             _ => {}
         }
         let judged = mode() != "before";
-        assert!(wrong.is_empty() || !judged, "{}\n{}", self.title, wrong.join("\n"));
+        assert!(
+            wrong.is_empty() || !judged,
+            "{}\n{}",
+            self.title,
+            wrong.join("\n")
+        );
     }
 
     fn keep_as_before(&self) {
@@ -148,7 +177,9 @@ impl Figures {
         for share in &self.shares {
             rows.insert((self.title.to_owned(), share.what.clone()), share.found());
         }
-        let lines = rows.iter().map(|((title, what), found)| format!("{title}\t{what}\t{found}\n"));
+        let lines = rows
+            .iter()
+            .map(|((title, what), found)| format!("{title}\t{what}\t{found}\n"));
         fs::write(here("before.tsv"), lines.collect::<String>()).unwrap();
     }
 
@@ -172,7 +203,9 @@ impl Figures {
         }
         let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/calibration.md");
         let whole = fs::read_to_string(&document).unwrap();
-        let (head, figures) = whole.split_once(BEGIN).expect("the document has a place for the figures");
+        let (head, figures) = whole
+            .split_once(BEGIN)
+            .expect("the document has a place for the figures");
         let mut sections: BTreeMap<u32, String> = figures
             .split("### ")
             .skip(1)
@@ -189,7 +222,11 @@ const BEGIN: &str = "## Figures\n\n";
 
 /// The number that a title begins with.
 fn order(title: &str) -> u32 {
-    title.split('.').next().and_then(|number| number.parse().ok()).unwrap()
+    title
+        .split('.')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap()
 }
 
 /// Scenarios are tests, and end at the same time.
@@ -199,7 +236,9 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn here(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/calibration").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/calibration")
+        .join(name)
 }
 
 /// What was found before, by title and share.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use prost::Message;
+use tenfold_proto::PROTOCOL;
 use tenfold_proto::v1::fleet_client::FleetClient;
 use tenfold_proto::v1::{self, end::Outcome};
-use tenfold_proto::PROTOCOL;
 use tenfold_types::floats;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -56,7 +56,10 @@ impl Fleet {
         };
         let (address, models, over) = (address.to_owned(), fleet.models.clone(), fleet.over.clone());
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let mut all = tokio::task::JoinSet::new();
                 for number in 0..WORKERS {

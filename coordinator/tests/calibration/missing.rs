@@ -27,7 +27,7 @@ fn what_is_missing_counts() {
         "`this` diverges in the worst tenth of its runs; over all runs its difference is exactly the margin. \"Supported\" is false, \
          and so is \"supported\" over what is left.",
     );
-    let simulations: u32 = form(500, 5000);
+    let simulations: u32 = form(200, 4000);
     let axis = whole_numbers(simulations + 1);
     let sweep = format!(
         "repetitions = 10\nepochs = 1\n[settings]\narchitecture = \"perceptron-5\"\n[axes]\nlearning_rate = {axis}\n"
@@ -60,7 +60,10 @@ fn what_is_missing_counts() {
     figures.add(part);
     // A program that knows families knows this key, too.
     if !world.alone().is_empty() {
-        let mut asked = Share::new("\"supported\" where the text says `missing = \"drop\"`", Should::BeSeen);
+        let mut asked = Share::new(
+            "\"supported\" where the text says `missing = \"drop\"`",
+            Should::BeSeen,
+        );
         let more = format!("{}missing = \"drop\"\n", world.alone());
         world
             .added(&id, &file(&more))

@@ -32,7 +32,9 @@ impl World {
     /// Submits a sweep whose trials are as the model says; returns its id.
     pub(crate) fn submit(&self, seed: u64, sweep: &str, model: Model) -> String {
         self.fleet.learn(seed, model);
-        let file = self.cluster.write(&format!("sweep-{seed}.toml"), &format!("seed = {seed}\n{sweep}"));
+        let file = self
+            .cluster
+            .write(&format!("sweep-{seed}.toml"), &format!("seed = {seed}\n{sweep}"));
         let said = json(&self.cluster.command(&["submit", &file, "--json"]));
         said[0]["sweep"].as_str().unwrap().to_owned()
     }
@@ -47,12 +49,15 @@ impl World {
     pub(crate) fn until_over(&self, id: &str) {
         self.cluster.until("the sweep is over", || {
             assert!(!self.fleet.is_broken(), "the workers have ended");
-            let list = self.cluster.command(&["list", "--json"]);
-            let list = json(&list);
+            let list = self.lines(&["list", "--limit", "1000", "--json"]);
             let sweep = list.iter().find(|sweep| sweep["sweep"] == id).unwrap();
             (!sweep["finished_at"].is_null()).then(|| {
                 let trials = &sweep["trials"];
-                assert_eq!((&trials["failed"], &trials["cancelled"]), (&0.into(), &0.into()), "{sweep}");
+                assert_eq!(
+                    (&trials["failed"], &trials["cancelled"]),
+                    (&0.into(), &0.into()),
+                    "{sweep}"
+                );
             })
         });
     }
@@ -89,7 +94,8 @@ impl World {
     }
 
     pub(crate) fn extend(&self, id: &str, repetitions: u32) {
-        self.cluster.command(&["extend", id, "--repetitions", &repetitions.to_string()]);
+        self.cluster
+            .command(&["extend", id, "--repetitions", &repetitions.to_string()]);
         self.until_over(id);
     }
 
@@ -132,7 +138,9 @@ pub(crate) fn is(verdict: &Value, wanted: &str) -> bool {
 
 /// Returns a number of a line, which must be there.
 pub(crate) fn number(line: &Value, name: &str) -> f64 {
-    line[name].as_f64().unwrap_or_else(|| panic!("no {name} in {line}"))
+    line[name]
+        .as_f64()
+        .unwrap_or_else(|| panic!("no {name} in {line}"))
 }
 
 /// Returns an axis of whole numbers from 1.
