@@ -175,7 +175,8 @@ impl Figures {
         let _alone = alone();
         let mut rows = before();
         for share in &self.shares {
-            rows.insert((self.title.to_owned(), share.what.clone()), share.found());
+            let found = format!("{} of {}", share.found(), share.of);
+            rows.insert((self.title.to_owned(), share.what.clone()), found);
         }
         let lines = rows
             .iter()
