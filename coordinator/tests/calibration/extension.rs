@@ -72,7 +72,9 @@ fn extended_after_a_look() {
     let mut by_ten = share("the verdict", 10, Should::NotExceed(0.025));
     let mut by_most = share("the verdict", most, Should::NotExceed(0.025));
     let mut all = share("the verdict over all repetitions beside it", most, Should::BeSeen);
+    let mut changed = Share::new("a verdict that an extension changes", Should::Be(0.0));
     for (seed, id) in &ids {
+        let mut first = [const { None }; MOST];
         let (mut ever, mut ever_present) = ([false; MOST], [false; MOST]);
         for n in 2..=most {
             match n {
@@ -81,6 +83,13 @@ fn extended_after_a_look() {
             }
             let verdicts = world.verdicts(id);
             assert_eq!(verdicts.len(), MOST);
+            for (first, verdict) in first.iter_mut().zip(&verdicts) {
+                let now = verdict["verdict"].as_str().map(str::to_owned);
+                match first {
+                    None => *first = now,
+                    Some(_) => changed.count(*first != now),
+                }
+            }
             for ((ever, ever_present), verdict) in ever.iter_mut().zip(&mut ever_present).zip(&verdicts) {
                 *ever |= is(verdict, "supported");
                 *ever_present |= is(present(verdict), "supported");
@@ -101,6 +110,7 @@ fn extended_after_a_look() {
     if most > 10 {
         figures.add(by_most);
     }
+    figures.add(changed);
     figures.add(all);
     figures.end();
 }
