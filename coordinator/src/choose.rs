@@ -214,7 +214,7 @@ impl Source<'_> {
     fn of_points(&mut self, choice: ChoiceId, rung: &Rung) -> Result<Vec<Candidate>, StoreError> {
         let mut candidates = Vec::new();
         let mut succeeded = Vec::new();
-        for index in self.sweep.source_points(choice) {
+        for index in self.sweep.compared_points(choice, self.rules) {
             let (of_point, candidate) = self.of_point(index, rung.metric, rung.epoch)?;
             succeeded = of_point;
             candidates.push(candidate);

@@ -54,7 +54,6 @@ pub(crate) fn choose(
     if counted(chooses, &candidates) != succeeded {
         return Transition::answer(Answer::Chosen(false));
     }
-    let rules = sweep.rules();
     let outcome = match chooses {
         Chooses::Axis(taken) => axis::choose(&taken.rule, rules, &candidates),
         Chooses::Points(rung) => gate::points(sweep, choice, rung, &candidates),

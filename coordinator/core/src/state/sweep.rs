@@ -188,11 +188,6 @@ impl SweepState {
         self.row.control != Control::Stopped && self.choices.is_due(&self.sweep, choice)
     }
 
-    /// The number of the rules by which its choices are made.
-    pub fn rules(&self) -> u32 {
-        0
-    }
-
     /// Whether a point goes on because its [twin](Sweep::repeats) does; none when that is decided for the point itself.
     pub(crate) fn repeated(&self, choice: ChoiceId, rules: u32) -> Option<bool> {
         let first = self.sweep.repeats(choice, rules)?;
