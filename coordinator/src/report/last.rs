@@ -110,7 +110,7 @@ mod tests {
             assert_eq!(best(&results, Metric::TestError, answers), Some(1));
             assert_eq!(ties(&results, Metric::TestError, answers), [2]);
         }
-        assert_eq!(ties(&results[..2], Metric::TestError, Some(1000)), []);
+        assert!(ties(&results[..2], Metric::TestError, Some(1000)).is_empty());
         // Epochs of one group alike.
         let curves = [curve(&[0.5; 2], &[0.1, 0.2]), curve(&[0.5; 2], &[0.3, 0.2])];
         let result = result(group(0, vec![], 2), &curves);
