@@ -291,6 +291,8 @@ fn skewed(random: &mut ChaCha8Rng) -> f64 {
     -uniform.ln() - 1.0
 }
 
+type Draw = fn(&mut ChaCha8Rng) -> f64;
+
 #[test]
 fn few_repetitions_and_skewed_values_cost_as_much_coverage_as_plans_and_reports_say() {
     const RUNS: usize = 4_000;
@@ -331,7 +333,7 @@ fn few_repetitions_and_skewed_values_cost_as_much_coverage_as_plans_and_reports_
     );
 
     let mut random = ChaCha8Rng::seed_from_u64(560);
-    let shapes: [(&str, fn(&mut ChaCha8Rng) -> f64); 2] = [("normal", normal), ("exponential", skewed)];
+    let shapes: [(&str, Draw); 2] = [("normal", normal), ("exponential", skewed)];
     for (shape, draw) in shapes {
         for min in [2, 3, 5] {
             let mut held = 0;
