@@ -189,7 +189,10 @@ fn the_planned_repetitions_decide_whenever_a_sweep_is_extended() {
 
     // A store that the version before has written: its rows do not say what was seen.
     cluster.kill();
-    let store = std::path::Path::new(&file).parent().unwrap().join("runs/tenfold.sqlite");
+    let store = std::path::Path::new(&file)
+        .parent()
+        .unwrap()
+        .join("runs/tenfold.sqlite");
     let store = rusqlite::Connection::open(store).unwrap();
     let changed = store
         .execute(
