@@ -19,10 +19,12 @@ const PACK: u32 = 512;
 const APPEND: usize = 512 << 10;
 const WORKERS: u8 = 2;
 
+type Value = dyn Fn(&v1::TrialSpec, usize, u32) -> f64 + Send + Sync;
+
 /// What a trial's curve is: a pure function of its spec, so that it does not matter who trains it, or how often.
 pub(crate) struct Model {
     /// The value of a column after an epoch, from 1.
-    pub(crate) value: Box<dyn Fn(&v1::TrialSpec, usize, u32) -> f64 + Send + Sync>,
+    pub(crate) value: Box<Value>,
     /// Whether it diverges in its first epoch.
     pub(crate) diverges: Box<dyn Fn(&v1::TrialSpec) -> bool + Send + Sync>,
 }
