@@ -151,7 +151,9 @@ fn has_learned(result: &GroupResult, metric: Metric, answers: Option<u32>) -> bo
 /// A threshold for all groups: a point above the median of the last means of those that learned, of two medians the higher, so
 /// that half of these groups reach it or more. None where fewer than two have learned.
 fn common_threshold(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> Option<Rank> {
-    let learned = results.iter().filter(|result| has_learned(result, metric, answers));
+    let learned = results
+        .iter()
+        .filter(|result| has_learned(result, metric, answers));
     let mut means: Vec<Rank> = learned
         .filter_map(|result| Some(rank(last(result, metric)?, answers)))
         .collect();
