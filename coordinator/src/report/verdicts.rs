@@ -2,7 +2,7 @@
 //! `tenfold hypotheses` and in reports.
 
 use tenfold_core::compare::{LEVEL, Verdict};
-use tenfold_core::sweep::{Family, Missing};
+use tenfold_core::sweep::{Claim, Family, Missing};
 
 use super::judge::{Judged, Present};
 use super::words;
@@ -181,28 +181,34 @@ fn disagreement(judged: &Judged) -> Option<String> {
 
 /// Returns what the error rates of the verdicts are, a sentence for each family.
 pub(super) fn error_rates(all: &[Judged]) -> Vec<String> {
-    let mut told: Vec<String> = Vec::new();
+    // In the order in which they first occur, each with whether one of its claims has two margins.
+    let mut families: Vec<(String, u32, bool)> = Vec::new();
     for judged in all {
         let of = judged.corrected.family;
-        let which = match (&judged.hypothesis.family, of) {
+        let name = match (&judged.hypothesis.family, of) {
             (Family::Alone, _) | (_, 1) => "a hypothesis by itself".to_owned(),
             (Family::Named(name), of) => format!("family {name} of {of}"),
             (Family::Common, of) if judged.post_hoc => format!("family of {of} that were added later"),
             (Family::Common, of) => format!("family of {of}"),
         };
-        let rate = match of {
-            1 => format!(
-                "{which}: the chance of a false \"supported\" is at most 2.5 %, of a false \"refuted\" at most 2.5 %"
-            ),
-            _ => format!(
-                "{which}: the chance of any false \"supported\" is at most 2.5 %, of any false \"refuted\" at most 2.5 %"
-            ),
-        };
-        if !told.contains(&rate) {
-            told.push(rate);
+        let two_sided = matches!(judged.hypothesis.expected, Claim::Within(_));
+        match families.iter_mut().find(|(known, ..)| *known == name) {
+            Some((.., known)) => *known |= two_sided,
+            None => families.push((name, of, two_sided)),
         }
     }
-    told
+    let rate = |(name, of, two_sided): (String, u32, bool)| {
+        let a = if of == 1 { "a" } else { "any" };
+        let side = if two_sided {
+            " (of a claim within two margins: 2.5 % a margin)"
+        } else {
+            ""
+        };
+        format!(
+            "{name}: the chance of {a} false \"supported\" is at most 2.5 %, of {a} false \"refuted\" at most 2.5 %{side}"
+        )
+    };
+    families.into_iter().map(rate).collect()
 }
 
 /// `mean over perceptron-100 and perceptron-600`; nothing where there is one point.
