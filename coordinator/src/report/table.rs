@@ -123,6 +123,15 @@ fn caption(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> Stri
         what.push('\n');
         what += words::CUT_HALF_WIDTH;
     }
+    let is_equal = |result: &GroupResult, &metric: &Metric| {
+        last(result, metric).is_some_and(|of| of.standard_deviation == Some(0.0))
+    };
+    if results
+        .iter()
+        .any(|result| metrics.iter().any(|metric| is_equal(result, metric)))
+    {
+        what += "\n± 0.00: all repetitions have the same value, which says little of how they vary.";
+    }
     let lacks = |result: &GroupResult| metrics.iter().any(|&metric| last(result, metric).is_none());
     if most.is_some() && results.iter().any(lacks) {
         what += "\n–: no repetition counts, or none has this metric.";

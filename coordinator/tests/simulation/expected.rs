@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use tenfold_core::aggregate::Statistics;
 use tenfold_core::rank::{Mean, Rank, Ratio};
 use tenfold_core::record::{Candidate, Outcome};
 use tenfold_core::search::{Standing, asha, halving, median, patience, width};
@@ -244,7 +245,19 @@ impl Expected {
             let mut now = until.min;
             while now < until.max {
                 let (values, _) = self.values(stage, index, now, until.metric, until.epoch);
-                let then = match values.is_empty() || width::enough(&values, until.half_width) {
+                // Counts of N answers vary by one at least; equal values of another metric say nothing.
+                let enough = Statistics::of(&values).is_none_or(|of| {
+                    let error =
+                        of.standard_error
+                            .and_then(|error| match self.sweep.data().answers(until.metric) {
+                                Some(answers) => {
+                                    Some(error.max(1.0 / (f64::from(answers) * f64::from(of.n).sqrt())))
+                                }
+                                None => (error > 0.0).then_some(error),
+                            });
+                    error.is_some_and(|error| width::is_narrow(of.n, error, until.half_width))
+                });
+                let then = match enough {
                     true => now,
                     false => (now + until.step).min(until.max),
                 };

@@ -8,9 +8,10 @@ use super::sweep::SweepState;
 const MAX_LOOKS: u64 = 100_000;
 
 impl SweepState {
-    /// Returns how many pairs of a stage are complete: every trial of theirs has succeeded or diverged.
+    /// Returns in how many repetitions a pair of a stage was to be seen: both of its trials have succeeded or diverged. One pair
+    /// of points is enough where a hypothesis averages over several, since a verdict is shown over those that are there.
     ///
-    /// Of the stage's hypotheses that with the most complete pairs counts. Where it has none, or looking at all points of
+    /// Of the stage's hypotheses that with the most such repetitions counts. Where it has none, or looking at all points of
     /// theirs would take too long, the repetitions count in which any two trials have a result: never fewer.
     pub(crate) fn complete_pairs(&self, stage: u32) -> u32 {
         let Some(of) = self.sweep().stage(stage) else {
@@ -28,14 +29,14 @@ impl SweepState {
             return with_two.len() as u32;
         }
         let complete = |pairs: &[(u64, u64)], repetition: u32| {
-            let mut points = pairs.iter().flat_map(|&(this, than)| [this, than]);
-            points.all(|index| {
+            let there = |index: u64| {
                 self.has_result(TrialKey {
                     stage,
                     index,
                     repetition,
                 })
-            })
+            };
+            pairs.iter().any(|&(this, than)| there(this) && there(than))
         };
         let most = hypotheses.into_iter().map(|hypothesis| {
             let pairs = hypothesis.pairs(self.sweep());

@@ -167,7 +167,8 @@ fn write_twins(stage: &Stage, out: &mut String) -> std::fmt::Result {
     if distinct == points {
         return Ok(());
     }
-    let twins = points - distinct;
+    let twins = points.saturating_sub(distinct);
+    let about = if stage.counts_distinct() { "" } else { "about " };
     let settings: Vec<&str> = stage
         .idle_settings()
         .iter()
@@ -175,7 +176,7 @@ fn write_twins(stage: &Stage, out: &mut String) -> std::fmt::Result {
         .collect();
     writeln!(
         out,
-        "  the same      {twins} of the {points} points {} the same network as another one, which is trained once: {} cannot matter there",
+        "  the same      {about}{twins} of the {points} points {} the same network as another one, which is trained once: {} cannot matter there",
         if twins == 1 { "is" } else { "are" },
         settings.join(" and ")
     )

@@ -152,7 +152,7 @@ impl Hypothesis {
     }
 
     /// Returns those of [`pairs`](Self::pairs) that differ in what is trained: pairs of the same two networks with the same
-    /// settings count once, the first of them.
+    /// settings count once, the first of them, and a network is not compared with itself.
     pub fn distinct_pairs(&self, sweep: &Sweep) -> Vec<(u64, u64)> {
         let Some(stage) = sweep.stage(self.stage) else {
             return Vec::new();
@@ -165,7 +165,7 @@ impl Hypothesis {
         let mut seen = BTreeSet::new();
         let mut pairs = self.pairs(sweep);
         pairs.retain(|(this, than)| match trained(*this).zip(trained(*than)) {
-            Some(both) => seen.insert(both),
+            Some((this, than)) => this != than && seen.insert((this, than)),
             None => true,
         });
         pairs
