@@ -35,7 +35,7 @@ fn one(judged: &Judged, selector: &str) -> String {
         Unit::Percent => (100.0, " points"),
         Unit::Plain => (1.0, ""),
     };
-    let number = |value: f64| format!("{:.4}", value * scale);
+    let number = |value: f64| words::fixed(value * scale, 4);
     let expected = match hypothesis.expected {
         Claim::Lower(margin) => format!("below {}{unit}", number(-margin + 0.0)),
         Claim::Higher(margin) => format!("above {}{unit}", number(margin)),

@@ -171,15 +171,15 @@ mod tests {
         assert_eq!(
             final_table(&results),
             "\
-┌─────────────────────────────────────────────────────────┐
-│ weight sharing     n        test error      train error │
-╞═════════════════════════════════════════════════════════╡
-│ off              2/2   15.00 % ± 12.71   1.50 % ± 6.35† │
-│ on               2/2   15.00 % ± 12.71   1.50 % ± 6.35† │
-└─────────────────────────────────────────────────────────┘
+┌───────────────────────────────────────────────────────────────┐
+│ weight sharing     n        test error            train error │
+╞═══════════════════════════════════════════════════════════════╡
+│ off              2/2   15.00 % ± 12.71   1.50 % [0.00, 7.85]† │
+│ on               2/2   15.00 % ± 12.71   1.50 % [0.00, 7.85]† │
+└───────────────────────────────────────────────────────────────┘
 Everywhere: perceptron-100.
 After epoch 2. Means over n repetitions; ± is half the width of the 95 % t interval.
-†: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.
+†: the 95 % t interval, cut at 0 or 100 %, since no share lies beyond.
 "
         );
     }

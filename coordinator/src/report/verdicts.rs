@@ -58,9 +58,8 @@ fn missing(judged: &Judged) -> Option<String> {
         (n, _) => (said, format!("the other {n}")),
     };
     Some(match judged.hypothesis.missing {
-        Missing::Drop => {
-            format!("{said}; what is missing is dropped, and judged over {which}, may be biased")
-        }
+        Missing::Drop if planned.whole == 0 => format!("{said}; judged over {which}, may be biased"),
+        Missing::Drop => format!("{said} and dropped; judged over {which}, may be biased"),
         Missing::Count => {
             let found = found(planned, judged);
             format!(
@@ -106,10 +105,14 @@ fn extended(judged: &Judged) -> Option<String> {
         })
         .collect();
     Some(format!(
-        "over the {} planned repetitions; extended {}; over all {}: {}{}{}",
+        "over the {} planned repetitions; extended {}; over all {}{}: {}{}{}",
         judged.planned.repetitions,
         looks.join(", then "),
         of.present.repetitions,
+        match of.present.evidence.pairs() {
+            pairs if pairs == of.present.repetitions => String::new(),
+            pairs => format!(" ({} there)", count(pairs, "pair")),
+        },
         of.verdict.name(),
         found(&of.present, judged),
         match of.present.missing() > 0 && judged.hypothesis.missing == Missing::Count {
@@ -147,8 +150,12 @@ pub(super) fn remarks(judged: &Judged, selector: &str) -> Vec<String> {
     }
     if let Some(of) = judged.divergence {
         let p = words_of_p(of.p);
+        let which = match judged.planned.points.len() {
+            0 | 1 => "",
+            _ => "; a repetition counts where a trial of any of the points diverged",
+        };
         remarks.push(format!(
-            "diverged: {} of {} with this, {} of {} with than, p = {p} (exact paired test)",
+            "diverged: {} of {} repetitions of this, {} of {} of than, p = {p} (exact McNemar test{which})",
             of.this, of.of, of.than, of.of
         ));
     }

@@ -431,7 +431,27 @@ impl<'a> Reader<'a> {
             );
             return Err(Problem::new(&node.at, message));
         }
+        let (Claim::Lower(margin) | Claim::Higher(margin) | Claim::Within(margin)) = hypothesis.expected;
+        if stage.data().answers(*metric).is_some() && margin >= 1.0 {
+            let message = format!(
+                "{metric} is a share, and no two shares differ by {margin} or more; margins are shares too: 2 percentage points are 0.02"
+            );
+            let named = EXPECTATIONS.iter().find_map(|key| find(table, key));
+            return Err(Problem::new(
+                named.map_or(&node.at, |entry| &entry.value.at),
+                message,
+            ));
+        }
         let pairs = pairs(stage, this, than);
+        let same = |(this, than): &(u64, u64)| stage.distinct(&[*this, *than]).len() == 1;
+        if stage.has_twins() && !pairs.is_empty() && pairs.iter().all(same) {
+            let named: Vec<&str> = this.keys().map(|setting| setting.name()).collect();
+            let message = format!(
+                "this and than are the same network at every point: {} cannot matter there, and there is nothing to compare",
+                named.join(" and ")
+            );
+            return Err(Problem::new(at("this"), message));
+        }
         if pairs.is_empty() {
             let message = "no two points with these values have all other values in common; name the settings that \
                            differ as well";

@@ -43,7 +43,7 @@ fn shared(study: &Study) -> Option<Block> {
             false => " All stages have the same seed: the same repetition of two stages sees the same data.",
             true => {
                 " All stages have the same seed: the same repetition of two stages sees the same data, unless one of them is trained on \
-                 repetitions that no choice has seen."
+                 repetitions that no earlier choice has seen."
             }
         };
     }
@@ -66,7 +66,7 @@ fn shared(study: &Study) -> Option<Block> {
         none if none.is_empty() => {}
         names => {
             text += &format!(
-                " In these stages the chosen values were trained on repetitions that no choice has seen (from {CONFIRMING} on), with other \
+                " In these stages the chosen values were trained on repetitions that no earlier choice has seen (from {CONFIRMING} on), with other \
                  pairs, though of the same {TEST_IMAGES} test images: {names}."
             );
         }
