@@ -1,7 +1,5 @@
 //! Groups of several points, through every command that shows them. The worker is part of the test.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
 mod common;
 
 use std::fs;

@@ -1,8 +1,6 @@
 //! Verdicts: pairs that are missing, extensions after a look, several hypotheses. Against a real coordinator; the worker is
 //! part of the test.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
 mod common;
 
 use common::fleet::{FakeWorker, Fate};

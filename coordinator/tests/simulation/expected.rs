@@ -13,6 +13,9 @@ use tenfold_types::{Metric, TrialKey, Value};
 
 use crate::landscape::Landscape;
 
+/// A value of an axis: what its points came to, repetition by repetition, and how many trials have not succeeded.
+type OfValue = (Value, Vec<Vec<Option<f64>>>, u32);
+
 /// The sweep as it is in the end, and what was decided on the way.
 pub(crate) struct Expected {
     pub(crate) sweep: Sweep,
@@ -96,7 +99,7 @@ impl Expected {
             let rule = &taken.rule;
             let wanted = taken.values(choice.cell);
             // For each value its points, each with its repetitions, and how many trials are missing.
-            let mut found: Vec<(Value, Vec<Vec<Option<f64>>>, u32)> = Vec::new();
+            let mut found: Vec<OfValue> = Vec::new();
             let mut specs = Vec::new();
             let source = self.sweep.stages()[rule.source as usize].clone();
             for index in source.indexes() {
