@@ -164,6 +164,9 @@ impl Hypothesis {
         };
         let mut seen = BTreeSet::new();
         let mut pairs = self.pairs(sweep);
+        if !stage.has_twins() {
+            return pairs;
+        }
         pairs.retain(|(this, than)| match trained(*this).zip(trained(*than)) {
             Some((this, than)) => this != than && seen.insert((this, than)),
             None => true,
@@ -443,7 +446,8 @@ impl<'a> Reader<'a> {
             ));
         }
         let pairs = pairs(stage, this, than);
-        let same = |(this, than): &(u64, u64)| stage.distinct(&[*this, *than]).len() == 1;
+        let same =
+            |(this, than): &(u64, u64)| stage.representative(*this, 0) == stage.representative(*than, 0);
         if stage.has_twins() && !pairs.is_empty() && pairs.iter().all(same) {
             let named: Vec<&str> = this.keys().map(|setting| setting.name()).collect();
             let message = format!(
