@@ -273,7 +273,7 @@ fn each_value_is_compared_with_one_reference_and_the_same_network_once() {
     assert_eq!(csv.lines().count(), 1 + 3 * 3, "{csv}");
     let header = csv.lines().next().unwrap();
     assert!(header.ends_with(
-        "g_z,difference_is,planned,missing,wilcoxon_null,first_diverged,second_diverged,divergence_n,divergence_p"
+        "g_z,difference_is,planned,missing,wilcoxon_null,first_diverged,second_diverged,divergence_n,divergence_p,chosen_apart"
     ));
     assert!(
         csv.lines()
@@ -337,4 +337,69 @@ fn many_rows_suggest_one_reference() {
         !table.contains("--against") && table.contains("all 10 rows"),
         "{table}"
     );
+}
+
+/// Rates that are chosen for each mode: the first for sharing off, the second for sharing on.
+const CHOSEN: &str = r#"
+name = "chosen"
+repetitions = 3
+epochs = 1
+[settings]
+architecture = "perceptron-5"
+[axes]
+weight_sharing = [false, true]
+[[stage]]
+name = "rates"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+[[stage]]
+name = "modes"
+confirm = 3
+[stage.axes]
+learning_rate = { best_of = "rates", per = ["weight_sharing"] }
+[[hypothesis]]
+claim = "sharing helps"
+stage = "modes"
+this = { weight_sharing = true }
+than = { weight_sharing = false }
+lower_by = 0
+"#;
+
+#[test]
+fn values_that_were_chosen_differently_for_two_sides_are_named() {
+    let cluster = Cluster::patient();
+    cluster.command(&["submit", &cluster.write("chosen.toml", CHOSEN)]);
+    let rates = |key: tenfold_proto::v1::TrialKey, _metric: u32, _epoch: u32| match (key.stage, key.index) {
+        // Points 0 and 3 are best: another rate for each mode.
+        (0, 0 | 3) => 0.1 + key.repetition as f32 / 1000.0,
+        (0, _) => 0.2,
+        (_, index) => 0.3 - index as f32 / 10.0 + key.repetition as f32 / 1000.0,
+    };
+    let mut worker = FakeWorker::register(&cluster, "abacus").with_values(rates);
+    worker.train(12 + 6, |_| Fate::Succeeds);
+    cluster.until_over();
+    let compare = ["compare", "last", "--stage", "modes", "--by", "weight_sharing"];
+    let said = "An earlier stage chose other values for the first than for the second, and the difference is of these as well \
+                (sharing on − sharing off: learning rate 1e-2 and 1e-1).";
+    let table = cluster.command(&compare);
+    assert!(table.contains(said), "{table}");
+    let lines = json(&cluster.command(&[&compare[..], &["--json"]].concat()));
+    let chosen = serde_json::json!(["learning rate 1e-2 and 1e-1"]);
+    assert_eq!(lines[0]["chosen_apart"], chosen);
+    let judged = json(&cluster.command(&["hypotheses", "last", "--json"]));
+    assert_eq!(judged[0]["chosen_apart"], chosen);
+    let text = cluster.command(&["hypotheses", "last"]);
+    assert!(
+        text.contains("an earlier stage chose other values for this than for the other side"),
+        "{text}"
+    );
+    cluster.command(&["report", "last", "-o", "report"]);
+    let report = std::fs::read_to_string(cluster.folder.path().join("report/report.md")).unwrap();
+    assert!(
+        report.contains(said) && report.contains("An earlier stage chose other values for this than"),
+        "{report}"
+    );
+    // What is compared on purpose is no aside.
+    let stage = ["compare", "last", "--stage", "rates", "--by", "weight_sharing"];
+    assert!(!cluster.command(&stage).contains("chose other values"));
 }

@@ -165,7 +165,7 @@ fn a_sweep_is_refined_around_its_best_values_whenever_the_coordinator_is_killed(
     let said = cluster.command(&["refine", "plain", "--axis", "learning_rate", "--points", "3"]);
     assert!(
         said.contains(
-            "stage refine-1 added: learning_rate: 3 values, 1 decades to each side of the best of stage sweep"
+            "stage refine-1 added: learning_rate: 3 values, 1 decade to each side of the best of stage sweep"
         ),
         "{said}"
     );

@@ -33,9 +33,20 @@ const FILES: [&str; 4] = [
 ];
 
 fn short() -> String {
-    LONG.replace("long", "short")
-        .replace("epochs = 400", "epochs = 3")
+    let short = LONG
+        .replace("long", "short")
+        .replace("epochs = 400", "epochs = 3");
+    format!("{short}{CLAIM}")
 }
+
+/// A claim that two repetitions of three epochs cannot decide.
+const CLAIM: &str = r#"
+[[hypothesis]]
+claim = "sharing matters little"
+this = { weight_sharing = true }
+than = { weight_sharing = false }
+within = 0.0001
+"#;
 
 /// `tenfold run FILE …` in a folder, on the CPU unless the arguments say otherwise.
 fn run(folder: &Path, sweep: &str, arguments: &[&str]) -> Command {
@@ -139,6 +150,8 @@ fn it_trains_once_and_then_shows_what_there_is() {
         "everything else",
         "figure.png",
         "results.csv",
+        "undecided: sharing matters little",
+        "hypotheses.txt",
     ] {
         assert!(printed.contains(words), "{words:?} is not in\n{printed}");
     }

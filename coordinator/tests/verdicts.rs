@@ -296,6 +296,8 @@ fn hypotheses_of_a_family_are_corrected_together() {
         "Family of 4: the chance of any false \"supported\" is at most 2.5 %",
         "Family two of 2:",
         "supported (added later): later",
+        "  corrected    family two of 2\n",
+        "  corrected    a hypothesis by itself\n",
     ] {
         assert!(said.contains(part), "{part} in\n{said}");
     }

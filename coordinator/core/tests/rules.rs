@@ -129,7 +129,7 @@ fn the_plan_says_where_values_come_from() {
     let plan = parse(STUDY).describe();
     assert!(
         plan.contains(
-            "5 values, 1 decades to each side of the best of stage coarse: one-standard-error of test_error at epoch 10, \
+            "5 values, 1 decade to each side of the best of stage coarse: one-standard-error of test_error at epoch 10, \
              for each architecture"
         ),
         "{plan}"

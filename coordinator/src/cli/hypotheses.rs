@@ -92,7 +92,7 @@ pub(crate) async fn judged(
 }
 
 /// What a coordinator shows of a sweep.
-pub(super) async fn show(client: &Client, selector: String) -> Result<v1::ShowResponse, Failure> {
+pub(crate) async fn show(client: &Client, selector: String) -> Result<v1::ShowResponse, Failure> {
     let request = v1::ShowRequest { selector };
     client
         .ask(request, |mut control, request| async move {

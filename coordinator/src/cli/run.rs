@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use tenfold::report::figure::CurvesOptions;
+use tenfold::report::hypotheses::{self as judged, Asked, Judged};
 use tenfold::report::{export, raw, table};
 use tenfold::results::{LOG, sweep_folder};
 use tenfold::server::{self, Server, ServerConfig};
@@ -22,7 +23,7 @@ use super::exit::{self, Failure};
 use super::plot::Kind;
 use super::progress::{self, Bar};
 use super::serve::asked_to_stop;
-use super::{Common, Source, format, plan, report, results, worker, write_file};
+use super::{Common, Source, format, hypotheses, plan, report, results, wire, worker, write_file};
 
 /// How long a worker may take to stop.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ const DEATHS: u32 = 5;
 const LEASE_TERM: u64 = 5_000;
 /// How often it is asked which workers there are.
 const ASK: Duration = Duration::from_millis(500);
+/// The file of the verdicts on hypotheses.
+const HYPOTHESES: &str = "hypotheses.txt";
 /// Lines of a worker's log that are shown when it cannot go on.
 const LOG_LINES: usize = 12;
 
@@ -103,7 +106,7 @@ impl Run {
             () = server.shutdown() => {}
             () = asked_to_stop() => {}
         }
-        let (status, training) = match outcome {
+        let done = match outcome {
             Err(Failure::Interrupted) => {
                 note!(
                     "\ninterrupted; everything trained so far is kept: `tenfold run {}` again goes on from here",
@@ -113,11 +116,11 @@ impl Run {
             }
             other => other?,
         };
-        self.say(&status, training, &folder, began, common)?;
-        progress::verdict(&status)
+        self.say(&done, &folder, began, common)?;
+        progress::verdict(&done.status)
     }
 
-    /// Everything that needs the coordinator: the final status, and the seconds of training by this run, if it trained.
+    /// Does everything that needs the coordinator.
     async fn with_server(
         &self,
         address: &str,
@@ -125,7 +128,7 @@ impl Run {
         required: Option<DeviceKind>,
         folder: &Path,
         began: Instant,
-    ) -> Result<(v1::SweepStatus, Option<Training>), Failure> {
+    ) -> Result<Done, Failure> {
         let client = Client::connect(address).await?;
         let text = source.text.clone();
         let request = v1::SubmitRequest { source: Some(source) };
@@ -185,11 +188,15 @@ impl Run {
                 waited: waited_for,
             });
         }
-        tokio::select! {
+        let verdicts = tokio::select! {
             exported = self.export(&client, &selector, &last, folder) => exported?,
             () = asked_to_stop() => return Err(Failure::Interrupted),
-        }
-        Ok((last, training))
+        };
+        Ok(Done {
+            status: last,
+            training,
+            verdicts,
+        })
     }
 
     fn announce(&self, status: &v1::SweepStatus, existing: bool) {
@@ -221,13 +228,14 @@ impl Run {
         }
     }
 
+    /// Writes tables, figures and the report. Returns the verdicts on the sweep's hypotheses.
     async fn export(
         &self,
         client: &Client,
         selector: &str,
         status: &v1::SweepStatus,
         folder: &Path,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<Judged>, Failure> {
         let groups = results::groups(client, selector, Vec::new(), None).await?;
         let curves = results::curves(client, selector, false, None).await?;
         let (mut aggregated, mut single) = (Vec::new(), Vec::new());
@@ -236,26 +244,36 @@ impl Run {
         write_file(&folder.join("results.csv"), &aggregated)?;
         write_file(&folder.join("curves.csv"), &single)?;
         write_file(&folder.join("table.txt"), table::final_table(&groups).as_bytes())?;
+        let shown = hypotheses::show(client, selector.to_owned()).await?;
+        let sweep = wire::sweep(&shown)?;
+        let verdicts = hypotheses::judged(client, &shown, &sweep, &[], &Asked::default()).await?;
+        if !verdicts.is_empty() {
+            let text = judged::text(&verdicts, &format::short(&status.sweep));
+            write_file(&folder.join(HYPOTHESES), text.as_bytes())?;
+        }
         if let Some(output) = &self.report
             && groups.iter().any(|group| !group.epochs.is_empty())
         {
             report::write(client, selector.to_owned(), output, None, Metric::TestError).await?;
         }
         if self.no_plot {
-            return Ok(());
+            return Ok(verdicts);
         }
         for groups in groups.chunk_by(|a, b| a.group.stage == b.group.stage) {
             if groups.iter().any(|group| !group.epochs.is_empty()) {
                 draw(groups, &status.name, folder)?;
             }
         }
-        Ok(())
+        Ok(verdicts)
     }
 
     fn say(
         &self,
-        status: &v1::SweepStatus,
-        training: Option<Training>,
+        Done {
+            status,
+            training,
+            verdicts,
+        }: &Done,
         folder: &Path,
         began: Instant,
         common: &Common,
@@ -266,6 +284,10 @@ impl Run {
         let path = folder.join("table.txt");
         let table = fs::read_to_string(&path).map_err(|error| exit::of_file(&path, &error))?;
         let mut text = format!("{table}\n");
+        if !verdicts.is_empty() {
+            text.extend(verdicts.iter().map(judged::heading));
+            text.push('\n');
+        }
         let counts = status.trials.unwrap_or_default();
         let (over, _) = format::over(&counts);
         let remarks = match format::remarks(&counts) {
@@ -283,7 +305,7 @@ impl Run {
         let files = ["figure.png", "figure.svg"].map(str::to_owned).into_iter();
         let files = files.chain(status.stages.iter().flat_map(of_stage));
         let mut there: Vec<String> = files
-            .chain(["results.csv", "curves.csv", LOG].map(str::to_owned))
+            .chain(["results.csv", "curves.csv", HYPOTHESES, LOG].map(str::to_owned))
             .collect();
         there.retain(|file| folder.join(file).exists());
         text.push_str(&format!("{}/: {}\n", folder.display(), there.join(", ")));
@@ -302,6 +324,14 @@ impl Run {
         }
         format::print(&text)
     }
+}
+
+/// A sweep that is over, as this run leaves it.
+struct Done {
+    status: v1::SweepStatus,
+    /// None if nothing was left to train.
+    training: Option<Training>,
+    verdicts: Vec<Judged>,
 }
 
 /// What training took of this run.

@@ -9,6 +9,7 @@ use tenfold_core::sweep::Stage;
 use tenfold_types::{Metric, Setting, Value};
 
 use super::JSON_VERSION;
+use super::chosen::chosen_apart;
 use super::document::differences::{self, dashes, rates};
 use super::document::family::{Compared as Line, Corrected, Distinct, Diverged, counted};
 use super::document::{self, Table as Document};
@@ -92,6 +93,8 @@ pub fn family(
         .flat_map(|(_, points)| points)
         .map(|(index, _)| *index);
     let mut family = Builder {
+        stage,
+        by: &wanted.by,
         values: &values,
         distinct: Distinct::of(Some(stage), points),
         rows: Vec::new(),
@@ -148,6 +151,8 @@ pub fn family(
 
 /// Collects the rows of a family.
 struct Builder<'a> {
+    stage: &'a Stage,
+    by: &'a [Setting],
     values: &'a Values,
     distinct: Distinct,
     rows: Vec<Row>,
@@ -167,6 +172,7 @@ impl Builder<'_> {
         self.lines.push(Line {
             means: comparison.this_mean.zip(comparison.than_mean),
             diverged: Some(Diverged::of(&this_diverged, &than_diverged)),
+            chosen_apart: chosen_apart(self.stage, points, self.by),
             ..self.line(&points, comparison.difference)
         });
         self.rows.push(Row {
@@ -204,6 +210,7 @@ impl Builder<'_> {
             planned: self.values.planned(points),
             missing: self.values.missing(points),
             diverged: None,
+            chosen_apart: Vec::new(),
             holm: [None, None],
         }
     }

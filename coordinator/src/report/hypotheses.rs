@@ -18,7 +18,11 @@ pub fn text(judged: &[Judged], selector: &str) -> String {
     if judged.is_empty() {
         return "The sweep has no hypotheses.\n".to_owned();
     }
-    let each: Vec<String> = judged.iter().map(|judged| one(judged, selector)).collect();
+    let several = verdicts::several_families(&judged.iter().collect::<Vec<_>>());
+    let each: Vec<String> = judged
+        .iter()
+        .map(|judged| one(judged, selector, several))
+        .collect();
     let rates = verdicts::error_rates(judged).into_iter();
     let rates: Vec<String> = rates.map(|rate| words::sentence(&rate) + ".\n").collect();
     format!(
@@ -29,7 +33,16 @@ pub fn text(judged: &[Judged], selector: &str) -> String {
     )
 }
 
-fn one(judged: &Judged, selector: &str) -> String {
+/// Returns the verdict with its marks and the claim, in one line.
+pub fn heading(judged: &Judged) -> String {
+    let notes = match verdicts::notes(judged).join("; ") {
+        notes if notes.is_empty() => notes,
+        notes => format!(" ({notes})"),
+    };
+    format!("{}{notes}: {}\n", judged.verdict.name(), judged.hypothesis.claim)
+}
+
+fn one(judged: &Judged, selector: &str, several_families: bool) -> String {
     let hypothesis = &judged.hypothesis;
     let (scale, unit) = match words::unit(hypothesis.metric) {
         Unit::Percent => (100.0, " points"),
@@ -66,14 +79,10 @@ fn one(judged: &Judged, selector: &str) -> String {
             ),
         },
     };
-    let notes = match verdicts::notes(judged).join("; ") {
-        notes if notes.is_empty() => notes,
-        notes => format!(" ({notes})"),
-    };
     let line = |name: &str, text: String| format!("  {name:<12} {text}\n");
     let averages = verdicts::averages(judged).map(|points| line("averages", points));
     let [this, than] = judged.planned.means;
-    let mut text = format!("{}{notes}: {}\n", judged.verdict.name(), hypothesis.claim);
+    let mut text = heading(judged);
     text += &line(
         "compares",
         format!(
@@ -88,6 +97,9 @@ fn one(judged: &Judged, selector: &str) -> String {
     text += &line("means", format!("{} and {}", mean(this), mean(than)));
     text += &line("expected", expected);
     text += &line("difference", difference);
+    if several_families {
+        text += &line("corrected", verdicts::family(judged));
+    }
     for remark in verdicts::remarks(judged, selector) {
         text += &line("note", remark);
     }
@@ -125,6 +137,7 @@ struct Line<'a> {
     averages_over: &'a [String],
     points_without_success: &'a [String],
     twins: u32,
+    chosen_apart: &'a [String],
     answers: Option<u32>,
     planned: u32,
     missing: &'static str,
@@ -256,6 +269,7 @@ fn line(judged: &Judged) -> Line<'_> {
         left_out_points: &absent.left_out_points,
         points_without_success: &absent.never_succeeded,
         twins: judged.twins,
+        chosen_apart: &judged.chosen_apart,
         answers: judged.answers,
         verdict_of_present: judged.of_present,
         verdict_by_interval: evidence.by_interval,

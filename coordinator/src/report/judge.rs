@@ -8,6 +8,7 @@ use tenfold_core::compare::{Corrected, Evidence, Verdict, corrected, exact_mcnem
 use tenfold_core::sweep::{Family, Gate, Hypothesis, Look, Missing, Stage, Sweep};
 use tenfold_types::{Setting, Value};
 
+use super::chosen::chosen_apart;
 use super::raw::TrialCurveRow;
 use super::values::Values;
 use super::words;
@@ -59,6 +60,8 @@ pub struct Judged {
     pub averages: Vec<String>,
     /// Pairs of points that are the same networks as others of them, and count once.
     pub twins: u32,
+    /// Values that an earlier stage chose differently for the sides of a pair, such as `learning rate 1e-3 and 1e-4`.
+    pub chosen_apart: Vec<String>,
     /// The planned pairs.
     pub planned: Present,
     /// What became of planned trials that have no value.
@@ -237,6 +240,9 @@ fn found(case: Case<'_>, hypothesis: &Hypothesis, post_hoc: bool) -> Judged {
             averages(stage, &hypothesis, &pairs, &planned_pairs.points)
         }),
         twins,
+        chosen_apart: stage.map_or_else(Vec::new, |stage| {
+            all_chosen_apart(stage, &hypothesis, &planned_pairs.points)
+        }),
         absent: stage.map_or_else(Absent::default, |stage| {
             Absent::of(&values, stage, &pairs, planned, case.finished)
         }),
@@ -300,6 +306,20 @@ fn averages(stage: &Stage, hypothesis: &Hypothesis, pairs: &Pairs, kept: &Pairs)
         .filter(|(point, _)| is_kept(point.index))
         .map(|(_, label)| label)
         .collect()
+}
+
+/// The values that an earlier stage chose differently for the sides, each once.
+fn all_chosen_apart(stage: &Stage, hypothesis: &Hypothesis, kept: &Pairs) -> Vec<String> {
+    let named: Vec<Setting> = hypothesis.this.keys().copied().collect();
+    let mut all: Vec<String> = Vec::new();
+    for &(this, than) in kept {
+        for said in chosen_apart(stage, [this, than], &named) {
+            if !all.contains(&said) {
+                all.push(said);
+            }
+        }
+    }
+    all
 }
 
 impl Present {

@@ -3,6 +3,7 @@
 //! Nothing here reads or writes anything: functions return text or bytes. The same results in the same order give the
 //! same output, byte for byte.
 
+mod chosen;
 pub mod compare;
 mod counted;
 pub mod document;

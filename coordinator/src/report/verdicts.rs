@@ -148,6 +148,12 @@ pub(super) fn remarks(judged: &Judged, selector: &str) -> Vec<String> {
         let points = listed(&absent.never_succeeded);
         remarks.push(format!("without a single success: {points}"));
     }
+    if !judged.chosen_apart.is_empty() {
+        remarks.push(format!(
+            "an earlier stage chose other values for this than for the other side, which are compared along with the modes: {}",
+            listed(&judged.chosen_apart)
+        ));
+    }
     if let Some(of) = judged.divergence {
         let p = words_of_p(of.p);
         let which = match judged.planned.points.len() {
@@ -214,21 +220,35 @@ fn disagreement(judged: &Judged) -> Option<String> {
     })
 }
 
+/// Returns the name of the family that a hypothesis was corrected in, such as `family of 10`.
+pub(super) fn family(judged: &Judged) -> String {
+    let of = judged.corrected.family;
+    let added = if judged.post_hoc {
+        " that were added later"
+    } else {
+        ""
+    };
+    match &judged.hypothesis.family {
+        _ if of == 1 => "a hypothesis by itself".to_owned(),
+        Family::Alone => "a hypothesis by itself".to_owned(),
+        Family::Named(name) => format!("family {name} of {of}{added}"),
+        Family::Common => format!("family of {of}{added}"),
+    }
+}
+
+/// Whether the hypotheses belong to more than one family, so that it has to be said to which.
+pub(super) fn several_families(all: &[&Judged]) -> bool {
+    let mut names = all.iter().map(|judged| family(judged));
+    names.next().is_some_and(|first| names.any(|name| name != first))
+}
+
 /// Returns what the error rates of the verdicts are, a sentence for each family.
 pub(super) fn error_rates(all: &[Judged]) -> Vec<String> {
     // In the order in which they first occur, each with whether one of its claims has two margins.
     let mut families: Vec<(String, u32, bool)> = Vec::new();
     for judged in all {
         let of = judged.corrected.family;
-        let name = match (&judged.hypothesis.family, of) {
-            (Family::Alone, _) | (_, 1) => "a hypothesis by itself".to_owned(),
-            (Family::Named(name), of) if judged.post_hoc => {
-                format!("family {name} of {of} that were added later")
-            }
-            (Family::Named(name), of) => format!("family {name} of {of}"),
-            (Family::Common, of) if judged.post_hoc => format!("family of {of} that were added later"),
-            (Family::Common, of) => format!("family of {of}"),
-        };
+        let name = family(judged);
         let two_sided = matches!(judged.hypothesis.expected, Claim::Within(_));
         match families.iter_mut().find(|(known, ..)| *known == name) {
             Some((.., known)) => *known |= two_sided,

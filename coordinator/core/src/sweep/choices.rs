@@ -202,7 +202,7 @@ impl Sweep {
         let points = self.source_points(choice);
         let source = self.source(choice).and_then(|source| self.stage(source));
         match source {
-            Some(source) if rules > 0 => source.compared(&points),
+            Some(source) if rules > 0 => source.distinct(&points),
             _ => points,
         }
     }

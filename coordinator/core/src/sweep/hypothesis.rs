@@ -157,19 +157,17 @@ impl Hypothesis {
         let Some(stage) = sweep.stage(self.stage) else {
             return Vec::new();
         };
-        // Plain data with finite numbers: there is nothing that JSON could refuse.
-        let trained = |index| {
-            let spec = stage.spec(index, 0)?;
-            Some(serde_json::to_string(&spec).unwrap_or_default())
-        };
-        let mut seen = BTreeSet::new();
         let mut pairs = self.pairs(sweep);
         if !stage.has_twins() {
             return pairs;
         }
-        pairs.retain(|(this, than)| match trained(*this).zip(trained(*than)) {
-            Some((this, than)) => this != than && seen.insert((this, than)),
-            None => true,
+        let points: Vec<u64> = pairs.iter().flat_map(|&(this, than)| [this, than]).collect();
+        let firsts = stage.firsts(&points);
+        let first = |index: u64| firsts.get(&index).copied().unwrap_or(index);
+        let mut seen = BTreeSet::new();
+        pairs.retain(|&(this, than)| {
+            let (this, than) = (first(this), first(than));
+            this != than && seen.insert((this, than))
         });
         pairs
     }

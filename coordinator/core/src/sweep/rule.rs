@@ -122,7 +122,8 @@ impl Refine {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(Refine { points, span }) = self.refine {
-            write!(f, "{points} values, {span} decades to each side of the ")?;
+            let decades = if span == 1.0 { "decade" } else { "decades" };
+            write!(f, "{points} values, {span} {decades} to each side of the ")?;
         }
         write!(f, "best of stage {}: {}", self.source_name, self.criterion.name())?;
         write!(f, " of {} at epoch {}", self.metric, self.epoch)?;

@@ -95,5 +95,6 @@ pub(super) fn json(row: &Row, line: &Line) -> Json {
         "than_diverged": line.diverged.map(|of| of.than),
         "divergence_n": line.diverged.map(|of| of.n),
         "divergence_p": line.diverged.map(|of| of.p),
+        "chosen_apart": line.chosen_apart,
     })
 }

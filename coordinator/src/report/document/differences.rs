@@ -28,7 +28,7 @@ pub(in super::super) fn contrast([both, first, second, neither]: [&str; 4]) -> S
 }
 
 /// The header of the CSV file.
-const HEADER: [&str; 25] = [
+const HEADER: [&str; 26] = [
     "of",
     "comparison",
     "n",
@@ -54,6 +54,7 @@ const HEADER: [&str; 25] = [
     "second_diverged",
     "divergence_n",
     "divergence_p",
+    "chosen_apart",
 ];
 
 /// A family of comparisons as a table of at most so many rows for people; its CSV file has all. `what` is the metric in
@@ -245,6 +246,7 @@ fn values(compared: &Compared) -> Vec<String> {
         count(|of| of.than),
         count(|of| of.n),
         number(compared.diverged.map(|of| of.p)),
+        compared.chosen_apart.join("; "),
     ]
 }
 

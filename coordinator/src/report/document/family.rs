@@ -8,6 +8,8 @@ use tenfold_core::sweep::Stage;
 
 /// The significance level that families are judged by when they are too large for any significant row.
 const LEVEL: f64 = 0.05;
+/// The most rows that are named in a note.
+const MAX_NAMED: usize = 6;
 /// What an interaction is, as exports name it.
 pub(in super::super) const INTERACTION: &str = "(both - first alone) - (second alone - neither)";
 /// What the difference of two points is, as exports name it.
@@ -32,6 +34,8 @@ pub(in super::super) struct Compared {
     pub(in super::super) missing: Counts,
     /// How often each of two points diverged; none of an interaction.
     pub(in super::super) diverged: Option<Diverged>,
+    /// Values that an earlier stage chose differently for two points.
+    pub(in super::super) chosen_apart: Vec<String>,
     /// p-values of the t test and Wilcoxon's, corrected for all comparisons of the family.
     pub(in super::super) holm: [Option<f64>; 2],
 }
@@ -118,14 +122,8 @@ pub(in super::super) struct Distinct {
 impl Distinct {
     /// Of these points of a stage; without a stage, of which nothing is known, all are taken as distinct.
     pub(in super::super) fn of(stage: Option<&Stage>, points: impl IntoIterator<Item = u64>) -> Self {
-        let mut known: BTreeMap<String, u64> = BTreeMap::new();
-        let mut first = BTreeMap::new();
-        for index in points {
-            let spec = stage.and_then(|stage| stage.spec(index, 0));
-            if let Some(text) = spec.and_then(|spec| serde_json::to_string(&spec).ok()) {
-                first.insert(index, *known.entry(text).or_insert(index));
-            }
-        }
+        let points: Vec<u64> = points.into_iter().collect();
+        let first = stage.map(|stage| stage.firsts(&points)).unwrap_or_default();
         Self {
             first,
             ..Self::default()
@@ -138,7 +136,8 @@ impl Distinct {
         firsts.len() as u32
     }
 
-    fn first(&self, point: u64) -> u64 {
+    /// The first of the points that are the same network as this one.
+    pub(in super::super) fn first(&self, point: u64) -> u64 {
         self.first.get(&point).copied().unwrap_or(point)
     }
 
@@ -289,6 +288,7 @@ impl Corrected {
                     .to_owned(),
             );
         }
+        notes.extend(self.chosen_apart());
         if self.same > 0 {
             notes.push(format!(
                 "{} left out, since {} points are the same networks as those of a row above, or as one another.",
@@ -300,6 +300,35 @@ impl Corrected {
             ));
         }
         notes
+    }
+}
+
+impl Corrected {
+    /// Says which rows compare, along with what they are of, values that an earlier stage chose differently.
+    fn chosen_apart(&self) -> Option<String> {
+        let apart = self.rows.iter().filter(|row| !row.chosen_apart.is_empty());
+        let said: Vec<String> = apart
+            .map(|row| match row.stratum.as_str() {
+                "" => format!("{}: {}", row.name, row.chosen_apart.join(", ")),
+                stratum => format!("{stratum}, {}: {}", row.name, row.chosen_apart.join(", ")),
+            })
+            .collect();
+        let named = said
+            .iter()
+            .take(MAX_NAMED)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("; ");
+        let more = match said.len().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            more => format!("; and {} more", counted(more)),
+        };
+        (!said.is_empty()).then(|| {
+            format!(
+                "An earlier stage chose other values for the first than for the second, and the difference is of these as well \
+                 ({named}{more})."
+            )
+        })
     }
 }
 
@@ -325,6 +354,7 @@ mod tests {
             planned: differences.len() as u32,
             missing: Counts::default(),
             diverged: None,
+            chosen_apart: Vec::new(),
             holm: [None, None],
         }
     }

@@ -7,8 +7,10 @@ use super::svg::{Anchor, Svg, number};
 use super::text::Face;
 use super::words::Unit;
 
-/// Of a row.
+/// The height of a row whose name takes one line.
 const HEIGHT: f64 = 24.0;
+/// The height of each further line of a name.
+const LINE: f64 = 15.0;
 const NAME: Face = Face {
     colour: INK,
     size: 12.5,
@@ -63,9 +65,16 @@ impl Forest {
         let names = widest(NAME, self.rows.iter().map(|row| row.name.as_str()).collect()).min(0.42 * INNER);
         let texts = widest(TICK, self.rows.iter().map(|row| row.text.as_str()).collect()).min(0.3 * INNER);
         let heads = self.rows.iter().filter(|row| row.head.is_some()).count() as f64;
+        let lines: Vec<Vec<String>> = (self.rows.iter())
+            .map(|row| NAME.wrap(&row.name, names + 1.0))
+            .collect();
+        let heights: Vec<f64> = lines
+            .iter()
+            .map(|lines| HEIGHT + LINE * lines.len().saturating_sub(1) as f64)
+            .collect();
         let sides = if self.sides.is_some() { 20.0 } else { 0.0 };
         let top = 6.0 + sides;
-        let bottom = top + HEIGHT * (self.rows.len() as f64 + heads) + 6.0;
+        let bottom = top + heights.iter().sum::<f64>() + HEIGHT * heads + 6.0;
         let (low, high) = self.range();
         let scale = Scale {
             low,
@@ -109,7 +118,7 @@ impl Forest {
             svg.text(zero + 10.0, top - 6.0, Anchor::Start, TICK, &format!("{right} →"));
         }
         let mut y = top;
-        for row in &self.rows {
+        for ((row, lines), height) in self.rows.iter().zip(&lines).zip(heights) {
             if let Some(head) = &row.head {
                 y += HEIGHT;
                 svg.text(
@@ -120,8 +129,8 @@ impl Forest {
                     &HEAD.clip(head, from - MARGIN),
                 );
             }
-            y += HEIGHT;
-            row.draw(&mut svg, y - 0.5 * HEIGHT, scale, self.factor(), names);
+            y += height;
+            row.draw(&mut svg, y - 0.5 * height, scale, self.factor(), lines);
         }
         svg.finish()
     }
@@ -154,15 +163,13 @@ impl Forest {
 }
 
 impl Row {
-    fn draw(&self, svg: &mut Svg, y: f64, scale: Scale, factor: f64, names: f64) {
+    /// Draws the row around `y`, with its name in these lines.
+    fn draw(&self, svg: &mut Svg, y: f64, scale: Scale, factor: f64, lines: &[String]) {
         let colour = style(0).colour;
-        svg.text(
-            MARGIN,
-            y + 4.2,
-            Anchor::Start,
-            NAME,
-            &NAME.clip(&self.name, names + 1.0),
-        );
+        let first = y + 4.2 - 0.5 * LINE * lines.len().saturating_sub(1) as f64;
+        for (line, text) in lines.iter().enumerate() {
+            svg.text(MARGIN, first + LINE * line as f64, Anchor::Start, NAME, text);
+        }
         svg.text(WIDTH - MARGIN, y + 4.2, Anchor::End, TICK, &self.text);
         for margin in &self.margins {
             let at = scale.at(margin * factor);

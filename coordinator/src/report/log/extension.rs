@@ -37,7 +37,7 @@ impl<'a> ExtensionLine<'a> {
 }
 
 /// An extension for people, in a line: `stage modes extended to 10 repetitions`, or
-/// `stage refine-1 added: learning_rate: 5 values, 1 decades to each side of …`.
+/// `stage refine-1 added: learning_rate: 5 values, 1 decade to each side of …`.
 pub fn extension_text(extension: &v1::Extension) -> String {
     if !extension.normalised.is_empty() {
         return format!("stage {} added: {}", extension.stage_name, extension.takes);

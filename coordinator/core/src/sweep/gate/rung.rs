@@ -246,7 +246,7 @@ fn networks(stage: &Stage, cell_of: &BTreeMap<u64, u64>) -> BTreeMap<u64, Vec<u6
         if !stage.has_twins() {
             return vec![1; points.len()];
         }
-        let firsts = stage.compared(&points).into_iter();
+        let firsts = stage.distinct(&points).into_iter();
         let mut sizes: Vec<u64> = firsts
             .map(|first| stage.with_twins(&[first], &points).len() as u64)
             .collect();

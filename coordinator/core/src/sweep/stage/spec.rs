@@ -1,4 +1,4 @@
-//! The trials of a stage as trainers need them, and the networks among them.
+//! The trials of a stage as trainers need them.
 
 use std::collections::BTreeSet;
 
@@ -38,21 +38,6 @@ impl Stage {
             self.put(&mut spec, axis.setting, value)?;
         }
         Some(spec.canonical())
-    }
-
-    /// Returns the points whose trials no point before them in the list has too: of points that are the same network with the
-    /// same settings the first. Points with a value that is still to be chosen are all distinct.
-    pub fn distinct(&self, points: &[u64]) -> Vec<u64> {
-        if !self.has_twins() {
-            return points.to_vec();
-        }
-        let mut seen = BTreeSet::new();
-        let is_new = |index: &&u64| match self.spec(**index, 0) {
-            // Plain data with finite numbers: there is nothing that JSON could refuse.
-            Some(spec) => seen.insert(serde_json::to_string(&spec).unwrap_or_default()),
-            None => true,
-        };
-        points.iter().filter(is_new).copied().collect()
     }
 
     fn first_spec(&self) -> Option<TrialSpec> {

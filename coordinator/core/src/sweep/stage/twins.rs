@@ -288,14 +288,25 @@ impl Stage {
         })
     }
 
-    /// Of points that are compared at once those that count, in order: of twins among them the first.
-    pub fn compared(&self, points: &[u64]) -> Vec<u64> {
+    /// Returns for each of these points the lowest of them that is the same network with the same settings. A point with a value
+    /// that is still to be chosen is like no other.
+    pub fn firsts(&self, points: &[u64]) -> BTreeMap<u64, u64> {
+        if !self.has_twins() {
+            return points.iter().map(|index| (*index, *index)).collect();
+        }
+        let listed: BTreeSet<u64> = points.iter().copied().collect();
+        let first = |index: u64| self.alike(index).find(|of| listed.contains(of)).unwrap_or(index);
+        points.iter().map(|index| (*index, first(*index))).collect()
+    }
+
+    /// Returns the points that no lower one of them is the same network as, in their order.
+    pub fn distinct(&self, points: &[u64]) -> Vec<u64> {
         if !self.has_twins() {
             return points.to_vec();
         }
-        let listed: BTreeSet<u64> = points.iter().copied().collect();
-        let first = |index: &&u64| self.alike(**index).find(|of| listed.contains(of)) == Some(**index);
-        points.iter().filter(first).copied().collect()
+        let firsts = self.firsts(points);
+        let is_first = |index: &&u64| firsts.get(*index) == Some(*index);
+        points.iter().filter(is_first).copied().collect()
     }
 
     /// These points and those of `among` that are their twins, in order.

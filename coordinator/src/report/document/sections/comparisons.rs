@@ -2,9 +2,11 @@
 
 use tenfold_core::aggregate::GroupResult;
 use tenfold_core::compare::{Comparison, Difference};
+use tenfold_core::sweep::Stage;
 use tenfold_types::Setting;
 use tenfold_types::hyperparameter::Kind;
 
+use super::super::super::chosen::chosen_apart;
 use super::super::super::facet::{numeric, split, varying};
 use super::super::super::figure::{Forest, Row};
 use super::super::super::values::Values;
@@ -20,7 +22,9 @@ const MAX_COMBINATIONS: usize = 4;
 const MAX_ROWS: usize = 48;
 
 pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Vec<Block> {
-    let by = compared_by(results);
+    let number = results.first().map_or(0, |result| result.group.stage);
+    let known = study.sweep.as_ref().and_then(|sweep| sweep.stage(number));
+    let by = compared_by(results, known);
     if by.is_empty() {
         return Vec::new();
     }
@@ -71,13 +75,14 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
 }
 
 /// The settings by which groups are compared: switches first, then others of few values, as long as they make few
-/// combinations; architectures where nothing else varies.
-fn compared_by(results: &[&GroupResult]) -> Vec<Setting> {
+/// combinations; architectures where nothing else varies. One value that an earlier stage chose for each is not compared.
+fn compared_by(results: &[&GroupResult], known: Option<&Stage>) -> Vec<Setting> {
     let numbers = numeric(results);
     let combinations = |by: &[Setting]| split(results, by).labels.len();
     let mut candidates: Vec<Setting> = varying(results)
         .into_iter()
         .filter(|setting| !numbers.contains(setting))
+        .filter(|setting| !known.is_some_and(|stage| stage.is_one_taken(*setting)))
         .filter(|&setting| combinations(&[setting]) <= MAX_COMBINATIONS)
         .collect();
     candidates.sort_by_key(|setting| match setting.kind() {
@@ -173,6 +178,7 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
                         &values.diverged(points[0]),
                         &values.diverged(points[1]),
                     )),
+                    chosen_apart: known.map_or_else(Vec::new, |stage| chosen_apart(stage, points, by)),
                     difference: compared.difference,
                     holm: [None, None],
                 });
@@ -198,6 +204,7 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
                 planned: values.planned(&points),
                 missing: values.missing(&points),
                 diverged: None,
+                chosen_apart: Vec::new(),
                 difference,
                 holm: [None, None],
             });

@@ -131,10 +131,7 @@ fn figure(metric: Metric, rows: &[&Judged]) -> Block {
                 Claim::Higher(margin) => vec![margin],
                 Claim::Within(margin) => vec![-margin, margin],
             },
-            text: match judged.provisional {
-                true => format!("{} so far", judged.verdict.name()),
-                false => judged.verdict.name().to_owned(),
-            },
+            text: beside(judged),
         }
     };
     let metric_name = words::metric(metric);
@@ -157,6 +154,19 @@ fn figure(metric: Metric, rows: &[&Judged]) -> Block {
     })
 }
 
+/// The verdict beside an interval, with the number of pairs where some are missing.
+fn beside(judged: &Judged) -> String {
+    let mut text = judged.verdict.name().to_owned();
+    if judged.provisional {
+        text += " so far";
+    }
+    let (there, of) = (judged.planned.evidence.pairs(), judged.planned.repetitions);
+    if judged.planned.missing() > 0 {
+        text += &format!(", {there} of {of} pairs");
+    }
+    text
+}
+
 /// How the intervals of a figure are read.
 fn caption(rows: &[&Judged]) -> String {
     let mut caption = "Paired differences with their 95 % t intervals, each by itself. Dashed: the margins that they are held against. A \
@@ -176,7 +186,8 @@ fn caption(rows: &[&Judged]) -> String {
 }
 
 fn table(all: &[&Judged]) -> Table {
-    let columns = vec![
+    let several = verdicts::several_families(all);
+    let mut columns = vec![
         Column::words("verdict"),
         Column::words("claim"),
         Column::words("this"),
@@ -187,8 +198,9 @@ fn table(all: &[&Judged]) -> Table {
         Column::number("95 % interval"),
         Column::number("p (Holm)"),
         Column::number("n"),
-        Column::words("marks"),
     ];
+    columns.extend(several.then(|| Column::words("corrected in")));
+    columns.push(Column::words("marks"));
     Table {
         name: "hypotheses".to_owned(),
         caption: "The sweep's hypotheses, written before it ran: they are a part of the text that its id is the hash of. Differences are those \
@@ -197,7 +209,7 @@ fn table(all: &[&Judged]) -> Table {
                   \u{201c}–\u{201d}: there are no such pairs, or too few for an interval, or none of their differences differ."
             .to_owned(),
         columns,
-        rows: all.iter().map(|judged| row(judged)).collect(),
+        rows: all.iter().map(|judged| row(judged, several)).collect(),
         strong: Vec::new(),
         header: HEADER.map(str::to_owned).to_vec(),
         values: all.iter().map(|judged| values(judged)).collect(),
@@ -205,7 +217,7 @@ fn table(all: &[&Judged]) -> Table {
 }
 
 /// A row for people.
-fn row(judged: &Judged) -> Vec<String> {
+fn row(judged: &Judged, several_families: bool) -> Vec<String> {
     let hypothesis = &judged.hypothesis;
     let unit = words::unit(hypothesis.metric);
     let of = judged.planned.evidence.statistics;
@@ -219,7 +231,7 @@ fn row(judged: &Judged) -> Vec<String> {
         (n, planned) if n == planned => n.to_string(),
         (n, planned) => format!("{n} of {planned}"),
     };
-    vec![
+    let mut row = vec![
         judged.verdict.name().to_owned(),
         hypothesis.claim.clone(),
         side(&hypothesis.this),
@@ -230,12 +242,14 @@ fn row(judged: &Judged) -> Vec<String> {
         of.map_or("–".to_owned(), |of| words::interval(&of, unit, 2)),
         verdicts::words_of_p(p),
         n,
-        verdicts::notes(judged).join("; "),
-    ]
+    ];
+    row.extend(several_families.then(|| verdicts::family(judged)));
+    row.push(verdicts::notes(judged).join("; "));
+    row
 }
 
 /// The columns of the CSV file.
-const HEADER: [&str; 43] = [
+const HEADER: [&str; 44] = [
     "verdict",
     "claim",
     "stage",
@@ -279,6 +293,7 @@ const HEADER: [&str; 43] = [
     "extended_seen",
     "extended_verdict",
     "extended_n",
+    "chosen_apart",
 ];
 
 /// A row of the CSV file.
@@ -355,5 +370,6 @@ fn values(judged: &Judged) -> Vec<String> {
             ]
         },
     ));
+    values.push(judged.chosen_apart.join("; "));
     values
 }

@@ -1,6 +1,7 @@
 //! The beginning: what the report is of, what came of it in short, and how much of it there is.
 
-use tenfold_core::aggregate::Counts;
+use tenfold_core::aggregate::{Counts, GroupResult};
+use tenfold_core::sweep::Sweep;
 
 use super::super::super::facet::varying;
 use super::super::super::last::{best, last, ties, whole};
@@ -99,7 +100,9 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
         .iter()
         .filter(|of| last(of, metric).is_some() && (whole(of) || !whole(result)));
     let candidates: Vec<u64> = candidates.map(|of| of.group.index).collect();
-    let count = Distinct::of(known, candidates.iter().copied()).count(candidates);
+    let distinct = Distinct::of(known, candidates.iter().copied());
+    let ties = other_networks(&distinct, &results, at, &ties);
+    let count = distinct.count(candidates);
     let searched = study.searched(stage);
     let among = searched.map_or(count, |points| u32::try_from(points).unwrap_or(u32::MAX));
     let by_chance = match best_of::worst_case(among, statistics.n) {
@@ -140,6 +143,19 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
         Span::Strong(labels.labels.get(at)?.clone()),
         Span::Text(format!(".{tie}{of}{odd}")),
     ])
+}
+
+/// Of groups that are as good as the one at `best`, one of each network that is not the same as it.
+fn other_networks(distinct: &Distinct, results: &[&GroupResult], best: usize, ties: &[usize]) -> Vec<usize> {
+    let first = |at: usize| results.get(at).map(|of| distinct.first(of.group.index));
+    let mut seen = vec![first(best)];
+    let is_new = |at: &usize| {
+        let of = first(*at);
+        let is_new = !seen.contains(&of);
+        seen.push(of);
+        is_new
+    };
+    ties.iter().copied().filter(is_new).collect()
 }
 
 /// How many trials each stage has, and what became of them.
@@ -187,7 +203,29 @@ fn trials(study: &Study) -> Table {
         columns.remove(0);
         rows.iter_mut().for_each(|row| _ = row.remove(0));
     }
-    Table::plain("trials", "Trials, and what became of them.", columns, rows)
+    let mut caption = "Trials, and what became of them.".to_owned();
+    caption += &study
+        .stages
+        .iter()
+        .filter_map(|stage| same(study, stage))
+        .collect::<String>();
+    Table::plain("trials", caption, columns, rows)
+}
+
+/// ` Stage modes: 4 of the 10 points are the same network as another one, and trained once with it.`
+fn same(study: &Study, stage: &StageOf) -> Option<String> {
+    let mut stages = study.sweep.iter().flat_map(Sweep::stages);
+    let known = stages.find(|of| of.name() == stage.name)?;
+    let same = known.points().checked_sub(known.distinct_points())?;
+    let lead = match stage.name.as_str() {
+        "" => String::new(),
+        name => format!("Stage {name}: "),
+    };
+    let (of, is) = (known.points(), if same == 1 { "is" } else { "are" });
+    let about = if known.counts_distinct() { "" } else { "about " };
+    (same > 0).then(|| {
+        format!(" {lead}{about}{same} of the {of} points {is} the same network as another one, and trained once with it.")
+    })
 }
 
 fn add(a: Counts, b: &Counts) -> Counts {
