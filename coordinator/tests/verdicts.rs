@@ -181,6 +181,10 @@ fn the_planned_repetitions_decide_whenever_a_sweep_is_extended() {
     };
     let seen = "supported (over the 3 planned repetitions; extended to 5 after 3 pairs were seen; over all 5: supported [";
     check(&cluster, 3.into(), seen);
+    cluster.command(&["report", "modes", "-o", "report"]);
+    let report = std::fs::read_to_string(cluster.folder.path().join("report/report.md")).unwrap();
+    let planned = "3 repetitions were planned, and extended to 5 after 3 pairs were seen.";
+    assert!(report.contains(planned), "{report}");
     cluster.kill();
     cluster.serve();
     check(&cluster, 3.into(), seen);

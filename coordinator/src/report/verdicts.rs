@@ -2,7 +2,7 @@
 //! `tenfold hypotheses` and in reports.
 
 use tenfold_core::compare::{LEVEL, Verdict};
-use tenfold_core::sweep::{Claim, Family, Missing};
+use tenfold_core::sweep::{Claim, Family, Look, Missing};
 
 use super::judge::{Judged, Present};
 use super::words;
@@ -92,22 +92,10 @@ fn found(present: &Present, judged: &Judged) -> String {
 /// `over the 10 planned repetitions; extended to 40 after 10 pairs were seen: over all 40: supported […]`.
 fn extended(judged: &Judged) -> Option<String> {
     let of = judged.extended.as_ref()?;
-    let looks: Vec<String> = of
-        .looks
-        .iter()
-        .map(|look| {
-            let seen = match look.seen {
-                Some(1) => "1 pair was seen".to_owned(),
-                Some(seen) => format!("{seen} pairs were seen"),
-                None => format!("up to {} were seen", count(look.before, "pair")),
-            };
-            format!("to {} after {seen}", look.after)
-        })
-        .collect();
     Some(format!(
         "over the {} planned repetitions; extended {}; over all {}{}: {}{}{}",
         judged.planned.repetitions,
-        looks.join(", then "),
+        looks(&of.looks),
         of.present.repetitions,
         match of.present.evidence.pairs() {
             pairs if pairs == of.present.repetitions => String::new(),
@@ -121,6 +109,22 @@ fn extended(judged: &Judged) -> Option<String> {
             false => by_interval(&of.present, of.verdict),
         }
     ))
+}
+
+/// `to 20 after 10 pairs were seen, then to 40 after 20 pairs were seen`.
+pub(super) fn looks(looks: &[Look]) -> String {
+    let looks: Vec<String> = looks
+        .iter()
+        .map(|look| {
+            let seen = match look.seen {
+                Some(1) => "1 pair was seen".to_owned(),
+                Some(seen) => format!("{seen} pairs were seen"),
+                None => format!("up to {} were seen", count(look.before, "pair")),
+            };
+            format!("to {} after {seen}", look.after)
+        })
+        .collect();
+    looks.join(", then ")
 }
 
 /// What else has to be known of a verdict, a sentence each without its full stop; `selector` is what commands call the sweep.

@@ -1,8 +1,9 @@
 //! A stage: what it is of, then its figures and its tables.
 
-use tenfold_core::sweep::coverage_at_stop;
+use tenfold_core::sweep::{Stage, Sweep, coverage_at_stop};
 
 use super::super::super::facet::numeric;
+use super::super::super::verdicts;
 use super::super::super::words::Labels;
 use super::super::{Block, paragraph};
 use super::{StageOf, Study, comparisons, curves, groups, sensitivity, speed};
@@ -35,6 +36,7 @@ pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
             stage.repetitions
         )));
     }
+    blocks.extend(extended(study, stage));
     for setting in numeric(&results) {
         blocks.extend(sensitivity::blocks(study, stage, &results, setting));
     }
@@ -43,4 +45,20 @@ pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
     blocks.extend(speed::blocks(study, stage, &results));
     blocks.extend(groups::blocks(study, stage, &results));
     blocks
+}
+
+/// Says that repetitions were added by somebody who could have seen results: what is computed over all of them is no longer
+/// what was planned.
+fn extended(study: &Study, stage: &StageOf) -> Option<Block> {
+    let mut stages = study.sweep.iter().flat_map(Sweep::stages);
+    let known: &Stage = stages.find(|of| of.name() == stage.name)?;
+    let looks = known.looks();
+    (!looks.is_empty()).then(|| {
+        paragraph(format!(
+            "{} repetitions were planned, and extended {}. Everything below is over all of them; whoever added them could have seen \
+             results, so its intervals and tests may say too much.",
+            known.planned_repetitions(),
+            verdicts::looks(looks)
+        ))
+    })
 }
