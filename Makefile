@@ -17,7 +17,7 @@ build: setup ## Build everything, optimised, into target/release
 run: build ## Train a real sweep here and show its results
 	target/release/tenfold run configs/quickstart.toml
 
-figures: build ## Run the small study of the 2019 report and write docs/study (ten minutes on two cores)
+figures: build ## Run the small study of the 2019 report and write docs/study (ten minutes to half an hour on two cores)
 	target/release/tenfold run configs/study-small.toml --results runs/study --report docs/study
 	target/release/tenfold run configs/study-target.toml --results runs/study --report docs/study/target
 

@@ -344,10 +344,10 @@ impl Family {
             "95 % interval",
             "n",
             "p (t)",
-            "Holm",
+            "Holm (t)",
         ];
         header.push("p (Wilcoxon)");
-        header.extend(corrected.then_some("Holm"));
+        header.extend(corrected.then_some("Holm (Wilcoxon)"));
         header.extend(["d_z", "g_z"]);
         header.extend(missing.then_some("missing"));
         header.extend(

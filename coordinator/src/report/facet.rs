@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tenfold_core::aggregate::{Group, GroupResult};
+use tenfold_types::hyperparameter::Kind;
 use tenfold_types::{Setting, Value};
 
 use super::words::Labels;
@@ -101,7 +102,7 @@ pub(super) struct Layout {
 }
 
 /// Lays groups out by these settings. Each architecture has a panel if the lines of one can be told apart. Else all are in one
-/// panel if there are few; of more, the settings with the fewest values, such as switches, make lines, and the others panels.
+/// panel if there are few; of more, switches and then the settings with the fewest values make lines, and the others panels.
 pub(super) fn layout(results: &[&GroupResult], settings: &[Setting]) -> Layout {
     if let Some(layout) = by_architecture(results, settings) {
         return layout;
@@ -116,8 +117,10 @@ pub(super) fn layout(results: &[&GroupResult], settings: &[Setting]) -> Layout {
         .iter()
         .map(|&setting| (parts(results, &[setting]), setting))
         .collect();
-    // By the number of values; the order of the axes between equals, but architectures make panels.
-    order.sort_by_key(|&(count, setting)| (setting == Setting::Architecture, count));
+    // Switches first, as it is they that are compared; then by the number of values; the order of the axes between equals, but
+    // architectures make panels.
+    let is_switch = |setting: Setting| matches!(setting.kind(), Kind::Bool);
+    order.sort_by_key(|&(count, setting)| (setting == Setting::Architecture, !is_switch(setting), count));
     let mut lines = Vec::new();
     for (_, setting) in order {
         lines.push(setting);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tenfold_core::aggregate::Statistics;
 use tenfold_core::compare::Verdict;
 use tenfold_core::sweep::Claim;
 use tenfold_types::{Setting, Value};
@@ -135,6 +136,7 @@ struct Line<'a> {
     left_out: u32,
     provisional: bool,
     averages_over: &'a [String],
+    by_point: Vec<PointLine<'a>>,
     points_without_success: &'a [String],
     twins: u32,
     chosen_apart: &'a [String],
@@ -161,6 +163,29 @@ struct Line<'a> {
     by_need: bool,
     diverged: Option<Diverged>,
     extended: Option<ExtendedLine>,
+}
+
+/// The difference of one pair of points of several.
+#[derive(Serialize)]
+struct PointLine<'a> {
+    point: &'a str,
+    n: u32,
+    difference: Option<f64>,
+    ci95_low: Option<f64>,
+    ci95_high: Option<f64>,
+}
+
+impl<'a> PointLine<'a> {
+    fn of((point, statistics): (&'a String, &Option<Statistics>)) -> Self {
+        let (ci95_low, ci95_high) = statistics.and_then(|of| of.ci95).unzip();
+        Self {
+            point,
+            n: statistics.map_or(0, |of| of.n),
+            difference: statistics.map(|of| of.mean),
+            ci95_low,
+            ci95_high,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -258,6 +283,12 @@ fn line(judged: &Judged) -> Line<'_> {
         left_out: planned.repetitions - evidence.pairs(),
         provisional: judged.provisional,
         averages_over: &judged.averages,
+        by_point: judged
+            .averages
+            .iter()
+            .zip(&judged.each)
+            .map(PointLine::of)
+            .collect(),
         planned: planned.repetitions,
         missing: hypothesis.missing.name(),
         missing_pairs: planned.missing(),

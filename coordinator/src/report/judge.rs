@@ -58,6 +58,8 @@ pub struct Judged {
     /// The points with a value on both sides, whose mean is judged, by what tells them apart; empty where the hypothesis is about one
     /// pair of points.
     pub averages: Vec<String>,
+    /// The differences of each pair of points by itself, in the order of `averages`; empty where the hypothesis is about one pair.
+    pub each: Vec<Option<Statistics>>,
     /// Pairs of points that are the same networks as others of them, and count once.
     pub twins: u32,
     /// Values that an earlier stage chose differently for the sides of a pair, such as `learning rate 1e-3 and 1e-4`.
@@ -239,6 +241,16 @@ fn found(case: Case<'_>, hypothesis: &Hypothesis, post_hoc: bool) -> Judged {
         averages: stage.map_or_else(Vec::new, |stage| {
             averages(stage, &hypothesis, &pairs, &planned_pairs.points)
         }),
+        each: match planned_pairs.points.as_slice() {
+            [] | [_] => Vec::new(),
+            points => {
+                let alone = |pair: &(u64, u64)| Present::of(&values, &[*pair], planned, &hypothesis, answers);
+                points
+                    .iter()
+                    .map(|pair| alone(pair).evidence.statistics)
+                    .collect()
+            }
+        },
         twins,
         chosen_apart: stage.map_or_else(Vec::new, |stage| {
             all_chosen_apart(stage, &hypothesis, &planned_pairs.points)

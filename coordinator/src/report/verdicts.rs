@@ -1,9 +1,11 @@
 //! Verdicts in words: what stands beside a verdict in a headline, and remarks below it. The same in the text of
 //! `tenfold hypotheses` and in reports.
 
+use tenfold_core::aggregate::Statistics;
 use tenfold_core::compare::{LEVEL, Verdict};
 use tenfold_core::sweep::{Claim, Family, Look, Missing};
 
+use super::document::differences::{probability, signed};
 use super::judge::{Judged, Present};
 use super::words;
 
@@ -152,6 +154,7 @@ pub(super) fn remarks(judged: &Judged, selector: &str) -> Vec<String> {
         let points = listed(&absent.never_succeeded);
         remarks.push(format!("without a single success: {points}"));
     }
+    remarks.extend(by_point(judged));
     if !judged.chosen_apart.is_empty() {
         remarks.push(format!(
             "an earlier stage chose other values for this than for the other side, which are compared along with the modes: {}",
@@ -159,7 +162,7 @@ pub(super) fn remarks(judged: &Judged, selector: &str) -> Vec<String> {
         ));
     }
     if let Some(of) = judged.divergence {
-        let p = words_of_p(of.p);
+        let p = probability(Some(of.p));
         let which = match judged.planned.points.len() {
             0 | 1 => "",
             _ => "; a repetition counts where a trial of any of the points diverged",
@@ -172,6 +175,34 @@ pub(super) fn remarks(judged: &Judged, selector: &str) -> Vec<String> {
     remarks.extend(deviation(judged));
     remarks.extend(disagreement(judged));
     remarks
+}
+
+/// `by point: perceptron-100 −1.37 [−3.96, 1.22], conv-20 5.96 [2.79, 9.13]`, and whether they contradict one another.
+fn by_point(judged: &Judged) -> Option<String> {
+    let unit = words::unit(judged.hypothesis.metric);
+    let all = judged.averages.iter().zip(&judged.each);
+    let said = |(point, of): (&String, &Option<Statistics>)| match of {
+        Some(of) => format!(
+            "{point} {} {}",
+            signed(of.mean, unit),
+            words::interval(of, unit, 2)
+        ),
+        None => format!("{point} –"),
+    };
+    let said: Vec<String> = all.take(MAX_NAMED).map(said).collect();
+    let more = match judged.each.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let clear = |is: fn(f64, f64) -> bool| {
+        let intervals = judged.each.iter().flatten().filter_map(|of| of.ci95);
+        intervals.into_iter().any(|(low, high)| is(low, high))
+    };
+    let opposed = match clear(|low, _| low > 0.0) && clear(|_, high| high < 0.0) {
+        true => "; some differ one way and some the other, which the mean hides",
+        false => "",
+    };
+    (!judged.each.is_empty()).then(|| format!("by point, each by itself: {}{more}{opposed}", said.join(", ")))
 }
 
 /// `1 diverged, 2 failed, 3 of points that a search left out`.
@@ -217,9 +248,9 @@ fn disagreement(judged: &Judged) -> Option<String> {
         format!(
             "its interval alone would say {}: one-sided p = {}, corrected for the {} of its family {} (Holm), not below {LEVEL}",
             evidence.by_interval.name(),
-            words_of_p(p),
+            probability(Some(p)),
             count(corrected.family, "hypothesis"),
-            words_of_p(holm)
+            probability(Some(holm))
         )
     })
 }
@@ -302,14 +333,6 @@ fn listed(names: &[String]) -> String {
             names[..MAX_NAMED].join(", "),
             names.len() - MAX_NAMED
         ),
-    }
-}
-
-/// A p-value to three digits.
-pub(super) fn words_of_p(p: f64) -> String {
-    match p {
-        p if p < 1e-3 => format!("{p:.1e}"),
-        p => format!("{p:.3}"),
     }
 }
 

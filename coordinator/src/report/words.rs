@@ -263,15 +263,22 @@ pub fn missing(counts: &Counts) -> String {
 /// A value with its unit, to so many decimals: `14.2 %`, `0.412`.
 pub fn quantity(value: f64, unit: Unit, decimals: usize) -> String {
     // As exports have it, so that the same number is rounded to the same text wherever it stands.
-    let value = significant(value);
+    let value = halves_away(significant(value));
     match unit {
         Unit::Percent => format!("{:.decimals$} %", 100.0 * value),
         Unit::Plain => format!("{value:.*}", decimals + 2),
     }
 }
 
+/// A number of seven digits, moved away from zero by less than its digits, so that a decimal that ends in 5 is not rounded down
+/// because its binary form lies below it.
+fn halves_away(value: f64) -> f64 {
+    value * (1.0 + 1e-10)
+}
+
 /// A number with so many decimals; what rounds to 0 has no sign.
 pub fn fixed(value: f64, decimals: usize) -> String {
+    let value = halves_away(value);
     let text = format!("{value:.decimals$}");
     let is_zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
     match text.strip_prefix('-') {

@@ -19,7 +19,7 @@ mod verdict;
 mod wilcoxon;
 
 pub use best_of::coverage_of_lowest;
-pub use curve::{Reach, area, epochs_to, reach};
+pub use curve::{Between, Reach, area, epochs_to, reach};
 pub use difference::{Comparison, Difference};
 pub use evidence::Evidence;
 pub use family::{Corrected, LEVEL, corrected};

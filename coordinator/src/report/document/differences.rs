@@ -10,8 +10,8 @@ use super::family::{self, Compared, Corrected};
 use super::{Column, Table};
 
 /// How points are paired, as captions begin.
-pub(in super::super) const PAIRS: &str = "Paired by repetition: points of a stage share its seed, and so data, first weights and order of \
-                                          batches, repetition by repetition";
+pub(in super::super) const PAIRS: &str = "Paired by repetition: the same repetition of two points has the same data, and first weights and \
+                                          an order of batches from the same seed";
 
 /// What an interaction of two settings is called.
 pub(in super::super) fn interaction([one, other]: [Setting; 2]) -> String {
@@ -80,12 +80,12 @@ pub(in super::super) fn table(
         Column::number("95 % interval"),
         Column::number("n"),
         Column::number("p (t)"),
-        Column::number("Holm"),
+        Column::number("Holm (t)"),
         Column::number("p (Wilcoxon)"),
     ];
     // A column of ones says less than the sentence that stands in its place.
     let corrected = family.impossible().is_none();
-    columns.extend(corrected.then(|| Column::number("Holm")));
+    columns.extend(corrected.then(|| Column::number("Holm (Wilcoxon)")));
     columns.push(Column::number("g_z"));
     if strata {
         columns.insert(0, Column::words("of"));

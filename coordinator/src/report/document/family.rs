@@ -219,6 +219,11 @@ impl Corrected {
         let count = self.rows.len();
         let mut notes = vec![match count {
             1 => "p-values are two-sided. There is 1 row, so nothing is corrected.".to_owned(),
+            _ if self.impossible().is_some() => {
+                format!(
+                    "p-values are two-sided; those of the t test stand beside them corrected for all {count} rows (Holm)."
+                )
+            }
             _ => format!("p-values are two-sided, beside them corrected for all {count} rows (Holm)."),
         }];
         let normal = any(&|row| row.null() == Some(Null::Normal));

@@ -83,14 +83,13 @@ fn table(table: &Table, number: usize, page: &mut String) {
     }
     page.push_str("</tr></thead>\n<tbody>\n");
     for (at, row) in table.rows.iter().enumerate() {
-        let strong = if table.strong.contains(&at) {
-            " class=\"strong\""
-        } else {
-            ""
-        };
-        _ = write!(page, "<tr{strong}>");
-        for (at, cell) in row.iter().enumerate() {
-            _ = write!(page, "<td{}>{}</td>", class(at), escape(cell));
+        page.push_str("<tr>");
+        for (column, cell) in row.iter().enumerate() {
+            let cell = match table.strong.contains(&(at, column)) {
+                true => format!("<strong>{}</strong>", escape(cell)),
+                false => escape(cell),
+            };
+            _ = write!(page, "<td{}>{cell}</td>", class(column));
         }
         page.push_str("</tr>\n");
     }

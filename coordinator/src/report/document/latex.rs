@@ -21,12 +21,11 @@ pub(super) fn table(table: &Table) -> String {
     row(&titles, &mut text);
     text += "    \\midrule\n";
     for (at, cells) in table.rows.iter().enumerate() {
-        let strong = table.strong.contains(&at);
-        let cell = |cell: &String| match escape(cell) {
-            text if strong && !text.is_empty() => format!("\\textbf{{{text}}}"),
+        let cell = |(column, cell): (usize, &String)| match escape(cell) {
+            text if table.strong.contains(&(at, column)) && !text.is_empty() => format!("\\textbf{{{text}}}"),
             text => text,
         };
-        row(&cells.iter().map(cell).collect::<Vec<_>>(), &mut text);
+        row(&cells.iter().enumerate().map(cell).collect::<Vec<_>>(), &mut text);
     }
     text += "    \\bottomrule\n  \\end{tabular}\n\\end{table}\n";
     text
@@ -94,7 +93,7 @@ mod tests {
                 vec!["\\y{}".to_owned(), "−3".to_owned()],
             ],
         );
-        of.strong = vec![1];
+        of.strong = vec![(1, 0)];
         assert_eq!(
             table(&of),
             r"% Needs \usepackage{booktabs}.

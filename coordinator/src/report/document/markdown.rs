@@ -67,18 +67,17 @@ fn table(table: &Table, number: usize, page: &mut String) {
 }
 
 /// The lines of a table.
-pub(super) fn rows(columns: &[Column], rows: &[Vec<String>], strong: &[usize]) -> String {
+pub(super) fn rows(columns: &[Column], rows: &[Vec<String>], strong: &[(usize, usize)]) -> String {
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let line = |column: &Column| if column.number { "---:" } else { "---" }.to_owned();
     let mut text = row(columns.iter().map(|column| escape(&column.title)).collect());
     text += &row(columns.iter().map(line).collect());
     for (at, cells) in rows.iter().enumerate() {
-        let strong = strong.contains(&at);
-        let cell = |cell: &String| match escape(cell) {
-            text if strong && !text.trim().is_empty() => format!("**{text}**"),
+        let cell = |(column, cell): (usize, &String)| match escape(cell) {
+            text if strong.contains(&(at, column)) && !text.trim().is_empty() => format!("**{text}**"),
             text => text,
         };
-        text += &row(cells.iter().map(cell).collect());
+        text += &row(cells.iter().enumerate().map(cell).collect());
     }
     text
 }

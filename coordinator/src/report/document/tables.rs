@@ -13,8 +13,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Its rows, as people read them: a cell for each column. Some of all, where they are too many for a page.
     pub rows: Vec<Vec<String>>,
-    /// The rows that stand out, by their place among these.
-    pub strong: Vec<usize>,
+    /// The cells that stand out: row and column.
+    pub strong: Vec<(usize, usize)>,
     /// The header of the CSV file.
     pub header: Vec<String>,
     /// The rows of the CSV file: all of them, with full numbers.

@@ -328,7 +328,7 @@ impl Frame<'_> {
         }
         if self.labelled {
             let label = match self.panel.unit {
-                Unit::Percent => "share of wrong answers",
+                Unit::Percent => "error",
                 Unit::Plain => "loss",
             };
             let wide = TICK

@@ -184,14 +184,14 @@ impl Row {
             let attributes = format!("stroke=\"{colour}\" stroke-width=\"1.6\"");
             svg.line((low, y), (high, y), &attributes);
             for x in [low, high] {
-                svg.line((x, y - 4.0), (x, y + 4.0), &attributes);
+                svg.line((x, y - 5.0), (x, y + 5.0), &attributes);
             }
         }
         match self.mean {
             Some(mean) => {
                 let (cx, cy) = (number(scale.at(mean * factor)), number(y));
                 svg.raw(&format!(
-                    "<circle class=\"difference\" cx=\"{cx}\" cy=\"{cy}\" r=\"4\" fill=\"{colour}\"/>"
+                    "<circle class=\"difference\" cx=\"{cx}\" cy=\"{cy}\" r=\"3\" fill=\"{colour}\"/>"
                 ));
             }
             None => {

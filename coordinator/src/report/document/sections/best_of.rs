@@ -10,13 +10,13 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// Says how often the 95 % interval of the lowest of so many groups of `n` repetitions would hold the truth: `were all equal, its
+/// Says how often the 95 % interval of the lowest of so many groups of `n` repetitions would hold the truth: `if all were equal, its
 /// interval would hold …`, as a part of a sentence. `None` where there is no interval.
 pub(super) fn worst_case(groups: u32, n: u32) -> Option<String> {
     let coverage = coverage_of_lowest(groups, n)?;
     let in_place_of = if groups > 2 { ", and not in 95 %" } else { "" };
     Some(format!(
-        "were all equal, its interval would hold the truth in {} of cases at worst{in_place_of}",
+        "if all were equal, its interval would hold the truth in {} of cases{in_place_of}, the worst case",
         percent(coverage)
     ))
 }
@@ -30,10 +30,12 @@ mod tests {
         let said = |groups, n| worst_case(groups, n).unwrap();
         assert_eq!(
             said(18, 3),
-            "were all equal, its interval would hold the truth in 83 % of cases at worst, and not in 95 %"
+            "if all were equal, its interval would hold the truth in 83 % of cases, and not in 95 %, the worst case"
         );
         assert!(said(4, 10).contains("in 91 %") && said(12, 10).contains("in 77 %"));
-        assert!(said(2, 5).ends_with("95 % of cases at worst") && said(600, 1000).contains("in < 1 %"));
+        assert!(
+            said(2, 5).ends_with("95 % of cases, the worst case") && said(600, 1000).contains("in < 1 %")
+        );
         assert_eq!(worst_case(5, 1), None);
     }
 }

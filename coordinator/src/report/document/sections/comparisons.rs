@@ -52,11 +52,11 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
         };
         blocks.push(Block::Figure(Picture {
             name: name.clone(),
-            title: format!("Differences of the {}", words::metric(metric)),
+            title: sentence(&format!("{}differences of the {}", stage.lead(), words::metric(metric))),
             caption: format!(
                 "{PAIRS}. The mean difference of the {} after the last epoch with its 95 % t interval; n is the number of pairs. Where an \
-                 interval does not hold zero the two differ at the 5 % level, taken by itself and not corrected for the number of \
-                 rows.{interactions}",
+                 interval excludes zero the difference is significant at the 5 % level, taken by itself and not corrected for the number \
+                 of rows.{interactions}",
                 words::metric(metric)
             ),
             drawing: Drawing::Intervals(forest),

@@ -6,8 +6,8 @@ use tenfold_types::Metric;
 
 use super::super::super::export;
 use super::super::super::last::{best, last, lowest, rank};
-use super::super::super::words::{self, Labels};
-use super::super::{Block, Column, Table};
+use super::super::super::words::{self, Labels, Unit};
+use super::super::{Block, Column, Table, differences};
 use super::{StageOf, Study};
 
 /// Rows on the page; the CSV file has all.
@@ -40,12 +40,15 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
         Column::number("n"),
         Column::number(words::metric(metric)),
         Column::number("95 % interval"),
-        Column::number("deviation"),
+        Column::number(match words::unit(metric) {
+            Unit::Percent => "deviation, points",
+            Unit::Plain => "deviation",
+        }),
     ]);
     let binomial = results
         .iter()
         .any(|result| binomial_error(result, metric).is_some());
-    columns.extend(binomial.then(|| Column::number("binomial error")));
+    columns.extend(binomial.then(|| Column::number("binomial error, points")));
     columns.extend(beside.map(|metric| Column::number(words::metric(metric))));
     columns.push(Column::number("lowest mean (epoch)"));
     columns.extend(missing.then(|| Column::words("missing")));
@@ -70,6 +73,8 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
         strong: shown
             .iter()
             .position(|&at| Some(at) == best && results.len() > 1)
+            // The mean stands behind the settings and n.
+            .map(|row| (row, labels.varying.len() + 1))
             .into_iter()
             .collect(),
         rows,
@@ -116,15 +121,17 @@ fn cells_of(
         of(|s, unit| words::mean_interval(s, unit, 2), metric),
         of(
             |s, unit| {
-                s.standard_deviation
-                    .map_or_else(|| "–".to_owned(), |deviation| words::quantity(deviation, unit, 2))
+                s.standard_deviation.map_or_else(
+                    || "–".to_owned(),
+                    |deviation| differences::signed(deviation, unit),
+                )
             },
             metric,
         ),
     ];
     cells.extend(
         binomial.then(|| {
-            binomial_error(result, metric).map_or_else(none, |error| words::quantity(error, unit, 2))
+            binomial_error(result, metric).map_or_else(none, |error| differences::signed(error, unit))
         }),
     );
     cells.extend(beside.map(|metric| of(|s, unit| words::quantity(s.mean, unit, 2), metric)));

@@ -8,7 +8,7 @@ use super::super::super::figure::{Forest, Row};
 use super::super::super::hypotheses::{Judged, numbers, side};
 use super::super::super::words::{self, Unit, sentence};
 use super::super::super::{export, verdicts};
-use super::super::differences::signed;
+use super::super::differences::{probability, signed};
 use super::super::{Block, Column, Drawing, Picture, Span, Table, paragraph};
 use super::Study;
 
@@ -156,7 +156,14 @@ fn figure(metric: Metric, rows: &[&Judged]) -> Block {
 
 /// The verdict beside an interval, with the number of pairs where some are missing.
 fn beside(judged: &Judged) -> String {
-    let mut text = judged.verdict.name().to_owned();
+    let unit = words::unit(judged.hypothesis.metric);
+    let mut text = match judged.planned.evidence.statistics {
+        Some(of) if of.ci95.is_some() => {
+            format!("{} {}, ", signed(of.mean, unit), words::interval(&of, unit, 2))
+        }
+        _ => String::new(),
+    };
+    text += judged.verdict.name();
     if judged.provisional {
         text += " so far";
     }
@@ -169,9 +176,10 @@ fn beside(judged: &Judged) -> String {
 
 /// How the intervals of a figure are read.
 fn caption(rows: &[&Judged]) -> String {
-    let mut caption = "Paired differences with their 95 % t intervals, each by itself. Dashed: the margins that they are held against. A \
-                       hypothesis is supported where the whole interval lies where it says, refuted where the whole interval lies \
-                       elsewhere, undecided otherwise."
+    let mut caption = "Paired differences with their 95 % t intervals, each by itself. Dashed: the margins of the claims, which say that the \
+                       difference is below the margin (lower_by), above it (higher_by), or between the two (within). A hypothesis is \
+                       supported where the whole interval lies there, refuted where the whole interval lies outside, undecided \
+                       otherwise."
         .to_owned();
     if rows.iter().any(|judged| judged.corrected.family > 1) {
         caption += " The verdicts are corrected for the hypotheses of each family, and so may be undecided where an interval is not.";
@@ -201,15 +209,27 @@ fn table(all: &[&Judged]) -> Table {
     ];
     columns.extend(several.then(|| Column::words("corrected in")));
     columns.push(Column::words("marks"));
+    let mut rows: Vec<Vec<String>> = all.iter().map(|judged| row(judged, several)).collect();
+    // A column without an entry says nothing.
+    if rows.iter().all(|row| row.last().is_some_and(String::is_empty)) {
+        columns.pop();
+        rows.iter_mut().for_each(|row| _ = row.pop());
+    }
     Table {
         name: "hypotheses".to_owned(),
-        caption: "The sweep's hypotheses, written before it ran: they are a part of the text that its id is the hash of. Differences are those \
-                  of this less than, paired by repetition; shares in percentage points. n counts pairs, beside those that were planned; p \
-                  is one-sided, the lesser of that of support and that of refutation, each corrected for the hypotheses of the family. \
-                  \u{201c}–\u{201d}: there are no such pairs, or too few for an interval, or none of their differences differ."
-            .to_owned(),
+        caption: format!(
+            "The sweep's hypotheses. They are a part of the text that its id is the hash of, and so were written before it ran; what \
+             its author had seen of other sweeps cannot be known from it. Differences are this − than, paired by repetition; shares in \
+             percentage points. n is the number of pairs, with the number planned where it is another; p is one-sided, the smaller of \
+             that of support and that of refutation, each corrected for the hypotheses of the family.{}",
+            if rows.iter().flatten().any(|cell| cell == "–") {
+                " –: there are no such pairs, or too few for an interval, or all their differences are equal."
+            } else {
+                ""
+            }
+        ),
         columns,
-        rows: all.iter().map(|judged| row(judged, several)).collect(),
+        rows,
         strong: Vec::new(),
         header: HEADER.map(str::to_owned).to_vec(),
         values: all.iter().map(|judged| values(judged)).collect(),
@@ -240,7 +260,7 @@ fn row(judged: &Judged, several_families: bool) -> Vec<String> {
         expected(judged),
         of.map_or("–".to_owned(), |of| signed(of.mean, unit)),
         of.map_or("–".to_owned(), |of| words::interval(&of, unit, 2)),
-        verdicts::words_of_p(p),
+        probability(Some(p)),
         n,
     ];
     row.extend(several_families.then(|| verdicts::family(judged)));

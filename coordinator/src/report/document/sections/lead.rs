@@ -106,24 +106,26 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
     let searched = study.searched(stage);
     let among = searched.map_or(count, |points| u32::try_from(points).unwrap_or(u32::MAX));
     let by_chance = match best_of::worst_case(among, statistics.n) {
-        Some(worst_case) => format!("by chance too low: {worst_case}"),
-        None => "by chance a little too low".to_owned(),
+        Some(worst_case) => format!("tends to be too low: {worst_case}"),
+        None => "tends to be a little too low".to_owned(),
     };
     let of = match (searched, among) {
         (Some(points), _) => {
-            format!(" It is what a search among {points} points came to, and so {by_chance}.")
+            format!(" It is what a search among {points} points came to, and such a mean {by_chance}.")
         }
         (None, 0 | 1) => String::new(),
-        (None, count) => format!(" It is the lowest of {count} groups, and so {by_chance}."),
+        (None, count) => format!(" It is the lowest of {count} groups, and such a mean {by_chance}."),
     };
     let tie = match ties.as_slice() {
         [] => String::new(),
         [one] => match labels.labels.get(*one) {
-            Some(label) => format!(" {label} is as good; named is the first in the order of the points."),
+            Some(label) => {
+                format!(" {label} has the same mean; the first in the order of the points is named.")
+            }
             None => String::new(),
         },
         several => format!(
-            " {} others are as good; named is the first in the order of the points.",
+            " {} others have the same mean; the first in the order of the points is named.",
             several.len()
         ),
     };

@@ -39,6 +39,8 @@ fn shared(study: &Study) -> Option<Block> {
     );
     let stages = sweep.stages();
     if stages.len() > 1 {
+        text += " Where two stages train the same network with the same settings on the same repetition, it is one training as far as both \
+                 go, and the second confirms nothing.";
         text += match stages.iter().any(Stage::confirms) {
             false => " All stages have the same seed: the same repetition of two stages sees the same data.",
             true => {
@@ -57,8 +59,8 @@ fn shared(study: &Study) -> Option<Block> {
         none if none.is_empty() => {}
         names => {
             text += &format!(
-                " The values that these stages take from earlier ones were chosen on repetitions and test pairs that are evaluated in them \
-                 again, and so look somewhat better than they are: {names}."
+                " Stage {names}: the values taken from earlier stages were chosen on repetitions and test pairs that are evaluated here again, \
+                 and so look somewhat better than they are."
             );
         }
     }
@@ -66,16 +68,18 @@ fn shared(study: &Study) -> Option<Block> {
         none if none.is_empty() => {}
         names => {
             text += &format!(
-                " In these stages the chosen values were trained on repetitions that no earlier choice has seen (from {CONFIRMING} on), with other \
-                 pairs, though of the same {TEST_IMAGES} test images: {names}."
+                " Stage {names}: the chosen values were trained on repetitions that no earlier choice has seen (from {CONFIRMING} on), with other \
+                 pairs, though of the same {TEST_IMAGES} test images."
             );
         }
     }
     let planned: u64 = study.counts.total();
-    text += &format!(
-        " Of {planned} trials that the sweep has, {} have succeeded; which repetitions of which group are missing is in the tables.",
-        study.counts.succeeded
-    );
+    text += &match study.counts.succeeded {
+        succeeded if succeeded == planned => format!(" All {planned} trials have succeeded."),
+        succeeded => format!(
+            " Of {planned} trials {succeeded} have succeeded; which repetitions of which group are missing is in the tables."
+        ),
+    };
     Some(paragraph(text))
 }
 
@@ -85,8 +89,8 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
         let (seed, data) = (sweep.seed(), sweep.data());
         blocks.push(paragraph(format!(
             "Data: pairs of MNIST digits at 14 × 14 pixels, {} to train and {} to test, drawn afresh for each repetition; the target is \
-             “{}”. Data, first weights and the order of batches follow from the seed {seed} and the number of the repetition alone, so \
-             the same repetition of two points sees the same data: points can be compared in pairs.",
+             “{}”. Data, first weights and the order of batches follow from the seed {seed}, the number of the repetition and the \
+             network's shape, so the same repetition of two points sees the same data: points can be compared in pairs.",
             data.train, data.test, data.target
         )));
     }

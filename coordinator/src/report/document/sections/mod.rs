@@ -139,6 +139,14 @@ impl StageOf {
         stage_prefix(&self.name)
     }
 
+    /// What a title begins with that says which stage it is of.
+    fn lead(&self) -> String {
+        match self.name.as_str() {
+            "" => String::new(),
+            name => format!("stage {name}: "),
+        }
+    }
+
     /// What its heading says.
     fn heading(&self) -> String {
         match self.name.as_str() {

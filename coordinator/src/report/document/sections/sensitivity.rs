@@ -22,7 +22,8 @@ pub(super) fn blocks(
 ) -> Vec<Block> {
     let metric = study.metric();
     let what = words::setting(setting);
-    let title = format!("{} against the {what}", sentence(&words::metric(metric)));
+    let title = format!("{}{} against the {what}", stage.lead(), words::metric(metric));
+    let title = sentence(&title);
     let mut blocks = vec![Block::Heading(3, sentence(what))];
     let name = format!(
         "{}{}-{}",
@@ -75,8 +76,8 @@ fn optima(
         Column::number(measured.clone()),
         Column::number("95 % interval"),
         Column::number("n"),
-        Column::number("lowest of"),
-        Column::number("would hold"),
+        Column::number("groups compared"),
+        Column::number("coverage if equal"),
         Column::words("note"),
     ];
     let number = results.first().map_or(0, |result| result.group.stage);
@@ -85,7 +86,7 @@ fn optima(
         results.iter().map(|result| result.group.index),
     );
     if labelled {
-        columns.insert(0, Column::words("of"));
+        columns.insert(0, Column::words("groups"));
     }
     let (mut rows, mut values) = (Vec::new(), Vec::new());
     for optimum in optima {
@@ -96,7 +97,7 @@ fn optima(
             continue;
         };
         let note = if optimum.edge {
-            "at the edge of the values tried"
+            "at the edge of this stage's values"
         } else {
             ""
         };
@@ -149,8 +150,8 @@ fn optima(
         name: format!("{name}-lowest"),
         caption: format!(
             "The {what} with the lowest mean {measured} after the last epoch, among groups without missing repetitions. The \
-             lowest of several means is by chance too low: “would hold” says in how many cases its 95 % interval would hold the truth \
-             were all these groups equal and independent. That is the worst case; one that is clearly below the others is less affected.{}{cut}",
+             lowest of several means tends to be too low. The coverage says in how many cases its 95 % interval would hold the truth if all \
+             groups compared were equal, independent and normal: the worst case. One that is clearly below the others is less affected.{}{cut}",
             if rows.iter().flatten().any(|cell| cell == "–") {
                 " –: no interval of n = 1."
             } else {

@@ -1,7 +1,7 @@
 //! How fast groups get to where they end: epochs to a threshold, and the error over all epochs.
 
 use tenfold_core::aggregate::{GroupResult, Statistics};
-use tenfold_core::compare::{Reach, area, epochs_to, reach};
+use tenfold_core::compare::{Between, Reach, area, epochs_to, reach};
 use tenfold_core::rank::Rank;
 use tenfold_core::rounding::significant;
 use tenfold_types::Metric;
@@ -15,8 +15,13 @@ use super::{StageOf, Study};
 const MAX_ROWS: usize = 60;
 /// Epochs from which on a course can be spoken of.
 const EPOCHS: u32 = 10;
-/// How near to its last mean a group has to come, in thousandths: a point of a hundred.
+/// How near to its last mean a group has to come, in thousandths: one percentage point.
 const NEAR: u32 = 10;
+/// The expected error of the best answer that looks at nothing: 45 of the 100 pairs of digits have the first below the second, and
+/// 55 have it below or equal, so that under both targets the more frequent answer is wrong in 45 % of cases.
+const CONSTANT_ANSWER: f64 = 0.45;
+/// The same for a digit: MNIST's most frequent one, 1, is 11.35 % of its test images.
+const CONSTANT_DIGIT: f64 = 0.8865;
 
 /// A table of groups, where the metric is an error, there are several repetitions, and not too many groups. Groups of several
 /// points have no row: a report is by point, and an epoch at which a mean over networks passes a threshold is no epoch of any.
@@ -36,15 +41,15 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
         .map(|&setting| Column::words(words::setting(setting)))
         .collect();
     columns.extend([
-        Column::number("epochs, median"),
-        Column::number("interval"),
+        Column::number("epochs to own end, median"),
+        Column::number("95 % interval"),
         Column::number("least"),
         Column::number("most"),
     ]);
     let common = common_threshold(results, metric, study.answers());
     columns.extend(common.map(|common| {
         Column::number(format!(
-            "epochs to {}, median",
+            "epochs to {}, median and 95 % interval",
             words::quantity(common.value(), Unit::Percent, 2)
         ))
     }));
@@ -103,22 +108,17 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
 
 fn caption(metric: &str, common: Option<f64>) -> String {
     let mut caption = format!(
-        "Epochs until the {metric} of a repetition is first within a point of a hundred of the group's own mean after the last \
-         epoch: the median over the repetitions, with an interval that holds it with 95 % chance at least, whatever the \
-         distribution, and the extremes. Each group has a threshold of its own there, so these numbers do not compare groups."
+        "Epochs until the {metric} of a repetition is first within one percentage point of the mean that its own group has after the \
+         last epoch: the median over the repetitions, its distribution-free interval of at least 95 %, and the extremes. Each group has its \
+         own threshold there, so these numbers do not compare groups."
     );
     if let Some(common) = common {
         caption += &format!(
-            " What does is the median of the epochs to {}, the same for all: a point above the median of the last means of the \
-             groups that learned (of an even number the higher of the middle two).",
+            " The epochs to {} do, a threshold for all: one point above the median of the last means of the groups that have learned.",
             words::quantity(common, Unit::Percent, 2)
         );
     }
-    caption
-        + &format!(
-            " Beside them the {metric} as a mean over all epochs (the area under its curve by trapezoids, over the epochs between \
-             the first and the last), a single number for the whole course."
-        )
+    caption + &format!(" Last, the mean of the {metric} over all epochs.")
 }
 
 /// What the signs in the cells mean, as far as there are any.
@@ -126,9 +126,12 @@ fn explained(rows: &[Vec<String>]) -> String {
     let has = |is: fn(&String) -> bool| rows.iter().flatten().any(is);
     let mut text = String::new();
     if has(|cell| cell == "–") {
-        text += " –: a group whose mean after the last epoch is not more than a point below that after the first has no epochs to \
-                 speak of, as it has either not learned or learned in its first epoch; elsewhere half of the repetitions or more \
-                 never reach the threshold, or there are fewer than six for an interval.";
+        text += " –: a group that has not learned, whose mean is not clearly below the error of whoever always gives the more frequent \
+                 answer, has no epochs to its own end; elsewhere half of the repetitions or more never reach the threshold, or there are \
+                 fewer than six for an interval.";
+    }
+    if has(|cell| cell.contains("never")) {
+        text += " never: so many repetitions do not reach the threshold in any epoch; an interval that ends with it has no upper end.";
     }
     if has(|cell| cell.ends_with(words::CUT)) {
         text.push(' ');
@@ -137,29 +140,34 @@ fn explained(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Whether a group's mean after the last epoch is more than a point below that after the first. Else it is within a point of its
-/// end from the beginning, and the first epoch at which it is says nothing.
-fn has_learned(result: &GroupResult, metric: Metric, answers: Option<u32>) -> bool {
-    let first = || {
-        let column = result.metrics.iter().position(|&of| of == metric)?;
-        result.epochs.first()?.get(column)
+/// Whether the interval of a group's last mean lies below the error of the best constant answer. A group that has not learned is
+/// within a point of its end from the beginning, and the first epoch at which it is says nothing.
+fn has_learned(result: &GroupResult, metric: Metric) -> bool {
+    let constant = match metric {
+        Metric::TestDigitError(_) => CONSTANT_DIGIT,
+        _ => CONSTANT_ANSWER,
     };
-    let ends = first().zip(last(result, metric));
-    ends.is_some_and(|(first, last)| rank(first, answers) > rank(last, answers).plus_thousandths(NEAR))
+    last(result, metric).is_some_and(|last| last.ci95.map_or(last.mean, |(_, high)| high) < constant)
 }
 
 /// A threshold for all groups: a point above the median of the last means of those that learned, of two medians the higher, so
 /// that half of these groups reach it or more. None where fewer than two have learned.
 fn common_threshold(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> Option<Rank> {
-    let learned = results
-        .iter()
-        .filter(|result| has_learned(result, metric, answers));
+    let learned = results.iter().filter(|result| has_learned(result, metric));
     let mut means: Vec<Rank> = learned
         .filter_map(|result| Some(rank(last(result, metric)?, answers)))
         .collect();
     means.sort_unstable();
     let median = means.get(means.len() / 2).filter(|_| means.len() >= 2);
     median.map(|median| median.plus_thousandths(NEAR))
+}
+
+/// An interval of epochs; one without an upper end ends with `never`.
+fn between(interval: &Between) -> String {
+    let high = interval
+        .high
+        .map_or_else(|| "never".to_owned(), |high| high.to_string());
+    format!("[{}, {high}]", interval.low)
 }
 
 /// The course of a group's repetitions.
@@ -201,11 +209,10 @@ impl Course {
             let between = column.len().saturating_sub(1).max(1);
             levels.push(area(&column)? / between as f64);
         }
-        let learned = has_learned(result, metric, answers);
-        let reach = |epochs: &[Option<u32>]| reach(epochs).filter(|_| learned);
+        let learned = has_learned(result, metric);
         Some(Self {
             threshold: threshold.value(),
-            own: reach(&epochs),
+            own: reach(&epochs).filter(|_| learned),
             epochs: epochs.into_iter().flatten().filter(|_| learned).collect(),
             common: common.map(|common| (common.value(), reach(&to_common))),
             level: Statistics::of(&levels)?,
@@ -215,12 +222,8 @@ impl Course {
     fn cells(&self) -> Vec<String> {
         let none = || "–".to_owned();
         let own = self.own.as_ref();
-        let interval = own.and_then(|own| own.interval).map_or_else(none, |interval| {
-            let high = interval
-                .high
-                .map_or_else(|| "never".to_owned(), |high| high.to_string());
-            format!("[{}, {high}]", interval.low)
-        });
+        let interval = own.and_then(|own| own.interval);
+        let interval = interval.map_or_else(none, |interval| between(&interval));
         let most = match own {
             Some(own) if own.censored > 0 => format!("never ({} of {})", own.censored, own.n),
             _ => self.epochs.iter().max().map_or_else(none, u32::to_string),
@@ -238,9 +241,12 @@ impl Course {
                 0 => String::new(),
                 censored => format!("never ({censored} of {})", reach.n),
             };
+            let interval = reach
+                .interval
+                .map_or_else(String::new, |of| format!(" {}", between(&of)));
             match (reach.median, never.as_str()) {
-                (Some(median), "") => median.to_string(),
-                (Some(median), never) => format!("{median}; {never}"),
+                (Some(median), "") => format!("{median}{interval}"),
+                (Some(median), never) => format!("{median}{interval}; {never}"),
                 (None, _) => never,
             }
         }));
@@ -350,13 +356,13 @@ mod tests {
     #[test]
     fn a_group_that_has_not_learned_has_no_epochs_to_reach() {
         let table = table(&[|_| 0.48, |epoch| 0.5 / f32::from(epoch)]);
-        for column in ["epochs, median", "interval", "least", "most"] {
+        for column in ["epochs to own end", "95 % interval", "least", "most"] {
             assert_eq!(cell(&table, 0, column), "–", "{column}");
             assert_ne!(cell(&table, 1, column), "–", "{column}");
         }
         assert!(cell(&table, 0, "mean over").starts_with("48."));
         assert!(
-            table.caption.contains("–: a group whose mean"),
+            table.caption.contains("–: a group that has not learned"),
             "{}",
             table.caption
         );
@@ -378,8 +384,8 @@ mod tests {
         let table = table(&[fast, slow, slow]);
         assert_eq!(cell(&table, 0, "epochs to 21"), "3");
         assert_eq!(cell(&table, 1, "epochs to 21"), "12");
-        assert_eq!(cell(&table, 1, "epochs, median"), "12");
-        assert!(table.caption.contains("the same for all"), "{}", table.caption);
+        assert_eq!(cell(&table, 1, "epochs to own end"), "12");
+        assert!(table.caption.contains("a threshold for all"), "{}", table.caption);
         assert!(!table.caption.contains("–:"), "{}", table.caption);
     }
 }
