@@ -106,7 +106,7 @@ mod tests {
     name & n \& m \\
     \midrule
     {}[x] & 1.0 $\pm$ 2$\dagger$ \\
-    \textbf{\textbackslash{}y\{\}} & \textbf{$-$3} \\
+    \textbf{\textbackslash{}y\{\}} & $-$3 \\
     \bottomrule
   \end{tabular}
 \end{table}

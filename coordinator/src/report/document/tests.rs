@@ -154,7 +154,7 @@ fn modes_are_compared_in_pairs_within_each_architecture() {
 fn comparisons_say_which_test_and_which_null_and_what_they_cannot_show() {
     let page = file(&report(&study(2)).files().unwrap(), "report.md");
     for part in [
-        "Paired by repetition: points of a stage share its seed",
+        "Paired by repetition: the same repetition of two points has the same data",
         "corrected for all 14 rows (Holm)",
         "p (Wilcoxon) is exact: all patterns of signs are counted",
         // 14 rows times 1/4.
@@ -162,7 +162,7 @@ fn comparisons_say_which_test_and_which_null_and_what_they_cannot_show() {
         "(both − first alone) − (second alone − neither), here (sharing on · auxiliary loss on − sharing on · auxiliary loss off) −",
         "times Hedges",
         "no means or rates of an interaction",
-        "It is the lowest of 8 groups, and so by chance too low: were all equal, its interval would hold the truth in 88 % of cases at worst",
+        "It is the lowest of 8 groups, and such a mean tends to be too low: if all were equal, its interval would hold the truth in 88 % of cases",
     ] {
         assert!(page.contains(part), "{part} in\n{page}");
     }

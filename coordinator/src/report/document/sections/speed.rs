@@ -382,8 +382,8 @@ mod tests {
         let fast: fn(u16) -> f32 = |epoch| 0.6 / f32::from(epoch);
         let slow: fn(u16) -> f32 = |epoch| 0.5 - f32::from(epoch) / 40.0;
         let table = table(&[fast, slow, slow]);
-        assert_eq!(cell(&table, 0, "epochs to 21"), "3");
-        assert_eq!(cell(&table, 1, "epochs to 21"), "12");
+        assert_eq!(cell(&table, 0, "epochs to 21"), "3 [3, 3]");
+        assert_eq!(cell(&table, 1, "epochs to 21"), "12 [12, 12]");
         assert_eq!(cell(&table, 1, "epochs to own end"), "12");
         assert!(table.caption.contains("a threshold for all"), "{}", table.caption);
         assert!(!table.caption.contains("–:"), "{}", table.caption);
