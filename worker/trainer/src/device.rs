@@ -116,8 +116,34 @@ pub fn free_memory() -> u64 {
         .map_or(u64::MAX, |kilobytes| kilobytes * 1024)
 }
 
-/// The processor's model, or its kind where the system does not name it.
+/// The processor's model and vector extension, on which the bits of a curve depend: `AMD EPYC, AVX2`.
 pub fn processor() -> String {
+    match vector_extension() {
+        Some(extension) => format!("{}, {extension}", model()),
+        None => model(),
+    }
+}
+
+/// The widest vector extension that libtorch's kernels distinguish; none where it has one kernel for all processors.
+#[cfg(target_arch = "x86_64")]
+fn vector_extension() -> Option<&'static str> {
+    match (
+        is_x86_feature_detected!("avx512f"),
+        is_x86_feature_detected!("avx2"),
+    ) {
+        (true, _) => Some("AVX-512"),
+        (false, true) => Some("AVX2"),
+        (false, false) => Some("no AVX2"),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn vector_extension() -> Option<&'static str> {
+    None
+}
+
+/// The processor's model, or its kind where the system does not name it.
+fn model() -> String {
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     information
         .lines()

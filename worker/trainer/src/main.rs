@@ -16,7 +16,7 @@ sends, writes its log to standard error (RUST_LOG sets how much), and ends when 
 
 With --probe it writes lines key=value to standard output and exits:
   libtorch=VERSION           the libtorch it runs with
-  processor=MODEL            the processor's model
+  processor=MODEL            the processor's model and vector extension
   threads=N                  the value of --threads
   memory=BYTES               memory that is free
   cuda_devices=N             GPUs that libtorch can use
