@@ -296,8 +296,8 @@ fn what_was_chosen_is_trained_on_repetitions_that_no_choice_has_seen() {
     let report = std::fs::read_to_string(cluster.folder.path().join("report/report.md")).unwrap();
     for said in [
         "Its 4 repetitions are ones that no earlier choice has seen.",
-        "Stage modes: the chosen values were trained on repetitions that no earlier choice has seen (from 10000 on), with other pairs, though \
-         of the same 10000 test images.",
+        "Stage modes: the chosen values were trained on repetitions that no earlier choice has seen (numbered from 10000 on), with other \
+         pairs, though of the same 10000 test images.",
         "test images are drawn from 10000, 2000 for each repetition, so about 20 % of the test images",
     ] {
         assert!(report.contains(said), "{said} in {report}");

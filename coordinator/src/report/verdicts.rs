@@ -199,10 +199,10 @@ fn by_point(judged: &Judged) -> Option<String> {
         intervals.into_iter().any(|(low, high)| is(low, high))
     };
     let opposed = match clear(|low, _| low > 0.0) && clear(|_, high| high < 0.0) {
-        true => "; some differ one way and some the other, which the mean hides",
+        true => "; some points differ one way and some the other, which the mean hides",
         false => "",
     };
-    (!judged.each.is_empty()).then(|| format!("by point, each by itself: {}{more}{opposed}", said.join(", ")))
+    (!judged.each.is_empty()).then(|| format!("by point, uncorrected: {}{more}{opposed}", said.join(", ")))
 }
 
 /// `1 diverged, 2 failed, 3 of points that a search left out`.
@@ -293,7 +293,7 @@ pub(super) fn error_rates(all: &[Judged]) -> Vec<String> {
     let rate = |(name, of, two_sided): (String, u32, bool)| {
         let a = if of == 1 { "a" } else { "any" };
         let side = if two_sided {
-            " (of a claim within two margins: 2.5 % a margin)"
+            " (of a claim with two margins, 2.5 % at each)"
         } else {
             ""
         };

@@ -10,8 +10,8 @@ use super::family::{self, Compared, Corrected};
 use super::{Column, Table};
 
 /// How points are paired, as captions begin.
-pub(in super::super) const PAIRS: &str = "Paired by repetition: the same repetition of two points has the same data, and first weights and \
-                                          an order of batches from the same seed";
+pub(in super::super) const PAIRS: &str = "Paired by repetition: the same repetition of two points has the same data, and its first \
+                                          weights and order of batches come from the same seed";
 
 /// What an interaction of two settings is called.
 pub(in super::super) fn interaction([one, other]: [Setting; 2]) -> String {
@@ -107,8 +107,8 @@ pub(in super::super) fn table(
     };
     let rows: Vec<Vec<String>> = shown.iter().map(row).collect();
     let mut caption = format!(
-        "{PAIRS}. Means of the {what} over the pairs, and the mean of the differences with its 95 % t interval{}; p-values of the paired t \
-         test and of Wilcoxon's signed-rank test. {}",
+        "{PAIRS}. First and second: means of the {what} over the pairs. Difference: the mean of first − second with its 95 % t interval{}; \
+         p-values of the paired t test and of Wilcoxon's signed-rank test. {}",
         if unit == Unit::Percent {
             ", in percentage points"
         } else {
@@ -146,7 +146,7 @@ pub(in super::super) fn dashes(cells: &[Vec<String>], rows: &[Compared]) -> Opti
     cells.iter().flatten().any(|cell| cell == "–").then(|| {
         let mut says = vec!["–: too few pairs (an interval and a t test need 2, g_z 3)"];
         if rows.iter().any(|row| row.is_interaction) {
-            says.push("no means or rates of an interaction");
+            says.push("an interaction has no means or divergence rates of its own");
         }
         let is_constant = |row: &Compared| {
             row.statistics()

@@ -221,10 +221,12 @@ impl Corrected {
             1 => "p-values are two-sided. There is 1 row, so nothing is corrected.".to_owned(),
             _ if self.impossible().is_some() => {
                 format!(
-                    "p-values are two-sided; those of the t test stand beside them corrected for all {count} rows (Holm)."
+                    "p-values are two-sided; beside each of the t test stands the same p corrected for all {count} rows (Holm)."
                 )
             }
-            _ => format!("p-values are two-sided, beside them corrected for all {count} rows (Holm)."),
+            _ => format!(
+                "p-values are two-sided; beside each stands the same p corrected for all {count} rows (Holm)."
+            ),
         }];
         let normal = any(&|row| row.null() == Some(Null::Normal));
         let exact = any(&|row| row.null() == Some(Null::Exact));
@@ -271,8 +273,8 @@ impl Corrected {
         }
         if any(&|row| row.difference.as_ref().is_some_and(|of| of.g_z.is_some())) {
             notes.push(
-                "d_z is the mean difference over the deviation of the differences; g_z is d_z times Hedges' factor for few pairs, \
-                 J(m) = Γ(m/2) / (√(m/2) Γ((m − 1)/2)) with m = n − 1."
+                "d_z is the mean difference divided by the standard deviation of the differences; g_z is d_z times Hedges' \
+                 factor for few pairs, J(m) = Γ(m/2) / (√(m/2) Γ((m − 1)/2)) with m = n − 1."
                     .to_owned(),
             );
         }

@@ -161,8 +161,9 @@ fn comparisons_say_which_test_and_which_null_and_what_they_cannot_show() {
         "With n = 3 and 14 rows every Wilcoxon p is 1",
         "(both − first alone) − (second alone − neither), here (sharing on · auxiliary loss on − sharing on · auxiliary loss off) −",
         "times Hedges",
-        "no means or rates of an interaction",
-        "It is the lowest of 8 groups, and such a mean tends to be too low: if all were equal, its interval would hold the truth in 88 % of cases",
+        "an interaction has no means or divergence rates of its own",
+        "It is the lowest of 8 groups, and such a mean tends to be too low: if all were equal (the worst case), its interval would hold \
+         the true mean in 88 % of cases",
     ] {
         assert!(page.contains(part), "{part} in\n{page}");
     }

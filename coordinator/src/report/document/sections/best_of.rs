@@ -10,13 +10,13 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// Says how often the 95 % interval of the lowest of so many groups of `n` repetitions would hold the truth: `if all were equal, its
-/// interval would hold …`, as a part of a sentence. `None` where there is no interval.
+/// Says how often the 95 % interval of the lowest of so many groups of `n` repetitions would hold the true mean: `if all were
+/// equal (the worst case), its interval would hold …`, as a part of a sentence. `None` where there is no interval.
 pub(super) fn worst_case(groups: u32, n: u32) -> Option<String> {
     let coverage = coverage_of_lowest(groups, n)?;
-    let in_place_of = if groups > 2 { ", and not in 95 %" } else { "" };
+    let in_place_of = if groups > 2 { " instead of 95 %" } else { "" };
     Some(format!(
-        "if all were equal, its interval would hold the truth in {} of cases{in_place_of}, the worst case",
+        "if all were equal (the worst case), its interval would hold the true mean in {} of cases{in_place_of}",
         percent(coverage)
     ))
 }
@@ -30,12 +30,10 @@ mod tests {
         let said = |groups, n| worst_case(groups, n).unwrap();
         assert_eq!(
             said(18, 3),
-            "if all were equal, its interval would hold the truth in 83 % of cases, and not in 95 %, the worst case"
+            "if all were equal (the worst case), its interval would hold the true mean in 83 % of cases instead of 95 %"
         );
         assert!(said(4, 10).contains("in 91 %") && said(12, 10).contains("in 77 %"));
-        assert!(
-            said(2, 5).ends_with("95 % of cases, the worst case") && said(600, 1000).contains("in < 1 %")
-        );
+        assert!(said(2, 5).ends_with("in 95 % of cases") && said(600, 1000).contains("in < 1 %"));
         assert_eq!(worst_case(5, 1), None);
     }
 }

@@ -37,8 +37,8 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
         let shown = best_of_each(results, &others, study);
         let names: Vec<&str> = numbers.iter().map(|&setting| words::setting(setting)).collect();
         blocks.push(paragraph(format!(
-            "Shown are {} of {} groups: for each combination of the other axes the one whose {} is lowest after the last epoch, over \
-             every {}.",
+            "Shown are {} of {} groups: for each combination of the other axes the one with the lowest {} after the last epoch, over \
+             all values of the {}.",
             shown.len(),
             results.len(),
             words::metric(study.metric()),

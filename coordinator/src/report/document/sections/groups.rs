@@ -147,7 +147,7 @@ fn caption(study: &Study, results: &[&GroupResult], shown: usize) -> String {
     let metric = words::metric(study.metric());
     let mut caption = format!(
         "Groups after their last epoch: the mean {metric} over n of the planned repetitions with its 95 % t interval and the sample standard \
-         deviation; and the lowest mean of any epoch, which is chosen by the {metric} itself and so no estimate of it."
+         deviation. Lowest mean: that of the best epoch, which the {metric} itself has chosen, so that it tends to be too low."
     );
     if results.len() > 1 {
         caption += " Bold: the lowest mean, of a group without missing repetitions where there is one; of equal means the first.";
@@ -166,8 +166,8 @@ fn explained(rows: &[Vec<String>], binomial: bool) -> String {
     let has = |is: fn(&String) -> bool| rows.iter().flatten().any(is);
     let mut text = String::new();
     if binomial {
-        text += " Binomial error: √(p(1 − p)/N) for the mean p and the N answers of one trial, which is how much of the deviation \
-                 comes from the choice of its pairs alone; nothing is computed from it.";
+        text += " Binomial error: √(p(1 − p)/N) for the mean p and the N answers of one trial, the deviation that the choice \
+                 of N independent answers alone would cause. It is there for comparison; no other number uses it.";
     }
     if has(|cell| cell.ends_with(words::CUT)) {
         text.push(' ');

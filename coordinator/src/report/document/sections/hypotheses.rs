@@ -42,8 +42,8 @@ fn rates(study: &Study) -> String {
     let rates = verdicts::error_rates(&study.verdicts).into_iter();
     let rates: Vec<String> = rates.map(|rate| sentence(&rate) + ".").collect();
     format!(
-        "{} Several hypotheses of a family are corrected by Holm, the tests of support and those of refutation each by themselves. \
-         {}",
+        "{} Within a family of several hypotheses p-values are corrected by Holm's method, separately for the tests of support and for \
+         those of refutation. {}",
         rates.join(" "),
         verdicts::RATES_HOLD
     )
@@ -176,13 +176,14 @@ fn beside(judged: &Judged) -> String {
 
 /// How the intervals of a figure are read.
 fn caption(rows: &[&Judged]) -> String {
-    let mut caption = "Paired differences with their 95 % t intervals, each by itself. Dashed: the margins of the claims, which say that the \
-                       difference is below the margin (lower_by), above it (higher_by), or between the two (within). A hypothesis is \
-                       supported where the whole interval lies there, refuted where the whole interval lies outside, undecided \
-                       otherwise."
+    let mut caption = "Paired differences with their 95 % t intervals, uncorrected. Dashed: the margins of the claims, which say that the \
+                       difference is below the margin (lower_by), above it (higher_by), or between the two (within). By its \
+                       interval alone a hypothesis is supported where the whole interval lies in this range, refuted where the whole \
+                       interval lies outside it, and undecided otherwise."
         .to_owned();
     if rows.iter().any(|judged| judged.corrected.family > 1) {
-        caption += " The verdicts are corrected for the hypotheses of each family, and so may be undecided where an interval is not.";
+        caption += " The verdicts are corrected for the hypotheses of each family, so that one may be undecided \
+                    although its interval alone decides.";
     }
     if rows.iter().any(|judged| judged.planned.missing() > 0) {
         caption += " Where planned pairs are missing the interval is of the others, and may be biased.";
@@ -218,10 +219,11 @@ fn table(all: &[&Judged]) -> Table {
     Table {
         name: "hypotheses".to_owned(),
         caption: format!(
-            "The sweep's hypotheses. They are a part of the text that its id is the hash of, and so were written before it ran; what \
-             its author had seen of other sweeps cannot be known from it. Differences are this − than, paired by repetition; shares in \
-             percentage points. n is the number of pairs, with the number planned where it is another; p is one-sided, the smaller of \
-             that of support and that of refutation, each corrected for the hypotheses of the family.{}",
+            "The sweep's hypotheses. They are part of the text whose hash is the sweep's id, and so were written before it ran; what its \
+             author had seen of other sweeps cannot be known from it. Differences are this − than, paired by repetition; those of shares \
+             in percentage points. n is the number of pairs, with the number planned where it is another; p is one-sided, the smaller \
+             of that of support and that of refutation, each corrected for the hypotheses of the family; a verdict other than \
+             undecided needs p below 0.025.{}",
             if rows.iter().flatten().any(|cell| cell == "–") {
                 " –: there are no such pairs, or too few for an interval, or all their differences are equal."
             } else {

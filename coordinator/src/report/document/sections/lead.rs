@@ -205,7 +205,8 @@ fn trials(study: &Study) -> Table {
         columns.remove(0);
         rows.iter_mut().for_each(|row| _ = row.remove(0));
     }
-    let mut caption = "Trials, and what became of them.".to_owned();
+    let mut caption =
+        "Trials and what became of them. Varied: the settings with more than one value.".to_owned();
     caption += &study
         .stages
         .iter()

@@ -35,7 +35,7 @@ fn shared(study: &Study) -> Option<Block> {
     let share = f64::from(images) / f64::from(TEST_IMAGES) * 100.0;
     let mut text = format!(
         "What repetitions share: test images are drawn from {TEST_IMAGES}, {images} for each repetition, so about {share:.0} % of the test \
-         images of one repetition are in another one too. Intervals hold for these {TEST_IMAGES} images, not for others."
+         images of one repetition are in any other one too. Intervals hold for pairs of these {TEST_IMAGES} images, not for others."
     );
     let stages = sweep.stages();
     if stages.len() > 1 {
@@ -68,8 +68,8 @@ fn shared(study: &Study) -> Option<Block> {
         none if none.is_empty() => {}
         names => {
             text += &format!(
-                " Stage {names}: the chosen values were trained on repetitions that no earlier choice has seen (from {CONFIRMING} on), with other \
-                 pairs, though of the same {TEST_IMAGES} test images."
+                " Stage {names}: the chosen values were trained on repetitions that no earlier choice has seen (numbered from {CONFIRMING} on), \
+                 with other pairs, though of the same {TEST_IMAGES} test images."
             );
         }
     }
@@ -96,18 +96,18 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
     }
     blocks.extend(shared(study));
     blocks.push(paragraph(
-        "Statistics: over the repetitions of a group that succeeded, the same at every epoch; of a group of several points over the \
-         means of its points within each repetition, since points share data and seed by repetition. The interval is x̄ ± t · s/√n with the \
-         0.975 quantile of Student's t distribution with n − 1 degrees of freedom: over many such groups, 95 % of the intervals hold \
-         the true mean if repetitions are about normal. Of n = 1 there is none. A group with a diverged or failed repetition is never \
+        "Statistics are over the repetitions of a group that succeeded, the same ones at every epoch. In a group of several points they \
+         are over the means of its points within each repetition, since its points share data and seed by repetition. The \
+         interval is x̄ ± t · s/√n with the 0.975 quantile of Student's t distribution with n − 1 degrees of freedom: over many such groups, 95 % of the intervals hold \
+         the true mean if repetitions are about normal. For n = 1 there is none. A group with a diverged or failed repetition is never \
          called best before one without. Intervals are of single means; that two overlap does not say that they do not differ, since \
          repetitions are paired.",
     ));
     blocks.push(paragraph(
-        "The lowest of m groups is by chance too low. How often its interval would hold the truth is computed for the worst case, m \
-         independent groups with one truth and one deviation and n normal repetitions each: E[Φ(t S)^m − Φ(−t S)^m], where S² is χ² \
-         with n − 1 degrees of freedom over n − 1. Groups that are far apart, or whose repetitions go together because they share data, \
-         lose less.",
+        "The lowest of m means tends to be too low. How often its interval would hold the true mean is computed for the worst case, m \
+         independent groups of one true mean and one deviation with n normal repetitions each: E[Φ(t S)^m − Φ(−t S)^m], where S² is χ² \
+         with n − 1 degrees of freedom over n − 1. The loss is smaller where groups are far apart, or where their repetitions are \
+         correlated because they share data.",
     ));
     blocks.push(paragraph(
         "The files that trainers check before they train, by SHA-256:",

@@ -150,8 +150,9 @@ fn optima(
         name: format!("{name}-lowest"),
         caption: format!(
             "The {what} with the lowest mean {measured} after the last epoch, among groups without missing repetitions. The \
-             lowest of several means tends to be too low. The coverage says in how many cases its 95 % interval would hold the truth if all \
-             groups compared were equal, independent and normal: the worst case. One that is clearly below the others is less affected.{}{cut}",
+             lowest of several means tends to be too low. Coverage if equal: the share of cases in which its 95 % interval would hold the true \
+             mean if all groups compared were equal, independent and normal, the worst case. A mean clearly below the others is less \
+             affected.{}{cut}",
             if rows.iter().flatten().any(|cell| cell == "–") {
                 " –: no interval of n = 1."
             } else {

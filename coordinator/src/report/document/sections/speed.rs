@@ -108,17 +108,21 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
 
 fn caption(metric: &str, common: Option<f64>) -> String {
     let mut caption = format!(
-        "Epochs until the {metric} of a repetition is first within one percentage point of the mean that its own group has after the \
-         last epoch: the median over the repetitions, its distribution-free interval of at least 95 %, and the extremes. Each group has its \
-         own threshold there, so these numbers do not compare groups."
+        "Epochs until the {metric} of a repetition is first at most one percentage point above the mean that its own group has after \
+         the last epoch: the median over the repetitions, its distribution-free interval of at least 95 %, and the extremes. Each group \
+         has its own threshold there, so these numbers do not compare groups."
     );
     if let Some(common) = common {
         caption += &format!(
-            " The epochs to {} do, a threshold for all: one point above the median of the last means of the groups that have learned.",
+            " The epochs to {} do, a threshold for all groups: one point above the median (of two middle values the higher) of the means \
+             after the last epoch of the groups that have learned.",
             words::quantity(common, Unit::Percent, 2)
         );
     }
-    caption + &format!(" Last, the mean of the {metric} over all epochs.")
+    caption
+        + &format!(
+            " The last two columns are the mean of the {metric} over all epochs (by the trapezoidal rule) and its 95 % t interval."
+        )
 }
 
 /// What the signs in the cells mean, as far as there are any.
@@ -126,12 +130,13 @@ fn explained(rows: &[Vec<String>]) -> String {
     let has = |is: fn(&String) -> bool| rows.iter().flatten().any(is);
     let mut text = String::new();
     if has(|cell| cell == "–") {
-        text += " –: a group that has not learned, whose mean is not clearly below the error of whoever always gives the more frequent \
-                 answer, has no epochs to its own end; elsewhere half of the repetitions or more never reach the threshold, or there are \
-                 fewer than six for an interval.";
+        text += " –: a group that has not learned has no epochs to its own end: the 95 % interval of its mean after the last epoch does not \
+                 lie below the expected error of always giving the most frequent answer (45 %; for a digit 88.65 %). In other groups half \
+                 of the repetitions or more never reach the threshold, so that there is no median, or fewer than six repetitions are too \
+                 few for an interval.";
     }
     if has(|cell| cell.contains("never")) {
-        text += " never: so many repetitions do not reach the threshold in any epoch; an interval that ends with it has no upper end.";
+        text += " never: so many repetitions do not reach the threshold in any epoch; an interval that ends with never has no upper end.";
     }
     if has(|cell| cell.ends_with(words::CUT)) {
         text.push(' ');
