@@ -98,8 +98,8 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
     blocks.push(paragraph(
         "Statistics are over the repetitions of a group that succeeded, the same ones at every epoch. In a group of several points they \
          are over the means of its points within each repetition, since its points share data and seed by repetition. The \
-         interval is x̄ ± t · s/√n with the 0.975 quantile of Student's t distribution with n − 1 degrees of freedom: over many such groups, 95 % of the intervals hold \
-         the true mean if repetitions are about normal. For n = 1 there is none. A group with a diverged or failed repetition is never \
+         interval is x̄ ± t · s/√n with the 0.975 quantile of Student's t distribution with n − 1 degrees of freedom: over many such groups, \
+         95 % of the intervals hold the true mean if repetitions are about normal. For n = 1 there is none. A group with a diverged or failed repetition is never \
          called best before one without. Intervals are of single means; that two overlap does not say that they do not differ, since \
          repetitions are paired.",
     ));
