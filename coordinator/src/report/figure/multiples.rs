@@ -22,9 +22,9 @@ pub fn multiples(results: &[&GroupResult], settings: &[Setting], metric: Metric,
     if lines.labels.len() > MAX_LINES || panels.labels.len() > MAX_FIGURES * MAX_PANELS {
         return Vec::new();
     }
-    // Panels are narrow: of several settings the short names stand above them.
+    // Panels are narrow: of more than two settings the short names stand above them.
     let titles: Vec<String> = match layout.panels.len() {
-        0 | 1 => panels.labels.clone(),
+        0..=2 => panels.labels.clone(),
         _ => panels.values.iter().map(|values| words::terse(values)).collect(),
     };
     let panel = |(number, label): (usize, &String)| {

@@ -68,7 +68,9 @@ fn table(study: &Study, stage: &StageOf, results: &[&GroupResult]) -> Table {
     let (header, values) = values(results, metric, study.answers());
     Table {
         name: format!("{}groups", stage.prefix()),
-        caption: caption(study, results, shown.len()) + &explained(&rows, binomial),
+        caption: caption(study, results, shown.len())
+            + still_falling(results, metric, study.answers())
+            + &explained(&rows, binomial),
         columns,
         strong: shown
             .iter()
@@ -159,6 +161,17 @@ fn caption(study: &Study, results: &[&GroupResult], shown: usize) -> String {
         );
     }
     caption
+}
+
+/// Says of groups whose lowest mean is that of their last epoch what it may mean.
+fn still_falling(results: &[&GroupResult], metric: Metric, answers: Option<u32>) -> &'static str {
+    let at_its_end = |result: &&GroupResult| {
+        lowest(result, metric, answers).is_some_and(|(epoch, _)| epoch == result.epochs.len())
+    };
+    match results.iter().any(at_its_end) {
+        true => " Where the lowest mean is that of the last epoch, training may have ended too early.",
+        false => "",
+    }
 }
 
 /// What the signs in the cells mean, as far as there are any.

@@ -114,7 +114,10 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
             format!(" It is what a search among {points} points came to, and such a mean {by_chance}.")
         }
         (None, 0 | 1) => String::new(),
-        (None, count) => format!(" It is the lowest of {count} groups, and such a mean {by_chance}."),
+        (None, count) => format!(
+            " It is the lowest of {count} groups, and such a mean {by_chance}.{}",
+            study.refined(stage)
+        ),
     };
     let tie = match ties.as_slice() {
         [] => String::new(),
@@ -135,11 +138,11 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
         " No group is complete; this one lacks repetitions."
     };
     Some(vec![
-        Span::Text(format!(
+        Span::Text(words::sentence(&format!(
             "{lead}the lowest {} after epoch {} is ",
             words::metric(metric),
             result.epochs.len()
-        )),
+        ))),
         Span::Strong(mean),
         Span::Text(format!(" ({interval}n = {}), of ", statistics.n)),
         Span::Strong(labels.labels.get(at)?.clone()),

@@ -101,7 +101,8 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
          interval is x̄ ± t · s/√n with the 0.975 quantile of Student's t distribution with n − 1 degrees of freedom: over many such groups, \
          95 % of the intervals hold the true mean if repetitions are about normal. For n = 1 there is none. A group with a diverged or failed repetition is never \
          called best before one without. Intervals are of single means; that two overlap does not say that they do not differ, since \
-         repetitions are paired.",
+         repetitions are paired. Comparisons are corrected for the rows of their table, hypotheses for their family; nothing is corrected \
+         across stages.",
     ));
     blocks.push(paragraph(
         "The lowest of m means tends to be too low. How often its interval would hold the true mean is computed for the worst case, m \

@@ -13,7 +13,7 @@ mod stage;
 mod unfinished;
 
 use tenfold_core::aggregate::{Counts, GroupResult};
-use tenfold_core::sweep::{Gate, Sweep};
+use tenfold_core::sweep::{Gate, Stage, Sweep};
 use tenfold_types::{Metric, Setting, TrialKey, Value};
 
 use super::super::hypotheses::Judged;
@@ -104,6 +104,22 @@ impl Study {
         let stages = (0..).zip(sweep.stages());
         let mut called = stages.filter(|(_, of)| of.name() == stage.name);
         called.any(|(number, _)| sweep.is_continued(number))
+    }
+
+    /// Says that the values of a stage lie around the best of an earlier one on the same repetitions, so that more groups were
+    /// compared than its own. Empty where they do not.
+    fn refined(&self, stage: &StageOf) -> String {
+        let mut stages = self.sweep.iter().flat_map(Sweep::stages);
+        let known = stages.find(|of| of.name() == stage.name && !of.confirms());
+        let rules = known.map(Stage::rules).unwrap_or_default();
+        let mut refined = rules.iter().filter(|taken| taken.rule.refine.is_some());
+        refined.next().map_or_else(String::new, |taken| {
+            format!(
+                " Its values lie around the best of stage {}, which was found on the same repetitions: the groups there were compared as \
+                 well, and the share is lower than that.",
+                taken.rule.source_name
+            )
+        })
     }
 
     /// Whether the repetitions of a stage are ones that no choice has seen.

@@ -51,6 +51,7 @@ pub(super) fn blocks(
     if !found.optima.is_empty() {
         blocks.push(Block::Table(optima(
             study,
+            stage,
             &name,
             results,
             setting,
@@ -63,6 +64,7 @@ pub(super) fn blocks(
 /// A row for each line: its lowest point.
 fn optima(
     study: &Study,
+    stage: &StageOf,
     name: &str,
     results: &[&GroupResult],
     setting: Setting,
@@ -152,7 +154,8 @@ fn optima(
             "The {what} with the lowest mean {measured} after the last epoch, among groups without missing repetitions. The \
              lowest of several means tends to be too low. Coverage if equal: the share of cases in which its 95 % interval would hold the true \
              mean if all groups compared were equal, independent and normal, the worst case. A mean clearly below the others is less \
-             affected.{}{cut}",
+             affected.{}{}{cut}",
+            study.refined(stage),
             if rows.iter().flatten().any(|cell| cell == "–") {
                 " –: no interval of n = 1."
             } else {
