@@ -218,7 +218,7 @@ fn a_sweep_that_goes_on_is_provisional_and_one_point_has_a_report_too() {
     let page = file(&report(&study).files().unwrap(), "report.md");
     assert!(page.contains("**Provisional.** The sweep is active"), "{page}");
     assert!(page.contains("- rates: learning rate 1e-3"));
-    assert!(!page.contains("Comparisons"));
+    assert!(!page.contains("Comparisons by"));
     let nothing = report(&Study {
         stages: vec![StageOf::default()],
         ..Study::default()
