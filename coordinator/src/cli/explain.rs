@@ -240,7 +240,7 @@ fn words(reason: &Reason, sweep: &str, now: u64) -> String {
             format!(
                 "slot {} of {} has had it for {}, {alone}, with fence {}: {} of {} epochs have come",
                 held.slot,
-                held.host,
+                format::foreign(&held.host),
                 format::duration(now.saturating_sub(held.since_ms) as f64 / 1000.0),
                 held.fence,
                 held.epochs,
@@ -265,6 +265,7 @@ fn words(reason: &Reason, sweep: &str, now: u64) -> String {
                 0 => String::new(),
                 failures => format!(" ({failures} of {} failures)", of.limit),
             };
+            let error = format::foreign(error);
             format!("{error}{often}; again: tenfold retry {sweep} --failed")
         }
         Reason::Cancelled(_) => format!("it was cancelled; again: tenfold retry {sweep} --cancelled"),

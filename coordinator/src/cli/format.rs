@@ -1,27 +1,38 @@
 //! Numbers, times and states as people read them.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use tenfold_proto::v1;
+use tenfold_types::printable;
 
 use super::exit::Failure;
 
-/// Writes to standard output. Whoever reads may go away.
+/// Writes text to standard output, [printable]: names, errors and the like may be a peer's. Whoever reads may go away.
+///
+/// [printable]: tenfold_types::printable
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    print_bytes(text.as_bytes())
-}
-
-/// As [`print`].
-pub(crate) fn print_bytes(text: &[u8]) -> Result<(), Failure> {
+    let text = printable::lines(text);
     let mut out = io::stdout().lock();
-    out.write_all(text)
+    out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
             _ => Failure::Refused(format!("cannot write the output: {error}")),
         })
+}
+
+/// A peer's text in a cell or on a line of its own, [printable](tenfold_types::printable).
+pub(crate) fn foreign(text: &str) -> Cow<'_, str> {
+    printable::line(text)
+}
+
+/// A peer's text of several lines: those behind the first begin at a column, so that none passes for a line of ours.
+pub(crate) fn indented(text: &str, column: usize) -> String {
+    let lines: Vec<_> = text.lines().map(foreign).collect();
+    lines.join(&format!("\n{:column$}", ""))
 }
 
 /// A table without more lines than it needs.
@@ -167,7 +178,7 @@ pub(crate) fn point(assignments: &[v1::Assignment]) -> String {
         format!(
             "{}={}",
             assignment.setting,
-            value.map_or_else(|| "?".to_owned(), |value| value.to_string())
+            value.map_or_else(|| "?".to_owned(), |value| printable::line(&value.to_string()).into_owned())
         )
     };
     assignments.iter().map(one).collect::<Vec<_>>().join(" ")

@@ -43,7 +43,7 @@ impl List {
             let (over, trials) = format::over(&counts);
             table.add_row(vec![
                 format::short(&sweep.sweep),
-                sweep.name.clone(),
+                format::foreign(&sweep.name).into_owned(),
                 format::sweep_state(sweep.state()).to_owned(),
                 format!("{over}/{trials}"),
                 format::remarks(&counts),

@@ -98,9 +98,10 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
             let error = trial.error.as_deref().unwrap_or("no reason is known");
             _ = writeln!(
                 text,
-                "  {:<10} {}\n             {error}",
+                "  {:<10} {}\n             {}",
                 format::key(trial.trial),
-                format::point(&trial.point)
+                format::point(&trial.point),
+                format::indented(error, 13)
             );
         }
         let id = format::short(&status.sweep);
@@ -142,7 +143,7 @@ fn trial(answer: &v1::ShowTrialResponse, as_json: bool) -> String {
         _ = writeln!(text, "waits until     {}", format::time(until));
     }
     if let Some(error) = &status.error {
-        _ = writeln!(text, "error           {error}");
+        _ = writeln!(text, "error           {}", format::indented(error, 16));
     }
     _ = writeln!(
         text,
@@ -162,19 +163,20 @@ fn trial(answer: &v1::ShowTrialResponse, as_json: bool) -> String {
 
 /// An attempt, where and when it ran; how it ended is said so.
 pub(super) fn attempt(attempt: &v1::Attempt, ended: &str) -> String {
-    let mut text = format!("\nattempt {}: {ended}\n", attempt.number);
+    let mut text = format!("\nattempt {}: {}\n", attempt.number, format::foreign(ended));
     // Writing to a string cannot fail.
     _ = writeln!(
         text,
         "  ran on        {}, {}, {}",
-        attempt.host,
-        attempt.device,
+        format::foreign(&attempt.host),
+        format::foreign(&attempt.device),
         format::count(attempt.threads.into(), "thread")
     );
     _ = writeln!(
         text,
         "  versions      tenfold {}, libtorch {}",
-        attempt.version, attempt.libtorch
+        format::foreign(&attempt.version),
+        format::foreign(&attempt.libtorch)
     );
     let took = attempt
         .ended_at_ms
@@ -186,7 +188,7 @@ pub(super) fn attempt(attempt: &v1::Attempt, ended: &str) -> String {
         format::time(attempt.started_at_ms)
     );
     if !attempt.error.is_empty() {
-        _ = writeln!(text, "  error         {}", attempt.error);
+        _ = writeln!(text, "  error         {}", format::indented(&attempt.error, 16));
     }
     if !attempt.stderr.is_empty() {
         _ = writeln!(text, "  the end of its standard error:");

@@ -209,7 +209,7 @@ fn lines(
             let error = trial
                 .error
                 .as_ref()
-                .map_or_else(String::new, |error| format!(": {error}"));
+                .map_or_else(String::new, |error| format!(": {}", format::foreign(error)));
             let state = format::trial_state(trial.state());
             return Ok(format!(
                 "{:<10} {state}{error}  {}\n",

@@ -56,11 +56,15 @@ impl Workers {
             let seen = format::ago(worker.last_seen_ms);
             table.add_row(vec![
                 format::short(&worker.worker),
-                format!("{} ({})", worker.host, worker.process),
+                format!("{} ({})", format::foreign(&worker.host), worker.process),
                 worker.slots.to_string(),
                 worker.busy.to_string(),
-                worker.device.clone(),
-                format!("{} (libtorch {})", worker.version, worker.libtorch),
+                format::foreign(&worker.device).into_owned(),
+                format!(
+                    "{} (libtorch {})",
+                    format::foreign(&worker.version),
+                    format::foreign(&worker.libtorch)
+                ),
                 match worker {
                     v1::Worker { connected: false, .. } => format!("{seen}: gone"),
                     v1::Worker { draining: true, .. } => format!("{seen}: draining"),

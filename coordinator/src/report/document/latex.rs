@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tenfold_types::printable;
+
 use super::Table;
 
 /// A `table` environment, to be taken in with `\input`. Rows that stand out are bold.
@@ -66,7 +68,7 @@ fn escape(text: &str) -> String {
             '≤' => escaped += "$\\leq$",
             '≥' => escaped += "$\\geq$",
             '–' => escaped += "--",
-            c if c.is_control() => escaped.push(' '),
+            c if printable::acts(c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }

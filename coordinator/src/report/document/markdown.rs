@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tenfold_types::printable;
+
 use super::{Block, Column, Document, Span, Table};
 
 /// The text.
@@ -92,7 +94,7 @@ pub(super) fn escape(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            c if c.is_control() => escaped.push(' '),
+            c if printable::acts(c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }
@@ -114,7 +116,7 @@ fn at_start(text: &str) -> String {
 pub(super) fn code(text: &str) -> String {
     let text: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if printable::acts(c) { ' ' } else { c })
         .collect();
     let fence = "`".repeat(longest_run(&text) + 1);
     if text.starts_with('`') || text.ends_with('`') {

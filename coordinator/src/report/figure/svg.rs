@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tenfold_types::printable;
+
 use super::text::{FAMILY, FONT_FACES, Face};
 
 /// A document in the making.
@@ -122,7 +124,8 @@ pub(in super::super) fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\t' | '\n' | '\r' => escaped.push(' '),
-            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c if printable::acts(c) => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }

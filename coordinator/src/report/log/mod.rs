@@ -10,10 +10,12 @@ mod extension;
 mod group;
 mod text;
 
+use std::borrow::Cow;
+
 use serde::{Serialize, Serializer};
 use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
-use tenfold_types::{Block, Metric, SweepId, TrialKey};
+use tenfold_types::{Block, Metric, SweepId, TrialKey, printable};
 
 use self::choice::ChoiceLine;
 use self::extension::ExtensionLine;
@@ -132,16 +134,18 @@ pub fn state_name(state: i32) -> &'static str {
 
 /// Appends a line.
 fn line(line: &impl Serialize, out: &mut Vec<u8>) {
-    let before = out.len();
-    if serde_json::to_writer(&mut *out, line).is_err() {
-        out.truncate(before);
-    }
+    out.extend_from_slice(json(line).as_bytes());
     out.push(b'\n');
 }
 
-/// What is written here holds only text, numbers and maps with text for keys, none of which JSON refuses.
+/// A line of JSON, [printable](tenfold_types::printable) on a terminal that follows the log: the escapes are JSON's own. What is
+/// written here holds only text, numbers and maps with text for keys, none of which JSON refuses.
 fn json(line: &impl Serialize) -> String {
-    serde_json::to_string(line).unwrap_or_default()
+    let text = serde_json::to_string(line).unwrap_or_default();
+    match printable::line(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(escaped) => escaped,
+    }
 }
 
 #[derive(Serialize)]
