@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help setup build run figures test check chaos faults bench bench-train bench-coordinator bench-parts clean
+.PHONY: help setup build run figures test check calibrate chaos faults bench bench-train bench-coordinator bench-parts clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ check: setup ## Formatting, lints with warnings denied, and all tests
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+calibrate: setup ## Simulate how often intervals, verdicts and choices are right, and write docs/calibration.md (some minutes)
+	TENFOLD_CALIBRATION=long $(CARGO) test --release -p tenfold --test calibration -- --nocapture --test-threads 2 $(ARGS)
 
 chaos: setup ## Kill, stop, cut off and starve real processes for some 20 minutes, and see that nothing is lost
 	$(CARGO) build --workspace --all-targets

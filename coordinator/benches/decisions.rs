@@ -71,13 +71,14 @@ impl Bench {
     fn decide(&mut self) -> usize {
         let began = Instant::now();
         let mut due = VecDeque::from(choose::due(self.turn.state().unwrap()));
-        let mut looked_at: BTreeSet<ChoiceId> = due.iter().map(|(_, choice)| *choice).collect();
+        let mut looked_at: BTreeSet<ChoiceId> = due.iter().map(|due| due.choice).collect();
         self.spent.looked += began.elapsed();
         let mut made = 0;
-        while let Some((sweep, choice)) = due.pop_front() {
+        while let Some(next) = due.pop_front() {
+            let choice = next.choice;
             let began = Instant::now();
             let mut reader = self.store.reader().unwrap();
-            let candidates = choose::candidates(reader.as_mut(), &sweep, choice).unwrap();
+            let candidates = choose::candidates(reader.as_mut(), &next).unwrap();
             self.spent.read += began.elapsed();
             let began = Instant::now();
             let input = Input::Choose {
@@ -90,7 +91,7 @@ impl Bench {
             made += 1;
             let began = Instant::now();
             let behind = choose::due_behind(self.turn.state().unwrap(), self.sweep, choice);
-            due.extend(behind.filter(|(_, choice)| looked_at.insert(*choice)));
+            due.extend(behind.filter(|behind| looked_at.insert(behind.choice)));
             self.spent.looked += began.elapsed();
         }
         made

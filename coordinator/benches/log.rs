@@ -10,7 +10,7 @@ use std::time::Instant;
 use tenfold::groups::GroupPart;
 use tenfold::report::log;
 use tenfold::watch::Event;
-use tenfold_core::aggregate::{Counts, Group, GroupResult, aggregate};
+use tenfold_core::aggregate::{Counts, Group, GroupResult, Sample, aggregate};
 use tenfold_types::{Curve, Metric, Setting, Value};
 
 const REPETITIONS: u32 = 10;
@@ -68,10 +68,12 @@ fn main() {
             succeeded: REPETITIONS.into(),
             ..Counts::default()
         },
+        sample: Sample::default(),
     };
     let result = GroupResult {
         group,
         metrics,
+        answers: Vec::new(),
         epochs,
     };
     let event = Event::Complete(Arc::new(GroupPart {

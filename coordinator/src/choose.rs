@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use tenfold_core::aggregate::within::means_within;
 use tenfold_core::aggregate::{self, Statistics};
+use tenfold_core::rank::{Mean, Ratio};
 use tenfold_core::record::Candidate;
 use tenfold_core::search::{median, patience};
 use tenfold_core::sweep::{ChoiceId, Chooses, Rung, StopRule, Sweep, Taken};
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Answer, Input, State};
+use tenfold_core::{Answer, Input, State, SweepState};
 use tenfold_types::{Curve, Fence, Metric, SweepId, TrialKey, Value};
 
 use crate::readers::Readers;
@@ -24,18 +26,43 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Choices that are made before it is looked for others.
 const TOGETHER: usize = 4096;
 
+/// A choice that can be made.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// The sweep as it was when the choice was due.
+    pub sweep: Sweep,
+    /// Which of its choices.
+    pub choice: ChoiceId,
+    /// The number of the rules by which it is made: [`SweepState::rules`].
+    pub rules: u32,
+}
+
+impl Due {
+    fn of(sweep: &SweepState, choice: ChoiceId) -> Self {
+        Self {
+            sweep: sweep.sweep().clone(),
+            choice,
+            rules: sweep.rules(),
+        }
+    }
+
+    fn id(&self) -> (SweepId, ChoiceId) {
+        (self.sweep.id(), self.choice)
+    }
+}
+
 /// Choices that can be made now.
-pub fn due(state: &State) -> Vec<(Sweep, ChoiceId)> {
+pub fn due(state: &State) -> Vec<Due> {
     let sweeps = state.unfinished_sweeps();
-    let due = sweeps.flat_map(|sweep| sweep.due_choices().map(|choice| (sweep.sweep().clone(), choice)));
+    let due = sweeps.flat_map(|sweep| sweep.due_choices().map(|choice| Due::of(sweep, choice)));
     due.take(TOGETHER).collect()
 }
 
 /// The choice of the same kind behind one that was made, if it can be made now: points are often decided on one after the other.
-pub fn due_behind(state: &State, sweep: SweepId, choice: ChoiceId) -> Option<(Sweep, ChoiceId)> {
+pub fn due_behind(state: &State, sweep: SweepId, choice: ChoiceId) -> Option<Due> {
     let sweep = state.sweep(sweep)?;
     let behind = sweep.due_behind(choice)?;
-    Some((sweep.sweep().clone(), behind))
+    Some(Due::of(sweep, behind))
 }
 
 /// What there is to choose from, in the order of the axis; or what there is to decide about points by, in their order: of the
@@ -44,11 +71,9 @@ pub fn due_behind(state: &State, sweep: SweepId, choice: ChoiceId) -> Option<(Sw
 ///
 /// # Errors
 /// The store's.
-pub fn candidates(
-    reader: &mut dyn Reader,
-    sweep: &Sweep,
-    choice: ChoiceId,
-) -> Result<Vec<Candidate>, StoreError> {
+pub fn candidates(reader: &mut dyn Reader, due: &Due) -> Result<Vec<Candidate>, StoreError> {
+    let Due { sweep, choice, rules } = due;
+    let (choice, rules) = (*choice, *rules);
     let (Some(chooses), Some(stage)) = (sweep.chooses(choice), sweep.source(choice)) else {
         return Ok(Vec::new());
     };
@@ -58,8 +83,10 @@ pub fn candidates(
         sweep,
         stage,
         repetitions,
+        rules,
     };
     match chooses {
+        Chooses::Axis(taken) if rules == 0 => source.of_axis_pooled(choice, taken),
         Chooses::Axis(taken) => source.of_axis(choice, taken),
         Chooses::Points(rung) => source.of_points(choice, rung),
         Chooses::Repetitions(until) => {
@@ -78,39 +105,116 @@ struct Source<'a> {
     stage: u32,
     /// The repetitions that count.
     repetitions: u32,
+    rules: u32,
 }
 
 /// Trials that have succeeded, with the attempts that count.
 type Succeeded = Vec<(TrialKey, Fence)>;
 
 impl Source<'_> {
-    fn of_axis(&mut self, choice: ChoiceId, taken: &Taken) -> Result<Vec<Candidate>, StoreError> {
+    /// The values of an axis that there are, each with its points, in the order of the points.
+    fn values_of(&self, choice: ChoiceId, taken: &Taken) -> Vec<(Value, Vec<u64>)> {
         let mut order: Vec<Value> = Vec::new();
-        let mut found: BTreeMap<Value, (Vec<f64>, u32)> = BTreeMap::new();
+        let mut found: BTreeMap<Value, Vec<u64>> = BTreeMap::new();
         for index in self.sweep.source_points(choice) {
             let values = self.sweep.values(self.first(index)).into_iter();
             let value = values.into_iter().find(|(setting, _)| *setting == taken.setting);
             // A value that was never chosen, as nothing could be, is none to choose from.
             let Some((_, value)) = value else { continue };
-            let (succeeded, missing) = self.succeeded(index)?;
-            let (numbers, none) = found.entry(value.clone()).or_default();
-            numbers.extend(self.numbers(&succeeded, taken.rule.metric, taken.rule.epoch)?);
-            *none += missing;
-            if !order.contains(&value) {
+            let points = found.entry(value.clone()).or_default();
+            if points.is_empty() {
                 order.push(value);
             }
+            points.push(index);
         }
-        let candidate = |value: Value| {
-            let (numbers, missing) = found.remove(&value).unwrap_or_default();
-            candidate(value, &numbers, missing)
+        let with_points = |value: Value| {
+            let points = found.remove(&value).unwrap_or_default();
+            (value, points)
         };
-        Ok(order.into_iter().map(candidate).collect())
+        order.into_iter().map(with_points).collect()
+    }
+
+    /// The values with means within repetitions, over their points, of which equal ones count once.
+    fn of_axis(&mut self, choice: ChoiceId, taken: &Taken) -> Result<Vec<Candidate>, StoreError> {
+        let (metric, epoch) = (taken.rule.metric, taken.rule.epoch);
+        let mut candidates = Vec::new();
+        for (value, points) in self.values_of(choice, taken) {
+            let stage = self.sweep.stage(self.stage);
+            let distinct = stage.map(|stage| stage.distinct(&points)).unwrap_or_default();
+            let (mut trials, mut missing, mut of_points) = (0, 0, Vec::new());
+            for index in points {
+                let (succeeded, not) = self.succeeded(index)?;
+                trials += succeeded.len() as u32;
+                if !distinct.contains(&index) {
+                    continue;
+                }
+                missing += not;
+                let numbers = self.numbers(&succeeded, metric, epoch)?;
+                let mut of_point = vec![None; self.repetitions as usize];
+                for ((key, _), number) in succeeded.iter().zip(numbers) {
+                    if let Some(place) = of_point.get_mut(key.repetition as usize) {
+                        *place = Some(number);
+                    }
+                }
+                of_points.push(of_point);
+            }
+            let candidate = self.within(value, &of_points, metric);
+            candidates.push(Candidate {
+                missing,
+                trials: (trials != candidate.n).then_some(trials),
+                ..candidate
+            });
+        }
+        Ok(candidates)
+    }
+
+    /// A value whose points came to these numbers, repetition by repetition.
+    fn within(&self, value: Value, of_points: &[Vec<Option<f64>>], metric: Metric) -> Candidate {
+        let (counted, means) = means_within(of_points);
+        let all: Vec<f64> = counted
+            .repetitions
+            .iter()
+            .flat_map(|repetition| {
+                let of_point = |place: &usize| of_points[*place][*repetition as usize];
+                counted.points.iter().filter_map(of_point).collect::<Vec<_>>()
+            })
+            .collect();
+        Candidate {
+            // As many points count in each repetition: the mean of the means is the mean of all.
+            exact: Mean::of(&all, self.answers(metric)).and_then(|mean| mean.exact),
+            points_left_out: counted.points_left_out,
+            repetitions_left_out: counted.repetitions_left_out,
+            ..candidate(value, &means, 0)
+        }
+    }
+
+    /// The number of answers that a metric is a count of, where that is looked at.
+    fn answers(&self, metric: Metric) -> Option<u32> {
+        match self.rules {
+            0 => None,
+            _ => self.sweep.data().answers(metric),
+        }
+    }
+
+    /// The values with means over all their trials, as under the rules 0.
+    fn of_axis_pooled(&mut self, choice: ChoiceId, taken: &Taken) -> Result<Vec<Candidate>, StoreError> {
+        let mut candidates = Vec::new();
+        for (value, points) in self.values_of(choice, taken) {
+            let (mut numbers, mut missing) = (Vec::new(), 0);
+            for index in points {
+                let (succeeded, not) = self.succeeded(index)?;
+                numbers.extend(self.numbers(&succeeded, taken.rule.metric, taken.rule.epoch)?);
+                missing += not;
+            }
+            candidates.push(candidate(value, &numbers, missing));
+        }
+        Ok(candidates)
     }
 
     fn of_points(&mut self, choice: ChoiceId, rung: &Rung) -> Result<Vec<Candidate>, StoreError> {
         let mut candidates = Vec::new();
         let mut succeeded = Vec::new();
-        for index in self.sweep.source_points(choice) {
+        for index in self.sweep.compared_points(choice, self.rules) {
             let (of_point, candidate) = self.of_point(index, rung.metric, rung.epoch)?;
             succeeded = of_point;
             candidates.push(candidate);
@@ -119,14 +223,16 @@ impl Source<'_> {
             StopRule::SuccessiveHalving { .. } | StopRule::Asha { .. } => Vec::new(),
             StopRule::Median { .. } => {
                 let curve = self.curve(&succeeded, rung.metric)?;
-                vec![(
-                    "running average",
-                    median::running_average(&curve).unwrap_or_default(),
-                )]
+                let values: Vec<f64> = curve.iter().map(|mean| mean.value).collect();
+                let average = Mean {
+                    value: median::running_average(&values).unwrap_or_default(),
+                    exact: Ratio::mean(curve.iter().map(|mean| mean.exact)),
+                };
+                vec![("running average", average)]
             }
             StopRule::Patience { patience, .. } => {
                 let curve = self.curve(&succeeded, rung.metric)?;
-                let parts = patience::before_and_lately(&curve, patience);
+                let parts = self.before_and_lately(&curve, patience);
                 let named = |(before, lately)| vec![("least before", before), ("least lately", lately)];
                 parts.map(named).unwrap_or_default()
             }
@@ -136,7 +242,8 @@ impl Source<'_> {
         };
         candidates.extend(behind.into_iter().map(|(name, mean)| Candidate {
             value: Value::Text(name.to_owned()),
-            mean,
+            mean: mean.value,
+            exact: mean.exact,
             standard_error: None,
             ..standing.clone()
         }));
@@ -153,7 +260,25 @@ impl Source<'_> {
         let (succeeded, missing) = self.succeeded(index)?;
         let numbers = self.numbers(&succeeded, metric, epoch)?;
         let value = Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
-        Ok((succeeded, candidate(value, &numbers, missing)))
+        let standing = Candidate {
+            exact: Mean::of(&numbers, self.answers(metric)).and_then(|mean| mean.exact),
+            ..candidate(value, &numbers, missing)
+        };
+        Ok((succeeded, standing))
+    }
+
+    /// The least mean before the last `patience` + 1, and the least of these.
+    fn before_and_lately(&self, curve: &[Mean], patience: u32) -> Option<(Mean, Mean)> {
+        let numbers: Vec<f64> = curve.iter().map(|mean| mean.value).collect();
+        let (before, lately) = patience::before_and_lately(&numbers, patience)?;
+        let number = |value| Mean { value, exact: None };
+        if self.rules == 0 {
+            return Some((number(before), number(lately)));
+        }
+        let at = curve.len().checked_sub(patience as usize + 1)?;
+        let (before, lately) = curve.split_at(at);
+        let least = |part: &[Mean]| part.iter().copied().min_by_key(Mean::rank);
+        least(before).zip(least(lately))
     }
 
     fn first(&self, index: u64) -> TrialKey {
@@ -206,7 +331,7 @@ impl Source<'_> {
     }
 
     /// The means of a metric over trials of one point, epoch by epoch.
-    fn curve(&mut self, succeeded: &[(TrialKey, Fence)], metric: Metric) -> Result<Vec<f64>, StoreError> {
+    fn curve(&mut self, succeeded: &[(TrialKey, Fence)], metric: Metric) -> Result<Vec<Mean>, StoreError> {
         let Some((key, _)) = succeeded.first().copied() else {
             return Ok(Vec::new());
         };
@@ -231,21 +356,28 @@ impl Source<'_> {
         let curves: Vec<&Curve> = curves.iter().collect();
         let (metrics, epochs) = aggregate::aggregate(&curves);
         debug_assert_eq!(metrics.get(column), Some(&metric));
-        Ok(epochs
-            .iter()
-            .filter_map(|epoch| Some(epoch.get(column)?.mean))
-            .collect())
+        let columns: Vec<&[f32]> = curves.iter().filter_map(|curve| curve.column(metric)).collect();
+        let mean = |(at, epoch): (usize, &Vec<Statistics>)| {
+            let value = epoch.get(column)?.mean;
+            let numbers = columns.iter().filter_map(|column| column.get(at).copied());
+            let numbers: Vec<f64> = numbers.map(f64::from).collect();
+            let exact = self
+                .answers(metric)
+                .and_then(|answers| Ratio::of(&numbers, answers));
+            Some(Mean { value, exact })
+        };
+        Ok(epochs.iter().enumerate().filter_map(mean).collect())
     }
 }
 
 fn candidate(value: Value, numbers: &[f64], missing: u32) -> Candidate {
     let statistics = Statistics::of(numbers);
     Candidate {
-        value,
         n: numbers.len() as u32,
         missing,
         mean: statistics.map_or(0.0, |statistics| statistics.mean),
         standard_error: statistics.and_then(|statistics| statistics.standard_error),
+        ..Candidate::without_trials(value)
     }
 }
 
@@ -288,12 +420,11 @@ enum MakeError {
 /// Whether any was made. One that cannot be read holds up no other: its error comes last.
 async fn make_due(turn: &Handle, readers: &Readers) -> Result<bool, MakeError> {
     let mut due = VecDeque::from(turn.read(|state, _| due(state)).await?);
-    let known = |(sweep, choice): &(Sweep, ChoiceId)| (sweep.id(), *choice);
-    let mut looked_at: BTreeSet<(SweepId, ChoiceId)> = due.iter().map(known).collect();
+    let mut looked_at: BTreeSet<(SweepId, ChoiceId)> = due.iter().map(Due::id).collect();
     let (mut made, mut unread) = (0, None);
-    while let Some((sweep, choice)) = due.pop_front() {
-        let id = sweep.id();
-        let read = move |reader: &mut dyn Reader| candidates(reader, &sweep, choice);
+    while let Some(next) = due.pop_front() {
+        let (id, choice) = next.id();
+        let read = move |reader: &mut dyn Reader| candidates(reader, &next);
         let candidates = match readers.with(read).await {
             Ok(candidates) => candidates,
             Err(error) => {
@@ -313,7 +444,7 @@ async fn make_due(turn: &Handle, readers: &Readers) -> Result<bool, MakeError> {
                 // Behind all others: nobody waits until a long row of points is through.
                 if made < TOGETHER {
                     let behind = turn.read(move |state, _| due_behind(state, id, choice)).await?;
-                    due.extend(behind.filter(|behind| looked_at.insert(known(behind))));
+                    due.extend(behind.filter(|behind| looked_at.insert(behind.id())));
                 }
             }
             Ok(_) => {}

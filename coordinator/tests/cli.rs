@@ -317,7 +317,7 @@ fn a_plan_needs_no_coordinator() {
     assert_eq!(code, 0);
     assert_eq!(
         (&plan["v"], &plan["kind"], &plan["name"]),
-        (&1.into(), &"plan".into(), &"small".into())
+        (&2.into(), &"plan".into(), &"small".into())
     );
     assert_eq!(
         (&plan["points"], &plan["repetitions"], &plan["trials"]),

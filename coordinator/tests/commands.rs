@@ -372,7 +372,7 @@ fn every_line_of_json_has_its_version_and_kind() {
     let file = cluster.write("small.toml", SWEEP);
     let kinds = |arguments: &[&str]| -> Vec<String> {
         let lines = json(&cluster.command(&[arguments, &["--json"]].concat()));
-        assert!(lines.iter().all(|line| line["v"] == 1), "{lines:?}");
+        assert!(lines.iter().all(|line| line["v"] == 2), "{lines:?}");
         let mut kinds: Vec<String> = lines
             .iter()
             .map(|line| line["kind"].as_str().unwrap().to_owned())

@@ -93,7 +93,7 @@ fn points_are_compared_and_hypotheses_judged() {
     assert!((both[6]["difference"].as_f64().unwrap() - contrast).abs() < 1e-9);
     let table = cluster.command(&["compare", "last", "--by", "weight_sharing", "--at", "1"]);
     assert!(
-        table.contains("1 (1 diverged)") && table.contains("after epoch 1"),
+        table.contains("1 diverged") && table.contains("2 of 3") && table.contains("after epoch 1"),
         "{table}"
     );
 
@@ -131,8 +131,10 @@ fn points_are_compared_and_hypotheses_judged() {
     for part in [
         r"\label{tab:test-error-by-learning-rate-weight-sharing}",
         "test error after epoch 2",
-        "by Holm for all 7",
-        r"\begin{tabular}{lrrrrrrrrrrr}",
+        "corrected for all 7 rows (Holm)",
+        "(both $-$ first alone) $-$ (second alone $-$ neither), here (learning rate 1e-2 $\\cdot$ sharing on $-$",
+        "every Wilcoxon p is 1 after",
+        r"\begin{tabular}{lrrrrrrrrrlrr}",
         "interaction of learning rate and weight sharing & -- & --",
     ] {
         assert!(latex.contains(part), "{part} in\n{latex}");
@@ -146,13 +148,23 @@ fn points_are_compared_and_hypotheses_judged() {
             verdicts[at]["n"].as_u64().unwrap(),
         )
     };
-    assert_eq!((of(0), of(1)), (("supported", 2), ("refuted", 2)));
+    assert_eq!((of(0), of(1)), (("undecided", 2), ("undecided", 2)));
+    let present = |at: usize| verdicts[at]["verdict_of_present"].as_str().unwrap();
+    assert_eq!(
+        (present(0), present(1)),
+        ("supported", "refuted"),
+        "but for a missing pair"
+    );
     let more = cluster.write(
         "more.toml",
         "[[hypothesis]]\nclaim = \"later\"\nthis = { learning_rate = 0.1 }\nthan = { learning_rate = 0.01 }\nwithin = 0.001\n",
     );
     let said = cluster.command(&["hypotheses", "last", "--add", &more]);
-    assert!(said.contains("refuted (added later): later"), "{said}");
+    assert!(
+        said.contains("undecided (1 of 3 pairs is missing; over the other 2: refuted")
+            && said.contains("added later): later"),
+        "{said}"
+    );
 
     for (arguments, says) in [
         (vec!["--by", "dropout"], "is no axis here"),
@@ -167,4 +179,162 @@ fn points_are_compared_and_hypotheses_judged() {
         assert_eq!(output.status.code(), Some(2));
         assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
     }
+}
+
+/// Five rates, of which one with the auxiliary loss off is the same network at both of its weights.
+const RATES: &str = r#"
+name = "rates"
+repetitions = 5
+epochs = 1
+[settings]
+architecture = "perceptron-5"
+[axes]
+auxiliary_loss = [false, true]
+aux_weight = [0.1, 0.2]
+learning_rate = [0.5, 0.1, 0.01]
+"#;
+
+#[test]
+fn each_value_is_compared_with_one_reference_and_the_same_network_once() {
+    let cluster = Cluster::patient();
+    cluster.command(&["submit", &cluster.write("rates.toml", RATES)]);
+    // At the greatest rate with the auxiliary loss, all but one repetition diverge.
+    let mut worker = FakeWorker::register(&cluster, "abacus");
+    while cluster.sweep().unwrap()["state"] == "active" {
+        worker.train(1, |trial| match (trial.index, trial.repetition) {
+            (6 | 9, 0..4) => Fate::DivergesIn(1),
+            _ => Fate::Succeeds,
+        });
+    }
+
+    let by_rate = ["compare", "last", "--by", "learning_rate"];
+    let all = json(&cluster.command(&[&by_rate[..], &["--json"]].concat()));
+    let one = json(&cluster.command(&[&by_rate[..], &["--against", "1e-1", "--json"]].concat()));
+    // Three strata of different networks: without the loss, with it at either weight.
+    assert_eq!((all.len(), one.len()), (9, 6));
+    for line in &one {
+        assert_eq!(
+            (&line["family_rows"], &line["same_network_left_out"]),
+            (&6.into(), &2.into())
+        );
+        assert_eq!(line["than"]["learning_rate"], 0.1);
+        assert_eq!(line["planned"], 5);
+        // Of 5 pairs no p is below 1/16, and six times that is above 1/20.
+        assert_eq!(line["wilcoxon_holm_least"], 0.375);
+    }
+    let diverged = one.iter().find(|line| line["this_diverged"] == 4).unwrap();
+    assert_eq!(
+        (&diverged["n"], &diverged["left_out"], &diverged["than_diverged"]),
+        (&1.into(), &4.into(), &0.into())
+    );
+    assert_eq!(
+        (&diverged["divergence_n"], &diverged["divergence_p"]),
+        (&5.into(), &0.125.into())
+    );
+    assert_eq!(diverged["missing_trials"]["diverged"], 4);
+    assert_eq!(
+        diverged["t_holm"],
+        serde_json::Value::Null,
+        "one pair has no t test"
+    );
+
+    let table = cluster.command(&[&by_rate[..], &["--against", "learning_rate=0.1"]].concat());
+    for part in [
+        "1 of 5",
+        "4 and 0 of 5",
+        "With n = 5 and 6 rows no Wilcoxon p can be below 0.3750 after Holm's correction",
+        "corrected for all 6 rows (Holm)",
+        "p (Wilcoxon) is exact",
+        "2 comparisons are left out, since their points are the same networks",
+        "Where all differences are equal",
+        "–: too few pairs",
+    ] {
+        assert!(table.contains(part), "{part} in\n{table}");
+    }
+    assert_eq!(
+        table.matches(" Holm ").count(),
+        1,
+        "of the t test alone:\n{table}"
+    );
+
+    // Both axes: one point is the reference, and interactions are of all pairs alone.
+    let both = [
+        "compare",
+        "last",
+        "--by",
+        "auxiliary_loss,aux_weight",
+        "--format",
+        "csv",
+    ];
+    let csv = cluster.command(&[&both[..], &["--against", "auxiliary_loss=on,aux_weight=0.2"]].concat());
+    assert_eq!(csv.lines().count(), 1 + 3 * 2, "{csv}");
+    let csv = cluster.command(&both);
+    // Of two by two points three are different networks: their three pairs, of which one is the interaction too.
+    assert_eq!(csv.lines().count(), 1 + 3 * 3, "{csv}");
+    let header = csv.lines().next().unwrap();
+    assert!(header.ends_with(
+        "g_z,difference_is,planned,missing,wilcoxon_null,first_diverged,second_diverged,divergence_n,divergence_p"
+    ));
+    assert!(
+        csv.lines()
+            .nth(4)
+            .unwrap()
+            .contains("first - second,5,,exact,0,0,5,1"),
+        "{csv}"
+    );
+    // The weight alone without the loss: the same network.
+    let weights = json(&cluster.command(&["compare", "last", "--by", "aux_weight", "--json"]));
+    assert_eq!(
+        (weights.len(), &weights[0]["same_network_left_out"]),
+        (3, &3.into())
+    );
+
+    for (arguments, says) in [
+        (
+            vec!["--by", "learning_rate", "--against", "0.3"],
+            "no point has that learning_rate; there are",
+        ),
+        (
+            vec!["--by", "learning_rate", "--against", "dropout=0.1"],
+            "is none of the axes that are compared",
+        ),
+        (vec!["--by", "learning_rate", "--against", "0.1,0.5"], "twice"),
+        (
+            vec!["--by", "learning_rate,aux_weight", "--against", "0.1"],
+            "of which axis?",
+        ),
+        (
+            vec!["--by", "learning_rate,aux_weight", "--against", "aux_weight=0.1"],
+            "learning_rate has none",
+        ),
+    ] {
+        let output = cluster.try_command(&[&["compare", "last"], arguments.as_slice()].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn many_rows_suggest_one_reference() {
+    let cluster = Cluster::patient();
+    let rates: Vec<String> = (1..=11)
+        .map(|rate| format!("{}", f64::from(rate) / 100.0))
+        .collect();
+    let sweep = format!(
+        "name = \"many\"\nrepetitions = 2\nepochs = 1\n[settings]\narchitecture = \"perceptron-5\"\n[axes]\nlearning_rate = [{}]\n",
+        rates.join(", ")
+    );
+    cluster.command(&["submit", &cluster.write("many.toml", &sweep)]);
+    let by_rate = ["compare", "last", "--by", "learning_rate"];
+    let table = cluster.command(&by_rate);
+    assert!(
+        table.contains("--against VALUE compares with one reference alone, 10 rows at most"),
+        "{table}"
+    );
+    assert!(table.contains("corrected for all 55 rows"), "{table}");
+    let table = cluster.command(&[&by_rate[..], &["--against", "0.05"]].concat());
+    assert!(
+        !table.contains("--against") && table.contains("all 10 rows"),
+        "{table}"
+    );
 }

@@ -184,7 +184,7 @@ fn it_trains_once_and_then_shows_what_there_is() {
     let sweep: Value = serde_json::from_str(&as_json.stdout).unwrap();
     assert_eq!(
         (&sweep["v"], &sweep["trials"]["succeeded"]),
-        (&1.into(), &4.into())
+        (&2.into(), &4.into())
     );
 }
 

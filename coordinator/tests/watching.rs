@@ -81,7 +81,7 @@ fn a_tail_survives_the_coordinator_and_neither_repeats_nor_misses() {
         .collect();
     assert!(cursors.is_sorted(), "{cursors:?}");
     assert!(
-        lines.iter().all(|line| line["v"] == 1),
+        lines.iter().all(|line| line["v"] == 2),
         "every line has its version"
     );
     let last = lines.last().unwrap();

@@ -3,7 +3,7 @@
 use tenfold_types::{DeviceKind, Fence, SweepId, TrialKey, WorkerId};
 
 use crate::Millis;
-use crate::record::Control;
+use crate::record::{Control, TrialRow};
 use crate::state::{Lease, State, SweepState, Worker};
 use crate::sweep::ChoiceId;
 use crate::trial::TrialState;
@@ -19,6 +19,13 @@ pub enum Reason {
         choice: ChoiceId,
         /// Trials that it is made from and that are not over yet; 0 when it is made next.
         open: u64,
+    },
+    /// Another trial is the same: it has its result, or gets it.
+    Twin {
+        /// The one that is trained for both.
+        of: TrialKey,
+        /// It has the result already.
+        has_result: bool,
     },
     /// It failed, and rests before it may run again.
     Backoff {
@@ -134,7 +141,8 @@ pub fn explain(state: &State, sweep: SweepId, key: TrialKey, now: Millis) -> Opt
     let row = sweep.row_of(key);
     let limit = state.settings().failure_limit;
     let touched = sweep.is_open(key).is_some();
-    let reasons = match row.state {
+    let twin = twin(sweep, &row);
+    let reasons: Vec<Reason> = match row.state {
         TrialState::Pending if !touched && sweep.row().control == Control::Stopped => vec![Reason::Cancelled],
         TrialState::Pending => waits(state, sweep, key, now),
         TrialState::Backoff { until } => paused(sweep)
@@ -158,7 +166,30 @@ pub fn explain(state: &State, sweep: SweepId, key: TrialKey, now: Millis) -> Opt
         }],
         TrialState::Cancelled => vec![Reason::Cancelled],
     };
-    Some(reasons)
+    Some(reasons.into_iter().chain(twin).collect())
+}
+
+/// The trial whose result it has, or waits for.
+fn twin(sweep: &SweepState, row: &TrialRow) -> Option<Reason> {
+    let key = row.id.key;
+    let of = Some(sweep.sweep().representative(key)).filter(|of| *of != key)?;
+    let accepted = |row: &TrialRow| row.state.accepted();
+    let has_result = match row.state {
+        // One that a version before this one trained has a curve of its own.
+        TrialState::Succeeded { .. } | TrialState::Diverged { .. } => {
+            accepted(&sweep.trial(of)?) == accepted(row)
+        }
+        TrialState::Failed if sweep.trial(of)?.state == TrialState::Failed => false,
+        TrialState::Pending | TrialState::Backoff { .. } => {
+            if !sweep.is_resolved(key) || sweep.row().control == Control::Stopped {
+                return None;
+            }
+            false
+        }
+        _ => return None,
+    };
+    let own = row.state.accepted().is_some() && !has_result;
+    (!own).then_some(Reason::Twin { of, has_result })
 }
 
 fn paused(sweep: &SweepState) -> impl Iterator<Item = Reason> + use<> {
@@ -198,7 +229,7 @@ fn waits(state: &State, sweep: &SweepState, key: TrialKey, now: Millis) -> Vec<R
     let mut reasons: Vec<Reason> = paused(sweep).collect();
     let choices = sweep.awaited(key).into_iter();
     reasons.extend(choices.map(|(choice, open)| Reason::Choice { choice, open }));
-    if !sweep.is_resolved(key) {
+    if !sweep.is_resolved(key) || sweep.sweep().is_twin(key) {
         return reasons;
     }
     let required = sweep.sweep().required_device();

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use tenfold_types::SweepId;
+use tenfold_types::{SweepId, TrialKey};
 
 use crate::Millis;
 use crate::choice;
 use crate::input::{Answer, Refusal, Transition, Wider};
 use crate::record::{ChoiceRow, Control, ExtensionRow, Outcome, Record, SweepRow};
 use crate::state::{State, SweepState};
-use crate::sweep::{ChoiceId, Extension};
+use crate::sweep::{ChoiceId, Extension, Stage};
+use crate::trial::TrialState;
 
 /// A sweep that was extended so often is extended no more: whoever looks at it is told all extensions.
 const MOST: u32 = 1_000;
@@ -41,6 +42,9 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
         Err(why) => return Transition::refuse(Refusal::CannotExtend { sweep: id, why }),
     };
     let stages: Vec<u32> = extensions.iter().filter_map(repeated).collect();
+    if let Some(why) = nothing_to_do(sweep, wider, &extensions) {
+        return Transition::refuse(Refusal::CannotExtend { sweep: id, why });
+    }
     let (kept, withdrawn) = choices(sweep, &stages);
     let numbered = (before + 1..).zip(extensions);
     let mut records: Vec<Record> = numbered
@@ -49,7 +53,7 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
                 sweep: id,
                 number,
                 at: now,
-                extension,
+                extension: after_a_look(sweep, extension),
             })
         })
         .collect();
@@ -67,6 +71,82 @@ pub(crate) fn extend(state: &State, id: SweepId, wider: &Wider, now: Millis) -> 
     Transition::answer(Answer::Extended { kept })
         .with(records)
         .and_work(true)
+}
+
+/// Why an extension would add trials none of which could ever run; none where some can.
+fn nothing_to_do(sweep: &SweepState, wider: &Wider, extensions: &[Extension]) -> Option<String> {
+    let stages: Vec<u32> = extensions.iter().filter_map(repeated).collect();
+    match wider {
+        Wider::Around(_) => {
+            let after = sweep.sweep().extended(extensions.first()?).ok()?;
+            let added = after.stages().last()?;
+            let mut sources = added.rules().iter().map(|taken| taken.rule.source);
+            let source = sources.find(|source| is_barren(sweep, *source))?;
+            Some(format!(
+                "there is nothing to choose from: {} is over, and no trial of it has succeeded; retry what failed, or submit another \
+                 sweep",
+                called(sweep, source)
+            ))
+        }
+        // More of a stage that takes its values from nothing, and from nothing that is extended with it.
+        Wider::Repetitions { .. } => {
+            let waits = |number: &u32| {
+                let of = sweep.sweep().stage(*number);
+                let sources = of
+                    .into_iter()
+                    .flat_map(|of| of.rules().iter().map(|taken| taken.rule.source));
+                let mut sources = sources.filter(|source| !stages.contains(source));
+                sources.find(|source| is_barren(sweep, *source))
+            };
+            let barren = stages.iter().map(waits).collect::<Option<Vec<u32>>>()?;
+            Some(format!(
+                "what is added would never run: {} is over, and no trial of it has succeeded, so no value is chosen from it; extend that \
+                 stage, or retry what failed",
+                called(sweep, *barren.first()?)
+            ))
+        }
+    }
+}
+
+/// Whether all trials of a stage are over and none has succeeded.
+fn is_barren(sweep: &SweepState, number: u32) -> bool {
+    let Some(stage) = sweep.sweep().stage(number) else {
+        return false;
+    };
+    let over = |key: TrialKey| {
+        let row = sweep.trial(key);
+        row.is_some_and(|row| !row.state.is_open() && !matches!(row.state, TrialState::Succeeded { .. }))
+    };
+    let trials = |index: u64| {
+        (0..stage.repetitions_of(index)).map(move |repetition| TrialKey {
+            stage: number,
+            index,
+            repetition,
+        })
+    };
+    // Untouched trials are still to be run: the first that is found ends the search.
+    stage.points() > 0 && stage.indexes().flat_map(trials).all(over)
+}
+
+fn called(sweep: &SweepState, number: u32) -> String {
+    match sweep.sweep().stage(number).map(Stage::name) {
+        None | Some("") => "the sweep".to_owned(),
+        Some(name) => format!("stage {name}"),
+    }
+}
+
+/// The extension with what may have been seen of the stage before.
+fn after_a_look(sweep: &SweepState, extension: Extension) -> Extension {
+    match extension {
+        Extension::Repetitions {
+            stage, repetitions, ..
+        } => Extension::Repetitions {
+            stage,
+            repetitions,
+            seen: Some(sweep.complete_pairs(stage)),
+        },
+        Extension::Stage { .. } => extension,
+    }
 }
 
 /// The stage that has more repetitions.

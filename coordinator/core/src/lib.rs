@@ -2,7 +2,7 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, choice, extend, explain, schedule, lease → state, input → compare, search → aggregate, record → trial → sweep.
+//! order, choice, extend, explain, schedule, lease, twins → state, input → compare, search → aggregate, record → trial → sweep.
 
 pub mod aggregate;
 mod choice;
@@ -12,6 +12,7 @@ mod extend;
 pub mod input;
 mod lease;
 mod order;
+pub mod rank;
 pub mod record;
 pub mod rounding;
 mod schedule;
@@ -19,12 +20,13 @@ pub mod search;
 mod state;
 pub mod sweep;
 pub mod trial;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_types::{SweepId, TrialKey};
 
-pub use choice::pick;
+pub use choice::{RULES, pick, ties};
 pub use explain::{Reason, explain};
 pub use input::{
     Acknowledgement, Answer, Effect, End, Grant, Input, Order, Refusal, Standing, Transition, TrialReport,
@@ -40,6 +42,7 @@ pub type Millis = u64;
 
 /// What follows from an input at this time. Nothing changes until the records are evolved.
 pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
+    let is_tick = matches!(input, Input::Tick);
     let mut transition = match input {
         Input::Submit(sweep) => order::submit(state, &sweep, now),
         Input::Order { sweep, order } => order::order(state, sweep, order, now),
@@ -71,6 +74,10 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
         Input::Delete(sweep) => order::delete(state, sweep),
         Input::Tick => lease::tick(state, now),
     };
+    twins::follow(state, &mut transition.records, now);
+    if is_tick {
+        twins::catch_up(state, &mut transition.records, now);
+    }
     finish_sweeps(state, &mut transition.records, now);
     transition
 }

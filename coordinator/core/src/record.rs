@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tenfold_types::{Block, DeviceKind, Fence, RequestId, SweepId, TrialId, TrialKey, Value, WorkerId};
 
 use crate::Millis;
+use crate::rank::{Rank, Ratio};
 use crate::sweep::{ChoiceId, Extension, Sweep};
 use crate::trial::TrialState;
 
@@ -76,6 +77,14 @@ pub enum Record {
         /// When it expires.
         expires: Millis,
     },
+    /// How far the trials of a sweep have been looked at that follow another one, which was over when they were loaded. Not
+    /// stored: whoever loads them begins anew.
+    Followed {
+        /// The sweep.
+        sweep: SweepId,
+        /// The place in line from which on they are still to be looked at; none when all were.
+        place: Option<u64>,
+    },
     /// A worker was heard of. Not stored.
     Seen {
         /// The worker.
@@ -90,7 +99,11 @@ impl Record {
     pub fn is_durable(&self) -> bool {
         !matches!(
             self,
-            Self::Renewed { .. } | Self::Suspected { .. } | Self::Seen { .. } | Self::Health { .. }
+            Self::Renewed { .. }
+                | Self::Suspected { .. }
+                | Self::Seen { .. }
+                | Self::Health { .. }
+                | Self::Followed { .. }
         )
     }
 }
@@ -159,6 +172,8 @@ pub struct ChoiceRow {
     pub candidates: Vec<Candidate>,
     /// What came of it.
     pub outcome: Outcome,
+    /// The number of the rules under which it was made; see [`RULES`](crate::RULES).
+    pub rules: u32,
 }
 
 impl ChoiceRow {
@@ -177,14 +192,63 @@ impl ChoiceRow {
 pub struct Candidate {
     /// The value.
     pub value: Value,
-    /// Trials that have succeeded.
+    /// The repetitions that count, each with the mean over the points that the value has. Under the rules 0: trials that have
+    /// succeeded.
     pub n: u32,
     /// Trials that have diverged or failed.
     pub missing: u32,
-    /// The mean over those that have succeeded; 0 for none.
+    /// The mean over those that count; 0 for none.
     pub mean: f64,
     /// Its standard error; none for n < 2.
     pub standard_error: Option<f64>,
+    /// Trials that have succeeded, where these are not `n`. By them it is told whether a choice is current.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trials: Option<u32>,
+    /// The mean as an exact ratio, where the metric is a count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<Ratio>,
+    /// Points of which no trial has succeeded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub points_left_out: u32,
+    /// Repetitions in which only some of the points that count have succeeded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repetitions_left_out: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Candidate {
+    /// Returns a candidate of which no trial has succeeded so far.
+    pub fn without_trials(value: Value) -> Self {
+        Self {
+            value,
+            n: 0,
+            missing: 0,
+            mean: 0.0,
+            standard_error: None,
+            trials: None,
+            exact: None,
+            points_left_out: 0,
+            repetitions_left_out: 0,
+        }
+    }
+
+    /// Returns the number of trials that have succeeded, those that do not count too.
+    pub fn trials(&self) -> u32 {
+        self.trials.unwrap_or(self.n)
+    }
+
+    /// Returns what its mean is compared by under the rules with this number.
+    pub fn rank(&self, rules: u32) -> Rank {
+        match (rules, self.exact) {
+            (0, _) => Rank::number(self.mean),
+            (_, Some(exact)) => Rank::exact(exact),
+            (_, None) => Rank::rounded(self.mean),
+        }
+    }
 }
 
 /// What came of a choice.

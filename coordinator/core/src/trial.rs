@@ -89,13 +89,17 @@ impl TrialState {
         }
     }
 
-    /// Whether it may become `next`. SUCCEEDED and DIVERGED never change; FAILED and CANCELLED only return to PENDING.
+    /// Whether it may become `next`. SUCCEEDED and DIVERGED never change; FAILED and CANCELLED only return to PENDING. One that
+    /// waits may get the result of another trial, or fail with it.
     pub fn may_become(&self, next: &Self) -> bool {
         match self {
             Self::Succeeded { .. } | Self::Diverged { .. } => false,
             Self::Failed | Self::Cancelled => matches!(next, Self::Pending),
-            Self::Pending => matches!(next, Self::Leased { .. } | Self::Cancelled),
-            Self::Backoff { .. } => matches!(next, Self::Pending | Self::Cancelled),
+            Self::Pending => !matches!(next, Self::Pending | Self::Running { .. } | Self::Backoff { .. }),
+            Self::Backoff { .. } => !matches!(
+                next,
+                Self::Leased { .. } | Self::Running { .. } | Self::Backoff { .. }
+            ),
             Self::Leased { fence, .. } | Self::Running { fence, .. } => match next {
                 Self::Running { fence: other, .. } => fence == other,
                 Self::Leased { .. } => false,
@@ -182,10 +186,10 @@ mod tests {
     fn only_the_moves_of_the_table_are_legal() {
         // From, downwards; to, as in `states`.
         const TABLE: [&str; 8] = [
-            ".L.....C", // pending
+            ".L..SDFC", // pending
             "P.RBSDFC", // leased
             "P.RBSDFC", // running
-            "P......C", // back-off
+            "P...SDFC", // back-off
             "........", // succeeded
             "........", // diverged
             "P.......", // failed

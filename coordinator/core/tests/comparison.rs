@@ -2,8 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
-use tenfold_core::compare::{Comparison, Difference, Null, area, epochs_to, holm, reach, two_sided_t};
+use tenfold_core::aggregate::Statistics;
+use tenfold_core::compare::{
+    Comparison, Difference, Null, area, coverage_of_lowest, epochs_to, exact_mcnemar, holm, reach,
+    two_sided_t,
+};
+use tenfold_core::rank::Rank;
 
 fn fixture() -> serde_json::Result<Value> {
     serde_json::from_str(include_str!("fixtures/comparison.json"))
@@ -39,7 +46,7 @@ fn paired_samples_have_the_tests_that_scipy_gives_them() {
     let fixture = fixture().unwrap();
     let rows = fixture["comparisons"].as_array().unwrap();
     assert!(rows.len() >= 20);
-    let (mut exact, mut tiny) = (0, 0);
+    let (mut exact, mut tied, mut tiny) = (0, 0, 0);
     for row in rows {
         let (this, than) = (all(&numbers(&row["this"])), all(&numbers(&row["than"])));
         let ours = Comparison::of(&this, &than);
@@ -79,8 +86,22 @@ fn paired_samples_have_the_tests_that_scipy_gives_them() {
         let is_exact = wilcoxon.map(|test| test.null == Null::Exact);
         assert_eq!(is_exact, row.get("exact").and_then(Value::as_bool), "{what}");
         exact += usize::from(is_exact == Some(true));
+        // With ties no sum of whole ranks says what the p-value is.
+        let mut sizes: Vec<u64> = this
+            .iter()
+            .zip(&than)
+            .map(|(this, than)| ((this.unwrap() - than.unwrap()).abs() * 1e9).round() as u64)
+            .filter(|size| *size > 0)
+            .collect();
+        let count = sizes.len();
+        sizes.sort_unstable();
+        sizes.dedup();
+        tied += usize::from(is_exact == Some(true) && sizes.len() < count);
     }
-    assert!(exact >= 5 && tiny >= 2, "{exact} exact, {tiny} far in the tails");
+    assert!(
+        exact >= 5 && tied >= 12 && tiny >= 2,
+        "{exact} exact, {tied} of them with ties, {tiny} far in the tails"
+    );
 }
 
 #[test]
@@ -118,7 +139,7 @@ fn curves_have_the_areas_and_epochs_that_numpy_gives_them() {
         let what = format!("{} epochs", values.len());
         close(area(&values), curve["area"].as_f64(), 1e-12, &what);
         for row in curve["reached"].as_array().unwrap() {
-            let ours = epochs_to(&values, row["threshold"].as_f64().unwrap());
+            let ours = epochs_to(&values, Rank::of(row["threshold"].as_f64().unwrap(), None), None);
             assert_eq!(ours.map(u64::from), row["epochs"].as_u64(), "{what}, {row}");
             match ours {
                 Some(_) => reached += 1,
@@ -208,4 +229,52 @@ fn an_interaction_is_a_difference_of_differences() {
     let (contrast, left_out) = Difference::interaction(&both, &first, &second, &neither);
     assert_eq!((contrast.unwrap().statistics.n, left_out), (2, 1));
     assert_eq!(Difference::interaction(&[], &[], &[], &[]), (None, 0));
+}
+
+#[test]
+fn rates_have_the_exact_test_that_statsmodels_gives_them() {
+    let fixture = fixture().unwrap();
+    let rows = fixture["rates"].as_array().unwrap();
+    assert!(rows.len() >= 10);
+    for row in rows {
+        let count = |key: &str| u32::try_from(row[key].as_u64().unwrap()).unwrap();
+        let ours = exact_mcnemar(count("only_this"), count("only_than"));
+        close(Some(ours), row["p"].as_f64(), 1e-8, &row.to_string());
+    }
+}
+
+#[test]
+fn the_interval_of_the_lowest_mean_holds_as_often_as_scipy_says_and_as_draws_show() {
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/coverage.json")).unwrap();
+    let rows = fixture["lowest"].as_array().unwrap();
+    assert!(rows.len() > 50);
+    for row in rows {
+        let count = |key: &str| u32::try_from(row[key].as_u64().unwrap()).unwrap();
+        let ours = coverage_of_lowest(count("groups"), count("n")).unwrap();
+        let theirs = row["coverage"].as_f64().unwrap();
+        assert!((ours - theirs).abs() < 1e-6, "{ours} here, {row}");
+    }
+
+    const RUNS: usize = 4_000;
+    let mut random = ChaCha8Rng::seed_from_u64(2019);
+    let mut normal = || {
+        let mut uniform = || ((random.next_u64() >> 11) as f64 + 0.5) / 2f64.powi(53);
+        (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
+    };
+    for (groups, n) in [(4, 10), (12, 10), (18, 3)] {
+        let mut held = 0;
+        for _ in 0..RUNS {
+            let mut group = || Statistics::of(&(0..n).map(|_| normal()).collect::<Vec<f64>>()).unwrap();
+            let all: Vec<Statistics> = (0..groups).map(|_| group()).collect();
+            let lowest = all.iter().min_by(|a, b| a.mean.total_cmp(&b.mean)).unwrap();
+            let (low, high) = lowest.ci95.unwrap();
+            held += usize::from(low <= 0.0 && 0.0 <= high);
+        }
+        let (drawn, said) = (held as f64 / RUNS as f64, coverage_of_lowest(groups, n).unwrap());
+        // Three standard errors of a share of some 0.8 of 4,000.
+        assert!(
+            (drawn - said).abs() < 0.02,
+            "{groups} groups, n = {n}: {drawn} drawn, {said}"
+        );
+    }
 }

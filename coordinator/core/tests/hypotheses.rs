@@ -114,3 +114,112 @@ fn more_hypotheses_come_from_a_file_of_their_own() {
         assert!(error.contains(says), "{error}");
     }
 }
+
+#[test]
+fn rules_of_judgement_are_part_of_the_text_where_they_are_written() {
+    use tenfold_core::sweep::{Family, Missing};
+    let plain = parse(&format!("{SWEEP}{HYPOTHESIS}"));
+    let of = &plain.hypotheses()[0];
+    assert_eq!((of.missing, &of.family), (Missing::Count, &Family::Common));
+    // What a text of the version before looks like, to the byte.
+    assert!(
+        plain.normalised().ends_with(r#""expected":{"lower":0.08}}]}"#),
+        "{}",
+        plain.normalised()
+    );
+    let spelled = parse(&format!("{SWEEP}{HYPOTHESIS}missing = \"count\"\n"));
+    assert_eq!(spelled.id(), plain.id(), "a spelled default changes nothing");
+
+    let mut ids = vec![plain.id()];
+    for (keys, missing, family) in [
+        ("missing = \"drop\"\n", Missing::Drop, Family::Common),
+        ("family = \"none\"\n", Missing::Count, Family::Alone),
+        (
+            "family = \"modes\"\n",
+            Missing::Count,
+            Family::Named("modes".to_owned()),
+        ),
+    ] {
+        let sweep = parse(&format!("{SWEEP}{HYPOTHESIS}{keys}"));
+        let of = &sweep.hypotheses()[0];
+        assert_eq!((of.missing, &of.family), (missing, &family));
+        let again = Sweep::from_normalised("h", sweep.normalised()).unwrap();
+        assert_eq!((again.id(), again.hypotheses()), (sweep.id(), sweep.hypotheses()));
+        ids.push(sweep.id());
+    }
+    ids.sort_by_key(|id| id.0);
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "each is another sweep");
+}
+
+#[test]
+fn extensions_before_a_look_are_a_part_of_the_plan() {
+    use tenfold_core::sweep::Extension;
+    let extended = |seen: &[Option<u32>]| {
+        let extensions = seen
+            .iter()
+            .zip([5, 8, 11])
+            .map(|(seen, repetitions)| Extension::Repetitions {
+                stage: 0,
+                repetitions,
+                seen: *seen,
+            });
+        extensions.fold(parse(SWEEP), |sweep, extension| {
+            sweep.extended(&extension).unwrap()
+        })
+    };
+    let plan = |seen: &[Option<u32>]| {
+        let sweep = extended(seen);
+        let stage = sweep.stage(0).unwrap();
+        let looks: Vec<_> = stage
+            .looks()
+            .iter()
+            .map(|look| (look.before, look.after, look.pairs()))
+            .collect();
+        (stage.planned_repetitions(), stage.repetitions(), looks)
+    };
+    assert_eq!(plan(&[]), (3, 3, vec![]));
+    assert_eq!(plan(&[Some(0)]), (5, 5, vec![]), "nothing was there to be seen");
+    assert_eq!(plan(&[Some(0), Some(2)]), (5, 8, vec![(5, 8, 2)]));
+    assert_eq!(
+        plan(&[Some(2), Some(0)]),
+        (3, 8, vec![(3, 5, 2), (5, 8, 0)]),
+        "after a look there is no plan"
+    );
+    // A row of a version that did not record it.
+    let row: Extension = serde_json::from_str(r#"{"repetitions":{"stage":0,"repetitions":5}}"#).unwrap();
+    assert_eq!(
+        row,
+        Extension::Repetitions {
+            stage: 0,
+            repetitions: 5,
+            seen: None
+        }
+    );
+    assert_eq!(plan(&[None]), (3, 5, vec![(3, 5, 3)]), "all may have been seen");
+    assert_eq!(
+        serde_json::to_string(&row).unwrap(),
+        r#"{"repetitions":{"stage":0,"repetitions":5}}"#
+    );
+}
+
+#[test]
+fn pairs_of_the_same_networks_count_once() {
+    // Without the auxiliary loss its weight cannot matter: each pair at either weight is the same two networks.
+    let text = SWEEP.replace(
+        "auxiliary_loss = [false, true]",
+        "aux_weight = [0.1, 0.3]\nauxiliary_loss = [false, true]",
+    );
+    let off = "this = { weight_sharing = true, auxiliary_loss = false }\nthan = { weight_sharing = false, auxiliary_loss = false }";
+    let on = off.replace("auxiliary_loss = false", "auxiliary_loss = true");
+    let claim = |sides: &str| format!("[[hypothesis]]\nclaim = \"c\"\n{sides}\nlower_by = 0\n");
+    let sweep = parse(&format!("{text}{}{}", claim(off), claim(&on)));
+    let of = |at: usize| {
+        let hypothesis = &sweep.hypotheses()[at];
+        (
+            hypothesis.pairs(&sweep).len(),
+            hypothesis.distinct_pairs(&sweep).len(),
+        )
+    };
+    assert_eq!((of(0), of(1)), ((2, 1), (2, 2)));
+}

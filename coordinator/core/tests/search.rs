@@ -9,7 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use tenfold_core::aggregate::Statistics;
+use tenfold_core::rank::Rank;
 use tenfold_core::search::{Standing, asha, halving, median, patience, width};
+use tenfold_core::sweep::coverage_at_stop;
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("fixtures/search.json")).unwrap()
@@ -57,12 +59,12 @@ fn standing(mean: f64) -> Standing {
         true => Standing {
             n: 0,
             missing: 3,
-            mean: 0.0,
+            mean: Rank::number(0.0),
         },
         false => Standing {
             n: 3,
             missing: 0,
-            mean,
+            mean: Rank::number(mean),
         },
     }
 }
@@ -281,4 +283,95 @@ fn looking_again_and_again_costs_as_much_coverage_as_the_docs_say() {
     let least = theirs.iter().map(|row| row["coverage"].as_f64().unwrap());
     let least = least.fold(1.0, f64::min);
     assert!(0.92 < least && least < 0.925, "the docs say 92 of 100: {least}");
+}
+
+/// An exponential value, less its mean.
+fn skewed(random: &mut ChaCha8Rng) -> f64 {
+    let uniform = ((random.next_u64() >> 11) as f64 + 0.5) / 2f64.powi(53);
+    -uniform.ln() - 1.0
+}
+
+type Draw = fn(&mut ChaCha8Rng) -> f64;
+
+#[test]
+fn few_repetitions_and_skewed_values_cost_as_much_coverage_as_plans_and_reports_say() {
+    const RUNS: usize = 4_000;
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/coverage.json")).unwrap();
+    let theirs = |shape: &str, min: u32| {
+        let rows = rows(&fixture, "until").iter().filter(move |row| {
+            row["shape"].as_str() == Some(shape) && row["min"].as_u64() == Some(u64::from(min))
+        });
+        let shares: Vec<(f64, f64)> = rows
+            .map(|row| {
+                (
+                    row["half_width"].as_f64().unwrap(),
+                    row["coverage"].as_f64().unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(shares.len(), 3, "{shape} from {min}");
+        shares
+    };
+    // What is said is the least of what was simulated, to a hundredth.
+    for min in [2, 3, 4, 5, 7, 10, 15, 20] {
+        let said = coverage_at_stop(min);
+        for (shape, said) in [("normal", said.normal), ("exponential", said.skewed)] {
+            let least = theirs(shape, min)
+                .iter()
+                .map(|(_, share)| *share)
+                .fold(1.0, f64::min);
+            assert!(
+                (said - least).abs() < 0.0051,
+                "{shape} from {min}: {said}, {least}"
+            );
+        }
+    }
+    assert_eq!(coverage_at_stop(6), coverage_at_stop(5));
+    assert_eq!(
+        (coverage_at_stop(0), coverage_at_stop(500)),
+        (coverage_at_stop(2), coverage_at_stop(20))
+    );
+
+    let mut random = ChaCha8Rng::seed_from_u64(560);
+    let shapes: [(&str, Draw); 2] = [("normal", normal), ("exponential", skewed)];
+    for (shape, draw) in shapes {
+        for min in [2, 3, 5] {
+            let mut held = 0;
+            for _ in 0..RUNS {
+                let mut values: Vec<f64> = (0..min).map(|_| draw(&mut random)).collect();
+                while !width::enough(&values, 0.5) {
+                    values.push(draw(&mut random));
+                }
+                let (low, high) = Statistics::of(&values).unwrap().ci95.unwrap();
+                held += usize::from(low <= 0.0 && 0.0 <= high);
+            }
+            let share = held as f64 / RUNS as f64;
+            let (_, expected) = theirs(shape, min)[0];
+            // Three standard errors of a share of some 0.8 of 4,000.
+            assert!(
+                (share - expected).abs() < 0.02,
+                "{shape} from {min}: {share} here, {expected} there"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_plan_warns_of_few_repetitions() {
+    let plan = |min: u32| {
+        let text = format!(
+            "name = \"few\"\nepochs = 2\nrepetitions = {{ min = {min}, max = 30, until = {{ ci95_half_width = 0.01 }} }}\n\
+             [settings]\narchitecture = \"perceptron-5\"\n"
+        );
+        tenfold_core::sweep::Sweep::parse(&text, "few.toml", &[], None)
+            .unwrap()
+            .describe()
+    };
+    assert!(
+        plan(2).contains("with min = 2") && plan(2).contains("down to 88 times in 100"),
+        "{}",
+        plan(2)
+    );
+    assert!(plan(4).contains("down to 91 times"), "{}", plan(4));
+    assert!(!plan(5).contains("warning"), "{}", plan(5));
 }

@@ -3,6 +3,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tenfold_core::rank::Rank;
 use tenfold_core::search::{Standing, asha, halving, median, patience, width};
 
 /// Few values, so that ties are common; of many something is missing, and of some nothing is left, whatever is missing.
@@ -10,13 +11,13 @@ fn standing() -> impl Strategy<Value = Standing> {
     (0..8u8, 0..8u32, 0..8u32).prop_map(|(mean, n, missing)| Standing {
         n,
         missing: missing.saturating_sub(4),
-        mean: if n > 0 { f64::from(mean) / 4.0 } else { 0.0 },
+        mean: Rank::number(if n > 0 { f64::from(mean) / 4.0 } else { 0.0 }),
     })
 }
 
 /// What a standing is ordered by, in the plainest way: less is better. None where nothing is left.
 fn key(standing: &Standing) -> Option<(u32, u64)> {
-    (standing.n > 0).then_some((standing.missing, (standing.mean * 4.0) as u64))
+    (standing.n > 0).then_some((standing.missing, (standing.mean.value() * 4.0) as u64))
 }
 
 /// A standing with something left that is better by a step: a lesser mean, or fewer missing and a greater mean.
@@ -25,10 +26,10 @@ fn better(standing: Standing, fewer: bool) -> Standing {
         true => Standing {
             n: standing.n + 1,
             missing: standing.missing - 1,
-            mean: standing.mean + 100.0,
+            mean: Rank::number(standing.mean.value() + 100.0),
         },
         false => Standing {
-            mean: standing.mean - 0.25,
+            mean: Rank::number(standing.mean.value() - 0.25),
             ..standing
         },
     }
@@ -112,7 +113,7 @@ proptest! {
         let better = better(this, fewer);
         prop_assert!(!asha::goes_on(&before, this, factor) || asha::goes_on(&before, better, factor));
         prop_assert!(!median::goes_on(&before, this, startup) || median::goes_on(&before, better, startup));
-        let dead = Standing { n: 0, missing: 3, mean: 0.0 };
+        let dead = Standing { n: 0, missing: 3, mean: Rank::number(0.0) };
         prop_assert!(!asha::goes_on(&before, dead, factor) && !median::goes_on(&before, dead, startup));
         // One of which nothing is left is no competitor of anybody.
         let mut with_dead = before.clone();

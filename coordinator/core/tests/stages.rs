@@ -226,3 +226,88 @@ fn repetitions_by_need_are_the_same_sweep_however_they_are_written() {
     let seven = Sweep::parse(&file(all), "need.toml", &[], Some(7)).unwrap();
     assert_eq!((seven.trials(), seven.stages()[0].min_repetitions()), (7, None));
 }
+
+const CONFIRM: &str = r#"
+epochs = 2
+repetitions = 3
+[axes]
+architecture = ["perceptron-5", "perceptron-7"]
+[[stage]]
+name = "rates"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+[[stage]]
+name = "modes"
+confirm = 4
+[stage.axes]
+learning_rate = { best_of = "rates" }
+"#;
+
+#[test]
+fn repetitions_that_confirm_are_trained_as_none_that_another_stage_can_have() {
+    let sweep = parse(CONFIRM);
+    assert_eq!(sweep.stages()[1].repetitions(), 4);
+    let plan = sweep.describe();
+    assert!(
+        plan.contains("2 points × 4 repetitions that no choice has seen = 8"),
+        "{plan}"
+    );
+    let choice = sweep.choices().next().unwrap().0;
+    let chosen = sweep.with(choice, vec![tenfold_types::Value::Float(0.1)]);
+    let [rates, modes] = chosen.stages() else {
+        panic!("two stages")
+    };
+    let trained = |repetition| modes.spec(0, repetition).unwrap().repetition;
+    assert_eq!([trained(0), trained(3)], [10_000, 10_003]);
+    assert_eq!(rates.spec(0, 2).unwrap().repetition, 2);
+    // Extended, they go on, and those of the other stage never reach them.
+    let all = sweep.more_repetitions(None, 10_000).unwrap();
+    let extended = all
+        .iter()
+        .fold(chosen, |sweep, more| sweep.extended(more).unwrap());
+    let last = |stage: usize| extended.stages()[stage].spec(0, 9_999).unwrap().repetition;
+    assert_eq!([last(0), last(1)], [9_999, 19_999]);
+    assert!(sweep.more_repetitions(None, 10_001).is_err());
+    // Its text reads to the same, and one without the key is what it was.
+    let read = Sweep::from_normalised("stages", sweep.normalised()).unwrap();
+    assert_eq!(read.describe(), sweep.describe());
+    assert!(sweep.normalised().contains(r#""confirm":true"#));
+    let without = parse(&CONFIRM.replace("confirm = 4", "repetitions = 4"));
+    assert!(!without.normalised().contains("confirm"));
+    assert_ne!(without.id(), sweep.id());
+}
+
+#[test]
+fn overrides_say_how_many_repetitions_confirm_or_that_none_do() {
+    let of = |overrides: &[&str], all: Option<u32>| {
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        let sweep = Sweep::parse(CONFIRM, "stages.toml", &overrides, all).unwrap();
+        let stage = |at: usize| (sweep.stages()[at].repetitions(), sweep.stages()[at].confirms());
+        (stage(0), stage(1))
+    };
+    assert_eq!(of(&[], None), ((3, false), (4, true)));
+    assert_eq!(of(&[], Some(1)), ((1, false), (1, true)));
+    assert_eq!(of(&["repetitions=2"], None), ((2, false), (2, true)));
+    assert_eq!(of(&["modes.repetitions=2"], None), ((3, false), (2, false)));
+    assert_eq!(of(&["modes.confirm=2"], None), ((3, false), (2, true)));
+    assert_eq!(of(&["modes.confirm=2"], Some(1)), ((1, false), (2, true)));
+    assert_eq!(
+        of(&["modes.repetitions=2", "modes.confirm=5"], None),
+        ((3, false), (5, true))
+    );
+}
+
+#[test]
+fn what_is_refined_after_it_was_confirmed_is_a_stage_like_any_other() {
+    let around = tenfold_core::sweep::Around {
+        axis: "learning_rate".to_owned(),
+        points: 3,
+        span: 1.0,
+        stage: Some("modes".to_owned()),
+        metric: tenfold_types::Metric::TestError,
+    };
+    let sweep = parse(CONFIRM);
+    let extended = sweep.extended(&sweep.refined(&around).unwrap()).unwrap();
+    let added = extended.stages().last().unwrap();
+    assert_eq!((added.confirms(), added.repetitions()), (false, 4));
+}

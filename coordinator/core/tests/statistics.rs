@@ -1,7 +1,9 @@
-//! Statistics against NumPy and SciPy; `fixtures/statistics.py` says how the numbers came about.
+//! Statistics against NumPy, SciPy and statsmodels; `fixtures/statistics.py` and `fixtures/within.py` say how the numbers came
+//! about.
 
 use serde_json::Value;
-use tenfold_core::aggregate::{Statistics, t975};
+use tenfold_core::aggregate::{Statistics, part_within, t975, within};
+use tenfold_types::{Curve, Metric};
 
 fn fixture() -> serde_json::Result<Value> {
     serde_json::from_str(include_str!("fixtures/statistics.json"))
@@ -60,5 +62,65 @@ fn quantiles_of_t_are_those_of_scipy() {
         let ours = t975(n.parse().unwrap());
         close(ours, theirs.as_f64().unwrap(), 1e-9, &format!("n = {n}"));
         assert_eq!(ours.to_bits(), t975(n.parse().unwrap()).to_bits(), "kept");
+    }
+}
+
+/// Means within repetitions come to what a linear mixed model with random repetitions comes to, and to SciPy's t interval of
+/// the means. Intervals that take each trial for a repetition are too narrow where repetitions differ, and too wide where points do.
+#[test]
+fn groups_of_several_points_are_those_of_a_mixed_model() {
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/within.json")).unwrap();
+    let groups = fixture["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 3);
+    for group in groups {
+        let name = group["name"].as_str().unwrap();
+        let numbers = |of: &Value| -> Vec<f64> {
+            let all = of.as_array().unwrap().iter();
+            all.map(|number| number.as_f64().unwrap()).collect()
+        };
+        let values: Vec<Vec<f64>> = group["values"].as_array().unwrap().iter().map(numbers).collect();
+        let some: Vec<Vec<Option<f64>>> = values
+            .iter()
+            .map(|point| point.iter().copied().map(Some).collect())
+            .collect();
+        let (counted, means) = within::means_within(&some);
+        assert_eq!(counted.repetitions.len(), values[0].len(), "{name}");
+        for (ours, theirs) in means.iter().zip(numbers(&group["means"])) {
+            close(*ours, theirs, 1e-14, name);
+        }
+        let ours = Statistics::of(&means).unwrap();
+        assert_eq!(ours.n as usize, values[0].len());
+        let (low, high) = ours.ci95.unwrap();
+        close(
+            ours.standard_deviation.unwrap(),
+            group["scipy"]["standard_deviation"].as_f64().unwrap(),
+            1e-12,
+            name,
+        );
+        // REML is an iteration: statsmodels ends it before the last digits.
+        for (by, tolerance) in [("scipy", 1e-9), ("mixed_model", 1e-7)] {
+            close(ours.mean, group[by]["mean"].as_f64().unwrap(), tolerance, by);
+            let theirs = numbers(&group[by]["ci95"]);
+            close(low, theirs[0], tolerance, by);
+            close(high, theirs[1], tolerance, by);
+        }
+        let trials = numbers(&group["trials"]);
+        let of_trials = Statistics::of(&values.concat()).unwrap().ci95.unwrap();
+        close(of_trials.0, trials[0], 1e-9, "trials");
+        let is_narrow = of_trials.1 - of_trials.0 < high - low;
+        assert_eq!(is_narrow, name != "two rates", "{name}");
+
+        // The same from curves, whose values are 32-bit numbers.
+        let curve = |value: &f64| Curve {
+            metrics: vec![Metric::TestError],
+            columns: vec![vec![*value as f32]],
+        };
+        let curves: Vec<Curve> = values.iter().flatten().map(curve).collect();
+        let curves: Vec<&Curve> = curves.iter().collect();
+        let part = part_within(&curves, values.len(), 1, usize::MAX);
+        let of_curves = part.epochs[0][0];
+        assert_eq!(of_curves.n, ours.n);
+        close(of_curves.mean, ours.mean, 1e-6, name);
+        close(of_curves.ci95.unwrap().0, low, 1e-6, name);
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use tenfold::report::compare::{Wanted, family};
+use tenfold::report::reference::reference;
 use tenfold_core::sweep::{Stage, Sweep};
 use tenfold_proto::v1;
 use tenfold_types::{Metric, Setting};
@@ -17,6 +18,9 @@ pub(crate) struct Compare {
     /// Compare the values of these axes, where all others are equal
     #[arg(long, value_delimiter = ',', value_name = "AXIS,…", required = true)]
     by: Vec<String>,
+    /// Compare with this value alone, and not all values with one another: VALUE, or AXIS=VALUE for each of several axes
+    #[arg(long, value_delimiter = ',', value_name = "VALUE")]
+    against: Vec<String>,
     /// How to print them
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -127,11 +131,16 @@ impl Compare {
                 "each point has one repetition; a comparison needs 2 at least for its interval".to_owned(),
             );
         }
+        let against = match self.against.as_slice() {
+            [] => None,
+            given => Some(reference(stage, &by, metric, given)?),
+        };
         Ok(Wanted {
             stage: number,
             by,
             metric,
             epoch,
+            against,
         })
     }
 }

@@ -141,6 +141,9 @@ fn of_reason(reason: &Reason) -> Value {
             "reason": "failed", "failures": of.failures, "limit": of.limit, "error": of.error,
         }),
         Reason::Cancelled(_) => json!({ "reason": "cancelled" }),
+        Reason::Twin(twin) => json!({
+            "reason": "twin", "of": format::key(twin.of), "has_result": twin.has_result,
+        }),
     }
 }
 
@@ -267,6 +270,14 @@ fn words(reason: &Reason, sweep: &str, now: u64) -> String {
             };
             let error = format::foreign(error);
             format!("{error}{often}; again: tenfold retry {sweep} --failed")
+        }
+        Reason::Twin(twin) => {
+            let of = format!("{sweep}/{}", format::key(twin.of));
+            let same = "the settings in which it differs cannot matter";
+            match twin.has_result {
+                true => format!("it has the result of trial {of}: {same}"),
+                false => format!("it is not trained itself and follows trial {of}: {same}"),
+            }
         }
         Reason::Cancelled(_) => format!("it was cancelled; again: tenfold retry {sweep} --cancelled"),
     }

@@ -75,6 +75,12 @@ pub(crate) fn size(sweep: &v1::SweepStatus) -> String {
             "{} {} × {min} to {}",
             stage.name, stage.most_points, stage.repetitions
         ),
+        None if stage.confirms => {
+            format!(
+                "{} {} × {} (confirm)",
+                stage.name, stage.most_points, stage.repetitions
+            )
+        }
         None => format!("{} {} × {}", stage.name, stage.most_points, stage.repetitions),
     };
     let stages: Vec<String> = sweep.stages.iter().map(stage).collect();

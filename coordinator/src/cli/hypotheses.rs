@@ -1,10 +1,11 @@
 //! `tenfold hypotheses`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
-use tenfold::report::hypotheses::{jsonl, judged, text};
-use tenfold_core::sweep::Sweep;
+use tenfold::report::hypotheses::{Asked, Case, Judged, jsonl, judge, text};
+use tenfold_core::sweep::{Family, Hypothesis, Missing, Sweep};
 use tenfold_proto::v1;
 
 use super::client::Client;
@@ -19,12 +20,25 @@ pub(crate) struct Hypotheses {
     /// Judge the [[hypothesis]] tables of this file as well, marked as added later
     #[arg(long, value_name = "FILE")]
     add: Option<PathBuf>,
+    /// Judge by another rule than the sweep's for pairs that are missing: "count" (undecided) or "drop"
+    #[arg(long, value_name = "RULE", value_parser = rule::<Missing>)]
+    missing: Option<Missing>,
+    /// Judge as another family than the sweep's: "none" (each by itself), or a name that makes all of them one family
+    #[arg(long, value_name = "NAME", value_parser = rule::<Family>)]
+    family: Option<Family>,
+}
+
+/// A rule of judgement of the command line.
+fn rule<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|right| format!("expected {right}"))
 }
 
 impl Hypotheses {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = common.client().await?;
-        let (id, sweep) = sweep(&client, self.selector).await?;
+        let selector = self.selector.clone();
+        let shown = show(&client, self.selector).await?;
+        let sweep = wire::sweep(&shown)?;
         let added = match &self.add {
             None => Vec::new(),
             Some(path) => {
@@ -33,45 +47,63 @@ impl Hypotheses {
                 read.map_err(|error| Failure::Usage(error.to_string()))?
             }
         };
-        let own = sweep.hypotheses().iter().map(|hypothesis| (hypothesis, false));
-        let all: Vec<_> = own
-            .chain(added.iter().map(|hypothesis| (hypothesis, true)))
-            .collect();
-        let mut metrics: Vec<String> = all.iter().map(|(of, _)| of.metric.to_string()).collect();
-        metrics.sort_unstable();
-        metrics.dedup();
-        let rows = match all.is_empty() {
-            true => Vec::new(),
-            false => {
-                let request = v1::CurvesRequest {
-                    selector: id,
-                    metrics,
-                    every_trial: true,
-                    ..v1::CurvesRequest::default()
-                };
-                results::request_curves(&client, request).await?
-            }
+        let asked = Asked {
+            missing: self.missing,
+            family: self.family,
         };
-        let judged: Vec<_> = all
-            .into_iter()
-            .map(|(hypothesis, post_hoc)| judged(&sweep, hypothesis, post_hoc, &rows))
-            .collect();
+        let judged = judged(&client, &shown, &sweep, &added, &asked).await?;
         format::print(&match common.json {
             true => jsonl(&judged).map_err(|error| Failure::Refused(error.to_string()))?,
-            false => text(&judged),
+            false => text(&judged, &selector),
         })
     }
 }
 
+/// Judges the hypotheses of a sweep, and those that were added, by all of its trials.
+pub(crate) async fn judged(
+    client: &Client,
+    shown: &v1::ShowResponse,
+    sweep: &Sweep,
+    added: &[Hypothesis],
+    asked: &Asked,
+) -> Result<Vec<Judged>, Failure> {
+    let all = sweep.hypotheses().iter().chain(added);
+    let mut metrics: Vec<String> = all.map(|of| of.metric.to_string()).collect();
+    metrics.sort_unstable();
+    metrics.dedup();
+    if metrics.is_empty() {
+        return Ok(Vec::new());
+    }
+    let status = shown.status.clone().unwrap_or_default();
+    let request = v1::CurvesRequest {
+        selector: format::hex(&status.sweep),
+        metrics,
+        every_trial: true,
+        ..v1::CurvesRequest::default()
+    };
+    let rows = results::request_curves(client, request).await?;
+    Ok(judge(Case {
+        sweep,
+        added,
+        rows: &rows,
+        finished: status.finished_at_ms.is_some(),
+        asked,
+    }))
+}
+
 /// A sweep as this program reads it, with its id.
 pub(crate) async fn sweep(client: &Client, selector: String) -> Result<(String, Sweep), Failure> {
-    let request = v1::ShowRequest { selector };
-    let shown = client
-        .ask(request, |mut control, request| async move {
-            control.show(request).await
-        })
-        .await?;
+    let shown = show(client, selector).await?;
     let sweep = wire::sweep(&shown)?;
     let status = shown.status.unwrap_or_default();
     Ok((format::hex(&status.sweep), sweep))
+}
+
+async fn show(client: &Client, selector: String) -> Result<v1::ShowResponse, Failure> {
+    let request = v1::ShowRequest { selector };
+    client
+        .ask(request, |mut control, request| async move {
+            control.show(request).await
+        })
+        .await
 }

@@ -2,16 +2,14 @@
 //! `worker`.
 
 use serde_json::{Map, Value, json};
+use tenfold::report::JSON_VERSION;
 use tenfold_proto::v1;
 
 use super::format;
 
-/// Grows when a line changes so that a reader would misread it.
-const VERSION: u32 = 1;
-
 fn object(kind: &str, fields: Value) -> Value {
     let mut object = Map::new();
-    object.insert("v".to_owned(), VERSION.into());
+    object.insert("v".to_owned(), JSON_VERSION.into());
     object.insert("kind".to_owned(), kind.into());
     if let Value::Object(fields) = fields {
         object.extend(fields);
@@ -141,6 +139,7 @@ pub(crate) fn plan(plan: &v1::PlanResponse) -> Value {
         "excluded": plan.excluded,
         "repetitions": plan.repetitions,
         "trials": plan.trials,
+        "trained": plan.trained,
         "existing": plan.existing,
     });
     object("plan", fields)

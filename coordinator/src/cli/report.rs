@@ -6,13 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use tenfold::report::document::{Failed, File, Provenance, StageOf, Study, report, stale};
+use tenfold::report::hypotheses::Asked;
 use tenfold::report::log;
 use tenfold_proto::v1;
 use tenfold_types::{Metric, TrialKey};
 
 use super::client::Client;
 use super::exit::{self, Failure};
-use super::{Common, format, json, results, wire, write_file};
+use super::{Common, format, hypotheses, json, results, wire, write_file};
 
 #[derive(Args)]
 pub(crate) struct Report {
@@ -88,14 +89,27 @@ pub(crate) async fn write(
     if groups.iter().all(|group| !group.metrics.contains(&metric)) {
         return Err(Failure::Usage(format!("no group has a {metric}")));
     }
-    let trials = results::curves(client, &id, true, named).await?;
+    // Those without a curve too: comparisons and verdicts say what became of them.
+    let request = v1::CurvesRequest {
+        selector: id.clone(),
+        provenance: true,
+        stage: named,
+        every_trial: true,
+        ..v1::CurvesRequest::default()
+    };
+    let trials = results::request_curves(client, request).await?;
     let mut study = study(&shown, stage, metric);
     study
         .failed
         .retain(|failed| groups.iter().any(|group| group.group.stage == failed.key.stage));
+    let verdicts = match &study.sweep {
+        Some(sweep) => hypotheses::judged(client, &shown, sweep, &[], &Asked::default()).await?,
+        None => Vec::new(),
+    };
     let study = Study {
         results: groups,
         trials,
+        verdicts,
         ..study
     };
     let provenance = Provenance {

@@ -1,7 +1,7 @@
 //! Messages of the coordinator, as what the reports are made of.
 
 use tenfold::grpc::messages;
-use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
+use tenfold_core::aggregate::{Counts, Group, GroupResult, Sample, Statistics};
 use tenfold_core::record::{AttemptRow, Provenance};
 use tenfold_core::sweep::Sweep;
 use tenfold_proto::{convert, v1};
@@ -65,7 +65,18 @@ pub(crate) fn group(group: Option<v1::Group>) -> Result<Group, Failure> {
         index: group.index,
         values: assignments(group.values)?,
         counts: counts(group.trials.unwrap_or_default()),
+        sample: sample(group.sample.unwrap_or_default()),
     })
+}
+
+fn sample(sample: v1::GroupSample) -> Sample {
+    Sample {
+        points: sample.points,
+        points_left_out: sample.points_left_out,
+        twins: sample.twins,
+        repetitions: sample.repetitions,
+        repetitions_left_out: sample.repetitions_left_out,
+    }
 }
 
 pub(crate) fn statistics(statistics: v1::Statistics) -> Statistics {
@@ -141,6 +152,11 @@ pub(crate) fn group_result(result: v1::GroupResult) -> Result<GroupResult, Failu
         .collect();
     Ok(GroupResult {
         group: group(result.group)?,
+        answers: result
+            .answers
+            .into_iter()
+            .map(|answers| (answers > 0).then_some(answers))
+            .collect(),
         metrics,
         epochs,
     })

@@ -116,6 +116,10 @@ fn of_reason(sweep: &SweepState, reason: Reason) -> v1::Reason {
             error,
         }),
         Reason::Cancelled => Wire::Cancelled(wire::Cancelled {}),
+        Reason::Twin { of, has_result } => Wire::Twin(wire::Twin {
+            of: Some(of.into()),
+            has_result,
+        }),
     };
     v1::Reason { reason: Some(reason) }
 }

@@ -2,8 +2,10 @@
 
 use tenfold_core::SweepState;
 use tenfold_core::aggregate::{Counts, Group, Statistics};
+use tenfold_core::rank::DIGITS;
 use tenfold_core::record::{AttemptRow, Candidate, ChoiceRow, Control, ExtensionRow, Outcome, TrialRow};
 use tenfold_core::sweep::{ChoiceId, Chooses, Extension, Stage, Sweep};
+use tenfold_core::ties;
 use tenfold_core::trial::TrialState;
 use tenfold_proto::v1::choice::Kind;
 use tenfold_proto::{convert, v1};
@@ -77,11 +79,28 @@ pub(crate) fn choice(sweep: &Sweep, row: &ChoiceRow) -> Option<v1::Choice> {
         missing: candidate.missing,
         mean: candidate.mean,
         standard_error: candidate.standard_error,
+        trials: Some(candidate.trials()),
+        points_left_out: candidate.points_left_out,
+        repetitions_left_out: candidate.repetitions_left_out,
+        exact: candidate.exact.map(|exact| v1::Ratio {
+            sum: exact.sum,
+            of: exact.of,
+        }),
+    };
+    let ties = ties(sweep, row);
+    let is_tied = |candidate: &&Candidate| ties.contains(&candidate.value);
+    let tied_by_digits = |candidate: &Candidate| !candidate.rank(row.rules).is_exact();
+    let tie_digits = match row.candidates.iter().filter(is_tied).any(tied_by_digits) {
+        true if row.rules > 0 => DIGITS,
+        _ => 0,
     };
     Some(v1::Choice {
         candidates: row.candidates.iter().map(candidate).collect(),
         values: values.iter().map(v1::Value::from).collect(),
         reason,
+        rules: row.rules,
+        ties: ties.iter().map(v1::Value::from).collect(),
+        tie_digits,
         ..undecided(sweep, row.choice)?
     })
 }
@@ -163,7 +182,9 @@ pub fn chosen(choice: &v1::Choice) -> Option<(ChoiceId, Vec<Value>)> {
 pub(crate) fn extension(sweep: &Sweep, row: &ExtensionRow) -> v1::Extension {
     let stages = || (0..).zip(sweep.stages());
     let (found, repetitions, normalised) = match &row.extension {
-        Extension::Repetitions { stage, repetitions } => (
+        Extension::Repetitions {
+            stage, repetitions, ..
+        } => (
             stages().find(|(number, _)| number == stage),
             Some(*repetitions),
             "",
@@ -188,6 +209,10 @@ pub(crate) fn extension(sweep: &Sweep, row: &ExtensionRow) -> v1::Extension {
         repetitions: repetitions.unwrap_or_else(|| stage.map_or(0, Stage::repetitions)),
         normalised: normalised.to_owned(),
         takes: taken.join("; "),
+        seen: match &row.extension {
+            Extension::Repetitions { seen, .. } => *seen,
+            Extension::Stage { .. } => None,
+        },
     }
 }
 
@@ -197,6 +222,7 @@ pub fn extended(extension: &v1::Extension) -> Extension {
         "" => Extension::Repetitions {
             stage: extension.stage,
             repetitions: extension.repetitions,
+            seen: extension.seen,
         },
         text => Extension::Stage {
             name: extension.stage_name.clone(),
@@ -214,6 +240,7 @@ fn stages(sweep: &Sweep) -> Vec<v1::Stage> {
         repetitions: stage.repetitions(),
         epochs: stage.epochs(),
         min_repetitions: stage.min_repetitions(),
+        confirms: stage.confirms(),
         trials: stage.most_trials(),
         may_shrink: stage.may_shrink(),
         most_points: stage.most_points(),
@@ -241,6 +268,7 @@ pub fn plan(sweep: &Sweep, existing: bool) -> v1::PlanResponse {
             .sum(),
         repetitions: repetitions(sweep),
         trials: sweep.most_trials(),
+        trained: sweep.most_trained(),
         description: sweep.describe(),
         existing,
     }
@@ -339,6 +367,13 @@ fn group(group: &Group) -> v1::Group {
         stage_name: group.stage_name.clone(),
         values: assignments(&group.values),
         trials: Some(counts(&group.counts)),
+        sample: Some(v1::GroupSample {
+            points: group.sample.points,
+            points_left_out: group.sample.points_left_out,
+            twins: group.sample.twins,
+            repetitions: group.sample.repetitions,
+            repetitions_left_out: group.sample.repetitions_left_out,
+        }),
     }
 }
 
@@ -353,6 +388,11 @@ pub(crate) fn group_part(part: &GroupPart) -> v1::GroupResult {
         metrics: metrics(&result.metrics),
         statistics: result.epochs.iter().flatten().map(statistics).collect(),
         more: part.more,
+        answers: result
+            .answers
+            .iter()
+            .map(|answers| answers.unwrap_or(0))
+            .collect(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use tenfold_core::aggregate::{Counts, GroupResult, Statistics};
+use tenfold_core::aggregate::{GroupResult, Statistics};
 use tenfold_core::rounding::significant;
 use tenfold_types::{Metric, Setting, Value};
 
@@ -16,6 +16,10 @@ use super::JSON_VERSION;
 /// Writes CSV. Columns: `stage`, `point` (the index of the group's first point), one for each axis, then
 /// [`CSV_COLUMNS`]. Cells without a value are empty. A group without a succeeded trial has one row, without epoch and
 /// metric and with n = 0.
+///
+/// `n` and `repetitions` count repetitions; `diverged`, `failed`, `cancelled`, `unfinished` and `trials` count the trials of all
+/// points of the group, whatever counts of them. `binomial_error` is that of one trial, see
+/// [`binomial_error`](tenfold_core::aggregate::binomial_error). Intervals are whole, even where a share cannot lie.
 ///
 /// # Errors
 /// The writer's.
@@ -34,8 +38,10 @@ pub fn csv(results: &[GroupResult], out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
+const COLUMNS: usize = 22;
+
 /// The columns of [`csv()`] behind the axes.
-pub const CSV_COLUMNS: [&str; 16] = [
+pub const CSV_COLUMNS: [&str; COLUMNS] = [
     "epoch",
     "metric",
     "n",
@@ -52,9 +58,15 @@ pub const CSV_COLUMNS: [&str; 16] = [
     "failed",
     "cancelled",
     "unfinished",
+    "trials",
+    "points",
+    "points_left_out",
+    "twins",
+    "repetitions_left_out",
+    "binomial_error",
 ];
 
-/// Writes JSON Lines: the rows of [`csv()`] as objects with `"v": 1, "kind": "group"`, the axes in an object `axes`.
+/// Writes JSON Lines: the rows of [`csv()`] as objects with `"v": 2, "kind": "group"`, the axes in an object `axes`.
 ///
 /// # Errors
 /// The writer's.
@@ -106,24 +118,30 @@ struct Row {
     failed: u64,
     cancelled: u64,
     unfinished: u64,
+    trials: u64,
+    points: u32,
+    points_left_out: u32,
+    twins: u32,
+    repetitions_left_out: u32,
+    binomial_error: Option<f64>,
 }
 
 fn rows(result: &GroupResult) -> Vec<Row> {
-    let counts = &result.group.counts;
     let mut rows = Vec::new();
     for (epoch, statistics) in (1..).zip(&result.epochs) {
         for (&metric, statistics) in result.metrics.iter().zip(statistics) {
-            rows.push(Row::new(Some((epoch, metric, statistics)), counts));
+            rows.push(Row::new(Some((epoch, metric, statistics)), result));
         }
     }
     if rows.is_empty() {
-        rows.push(Row::new(None, counts));
+        rows.push(Row::new(None, result));
     }
     rows
 }
 
 impl Row {
-    fn new(what: Option<(u32, Metric, &Statistics)>, counts: &Counts) -> Self {
+    fn new(what: Option<(u32, Metric, &Statistics)>, result: &GroupResult) -> Self {
+        let (group, counts, sample) = (&result.group, &result.group.counts, &result.group.sample);
         let of = |value: fn(&Statistics) -> Option<f64>| what.and_then(|(_, _, s)| value(s)).map(significant);
         Self {
             epoch: what.map(|(epoch, ..)| epoch),
@@ -137,15 +155,23 @@ impl Row {
             min: of(|s| Some(s.min)),
             median: of(|s| Some(s.median)),
             max: of(|s| Some(s.max)),
-            repetitions: counts.total(),
+            repetitions: group.repetitions(),
             diverged: counts.diverged,
             failed: counts.failed,
             cancelled: counts.cancelled,
             unfinished: counts.open(),
+            trials: counts.total(),
+            points: sample.points,
+            points_left_out: sample.points_left_out,
+            twins: sample.twins,
+            repetitions_left_out: sample.repetitions_left_out,
+            binomial_error: what
+                .and_then(|(_, metric, s)| result.binomial_error(metric, s.mean))
+                .map(significant),
         }
     }
 
-    fn cells(self) -> [String; 16] {
+    fn cells(self) -> [String; COLUMNS] {
         let float = |value: Option<f64>| value.map_or(String::new(), number);
         [
             self.epoch.map_or(String::new(), |epoch| epoch.to_string()),
@@ -164,6 +190,12 @@ impl Row {
             self.failed.to_string(),
             self.cancelled.to_string(),
             self.unfinished.to_string(),
+            self.trials.to_string(),
+            self.points.to_string(),
+            self.points_left_out.to_string(),
+            self.twins.to_string(),
+            self.repetitions_left_out.to_string(),
+            float(self.binomial_error),
         ]
     }
 }
@@ -205,6 +237,8 @@ impl Serialize for Axes<'_> {
 
 #[cfg(test)]
 mod tests {
+    use tenfold_core::aggregate::{Counts, Sample};
+
     use super::super::samples::{curve, group, result};
     use super::*;
 
@@ -224,8 +258,18 @@ mod tests {
             pending: 2,
             ..Counts::default()
         };
+        // Two of three points, one of which has a twin.
+        first.sample = Sample {
+            points: 2,
+            points_left_out: 1,
+            twins: 1,
+            repetitions: 3,
+            repetitions_left_out: 1,
+        };
         let curves = [curve(&[0.123], &[0.5]), curve(&[0.125], &[0.5])];
-        vec![result(first, &curves), result(second, &[])]
+        let mut first = result(first, &curves);
+        first.answers = vec![Some(1000), Some(400)];
+        vec![first, result(second, &[])]
     }
 
     fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
@@ -240,11 +284,12 @@ mod tests {
         assert_eq!(
             text(|out| csv(&results(), out)),
             "stage,point,architecture,learning_rate,weight_sharing,epoch,metric,n,mean,standard_deviation,\
-             standard_error,ci95_low,ci95_high,min,median,max,repetitions,diverged,failed,cancelled,unfinished\n\
+             standard_error,ci95_low,ci95_high,min,median,max,repetitions,diverged,failed,cancelled,unfinished,trials,points,\
+             points_left_out,twins,repetitions_left_out,binomial_error\n\
              0,0,\"a, \"\"b\"\"\",1e-4,true,1,train_error,2,0.124,0.001414211,9.999983e-4,0.1112938,0.1367062,0.123,\
-             0.124,0.125,3,1,0,0,0\n\
-             0,0,\"a, \"\"b\"\"\",1e-4,true,1,test_error,2,0.5,0,0,0.5,0.5,0.5,0.5,0.5,3,1,0,0,0\n\
-             0,3,c,0.5,true,,,0,,,,,,,,,3,0,1,0,2\n"
+             0.124,0.125,3,1,0,0,0,3,2,1,1,1,0.01042228\n\
+             0,0,\"a, \"\"b\"\"\",1e-4,true,1,test_error,2,0.5,0,0,0.5,0.5,0.5,0.5,0.5,3,1,0,0,0,3,2,1,1,1,0.025\n\
+             0,3,c,0.5,true,,,0,,,,,,,,,3,0,1,0,2,3,0,0,0,0,\n"
         );
     }
 
@@ -254,7 +299,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
-            r#"{"v":1,"kind":"group","stage":0,"point":0,"axes":{"architecture":"a, \"b\"","learning_rate":0.0001,"weight_sharing":true},"epoch":1,"metric":"train_error","n":2,"mean":0.124,"standard_deviation":0.001414211,"standard_error":0.0009999983,"ci95_low":0.1112938,"ci95_high":0.1367062,"min":0.123,"median":0.124,"max":0.125,"repetitions":3,"diverged":1,"failed":0,"cancelled":0,"unfinished":0}"#
+            r#"{"v":2,"kind":"group","stage":0,"point":0,"axes":{"architecture":"a, \"b\"","learning_rate":0.0001,"weight_sharing":true},"epoch":1,"metric":"train_error","n":2,"mean":0.124,"standard_deviation":0.001414211,"standard_error":0.0009999983,"ci95_low":0.1112938,"ci95_high":0.1367062,"min":0.123,"median":0.124,"max":0.125,"repetitions":3,"diverged":1,"failed":0,"cancelled":0,"unfinished":0,"trials":3,"points":2,"points_left_out":1,"twins":1,"repetitions_left_out":1,"binomial_error":0.01042228}"#
         );
         assert_eq!(lines.len(), 3);
         assert!(

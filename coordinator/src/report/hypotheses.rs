@@ -1,75 +1,31 @@
-//! What the results say of hypotheses.
+//! What the results say of hypotheses, as text and as JSON Lines.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tenfold_core::compare::{Comparison, Verdict, judge};
-use tenfold_core::sweep::{Claim, Hypothesis, Sweep};
+use tenfold_core::compare::Verdict;
+use tenfold_core::sweep::Claim;
+use tenfold_types::{Setting, Value};
 
 use super::JSON_VERSION;
-use super::raw::TrialCurveRow;
-use super::values::Values;
+pub use super::judge::{Asked, Case, Judged, judge};
+use super::judge::{Extended, Present};
+use super::verdicts;
 use super::words::{self, Unit};
 
-/// A hypothesis with what the results say of it.
-#[derive(Debug, Clone)]
-pub struct Judged {
-    /// The hypothesis.
-    pub hypothesis: Hypothesis,
-    /// It was added later: it is no part of the sweep.
-    pub post_hoc: bool,
-    /// What it says of the stage: its name, empty where the sweep has none.
-    pub stage: String,
-    /// Both sides, over the repetitions that both have at all points.
-    pub comparison: Comparison,
-    /// What became of trials that have no value; empty when all have one.
-    pub missing: String,
-    /// The verdict.
-    pub verdict: Verdict,
-}
-
-/// Judges a hypothesis by the curves of the sweep's trials.
-pub fn judged(sweep: &Sweep, hypothesis: &Hypothesis, post_hoc: bool, rows: &[TrialCurveRow]) -> Judged {
-    let stage = sweep.stage(hypothesis.stage);
-    let repetitions = stage.map_or(0, tenfold_core::sweep::Stage::repetitions);
-    let values = Values::of(
-        rows,
-        hypothesis.stage,
-        hypothesis.metric,
-        hypothesis.at,
-        repetitions,
-    );
-    let values = match stage {
-        Some(stage) => values.run_as(stage),
-        None => values,
-    };
-    let (this, than): (Vec<u64>, Vec<u64>) = hypothesis.pairs(sweep).into_iter().unzip();
-    let comparison = Comparison::of(&values.mean(&this), &values.mean(&than));
-    let difference = comparison.difference.as_ref();
-    let interval = difference.and_then(|difference| difference.statistics.ci95);
-    Judged {
-        hypothesis: hypothesis.clone(),
-        post_hoc,
-        stage: stage.map_or_else(String::new, |stage| stage.name().to_owned()),
-        missing: words::missing(&values.missing(&[this, than].concat())),
-        verdict: judge(hypothesis.expected, interval),
-        comparison,
-    }
-}
-
-/// As text for people.
-pub fn text(judged: &[Judged]) -> String {
+/// As text for people; `selector` is what commands call the sweep.
+pub fn text(judged: &[Judged], selector: &str) -> String {
     if judged.is_empty() {
         return "The sweep has no hypotheses.\n".to_owned();
     }
-    judged.iter().map(one).collect::<Vec<_>>().join("\n")
+    let each: Vec<String> = judged.iter().map(|judged| one(judged, selector)).collect();
+    let rates = verdicts::error_rates(judged).into_iter();
+    let rates: Vec<String> = rates.map(|rate| words::sentence(&rate) + ".\n").collect();
+    format!("{}\n{}", each.join("\n"), rates.concat())
 }
 
-fn one(judged: &Judged) -> String {
-    let Judged {
-        hypothesis,
-        comparison,
-        ..
-    } = judged;
-    let added = if judged.post_hoc { " (added later)" } else { "" };
+fn one(judged: &Judged, selector: &str) -> String {
+    let hypothesis = &judged.hypothesis;
     let (scale, unit) = match words::unit(hypothesis.metric) {
         Unit::Percent => (100.0, " points"),
         Unit::Plain => (1.0, ""),
@@ -80,23 +36,12 @@ fn one(judged: &Judged) -> String {
         Claim::Higher(margin) => format!("above {}{unit}", number(margin)),
         Claim::Within(margin) => format!("within ±{}{unit}", number(margin)),
     };
-    let side = |side: &std::collections::BTreeMap<_, _>| {
-        let values: Vec<_> = side
-            .iter()
-            .map(|(setting, value)| (*setting, Clone::clone(value)))
-            .collect();
-        words::terse(&values)
-    };
     let mean = |mean: Option<f64>| mean.map_or_else(|| "–".to_owned(), number);
     let stage = match judged.stage.as_str() {
         "" => String::new(),
         name => format!("stage {name}, "),
     };
-    let difference = match comparison
-        .difference
-        .as_ref()
-        .map(|difference| difference.statistics)
-    {
+    let difference = match judged.planned.evidence.statistics {
         None => "no repetition has both".to_owned(),
         Some(statistics) => match statistics.ci95 {
             Some((low, high)) => format!(
@@ -106,28 +51,51 @@ fn one(judged: &Judged) -> String {
                 number(high),
                 statistics.n
             ),
-            None => format!("{}{unit}, one pair and so no interval", number(statistics.mean)),
+            None if statistics.n == 1 => {
+                format!("{}{unit}, one pair and so no interval", number(statistics.mean))
+            }
+            None => format!(
+                "{}{unit} in each of {} pairs",
+                number(statistics.mean),
+                statistics.n
+            ),
         },
     };
-    let missing = match judged.missing.as_str() {
-        "" => String::new(),
-        missing => format!(
-            "  left out     {} of the repetitions ({missing})\n",
-            comparison.left_out + comparison.missing
-        ),
+    let notes = match verdicts::notes(judged).join("; ") {
+        notes if notes.is_empty() => notes,
+        notes => format!(" ({notes})"),
     };
-    format!(
-        "{}{added}: {}\n  compares     {} with {}: {stage}{} after epoch {}\n  means        {} and {}\n  expected     \
-         {expected}\n  difference   {difference}\n{missing}",
-        judged.verdict.name(),
-        hypothesis.claim,
-        side(&hypothesis.this),
-        side(&hypothesis.than),
-        words::metric(hypothesis.metric),
-        hypothesis.at,
-        mean(comparison.this_mean),
-        mean(comparison.than_mean),
-    )
+    let line = |name: &str, text: String| format!("  {name:<12} {text}\n");
+    let averages = verdicts::averages(judged).map(|points| line("averages", points));
+    let [this, than] = judged.planned.means;
+    let mut text = format!("{}{notes}: {}\n", judged.verdict.name(), hypothesis.claim);
+    text += &line(
+        "compares",
+        format!(
+            "{} with {}: {stage}{} after epoch {}",
+            side(&hypothesis.this),
+            side(&hypothesis.than),
+            words::metric(hypothesis.metric),
+            hypothesis.at
+        ),
+    );
+    text += &averages.unwrap_or_default();
+    text += &line("means", format!("{} and {}", mean(this), mean(than)));
+    text += &line("expected", expected);
+    text += &line("difference", difference);
+    for remark in verdicts::remarks(judged, selector) {
+        text += &line("note", remark);
+    }
+    text
+}
+
+/// A side of a hypothesis in words.
+pub(super) fn side(side: &BTreeMap<Setting, Value>) -> String {
+    let values: Vec<(Setting, Value)> = side
+        .iter()
+        .map(|(setting, value)| (*setting, value.clone()))
+        .collect();
+    words::terse(&values)
 }
 
 #[derive(Serialize)]
@@ -148,44 +116,153 @@ struct Line<'a> {
     ci95_low: Option<f64>,
     ci95_high: Option<f64>,
     left_out: u32,
+    provisional: bool,
+    averages_over: &'a [String],
+    planned: u32,
+    missing: &'static str,
+    missing_pairs: u32,
+    missing_diverged: u32,
+    missing_failed: u32,
+    missing_cancelled: u32,
+    missing_left_out: u32,
+    missing_unfinished: u32,
+    left_out_points: &'a [String],
+    verdict_of_present: Verdict,
+    verdict_by_interval: Verdict,
+    family: Option<&'a str>,
+    family_size: u32,
+    p_support: f64,
+    p_support_holm: f64,
+    p_refutation: f64,
+    p_refutation_holm: f64,
+    least_deviation: bool,
+    asked_afterwards: bool,
+    by_need: bool,
+    diverged: Option<Diverged>,
+    extended: Option<ExtendedLine>,
 }
 
-/// As JSON Lines, `"kind": "hypothesis"`; differences are in the unit of the metric.
+#[derive(Serialize)]
+struct Diverged {
+    this: u32,
+    than: u32,
+    of: u32,
+    p: f64,
+}
+
+/// What all repetitions of a stage say that was extended after a look.
+#[derive(Serialize)]
+struct ExtendedLine {
+    looks: Vec<LookLine>,
+    repetitions: u32,
+    verdict: Verdict,
+    n: u32,
+    difference: Option<f64>,
+    ci95_low: Option<f64>,
+    ci95_high: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct LookLine {
+    before: u32,
+    after: u32,
+    /// Null where it was not recorded: all may have been.
+    seen: Option<u32>,
+}
+
+impl ExtendedLine {
+    fn of(extended: &Extended) -> Self {
+        let [difference, ci95_low, ci95_high] = numbers(&extended.present);
+        Self {
+            looks: extended
+                .looks
+                .iter()
+                .map(|look| LookLine {
+                    before: look.before,
+                    after: look.after,
+                    seen: look.seen,
+                })
+                .collect(),
+            repetitions: extended.present.repetitions,
+            verdict: extended.verdict,
+            n: extended.present.evidence.pairs(),
+            difference,
+            ci95_low,
+            ci95_high,
+        }
+    }
+}
+
+/// The mean of the differences and the ends of its interval.
+pub(super) fn numbers(present: &Present) -> [Option<f64>; 3] {
+    let statistics = present.evidence.statistics;
+    let (low, high) = statistics.and_then(|of| of.ci95).unzip();
+    [statistics.map(|of| of.mean), low, high]
+}
+
+/// As JSON Lines, `"kind": "hypothesis"`; differences are in the unit of the metric. `n`, `difference` and its interval are of the
+/// planned pairs that are there; `left_out` is the number of those that are not.
 ///
 /// # Errors
 /// None that a finite number has.
 pub fn jsonl(judged: &[Judged]) -> serde_json::Result<String> {
     let mut out = String::new();
     for judged in judged {
-        let Judged {
-            hypothesis,
-            comparison,
-            ..
-        } = judged;
-        let statistics = comparison
-            .difference
-            .as_ref()
-            .map(|difference| difference.statistics);
-        let interval = statistics.and_then(|statistics| statistics.ci95);
-        out += &serde_json::to_string(&Line {
-            v: JSON_VERSION,
-            kind: "hypothesis",
-            verdict: judged.verdict,
-            claim: &hypothesis.claim,
-            post_hoc: judged.post_hoc,
-            stage: &judged.stage,
-            metric: hypothesis.metric.to_string(),
-            epoch: hypothesis.at,
-            expected: hypothesis.expected,
-            this_mean: comparison.this_mean,
-            than_mean: comparison.than_mean,
-            n: comparison.pairs(),
-            difference: statistics.map(|statistics| statistics.mean),
-            ci95_low: interval.map(|interval| interval.0),
-            ci95_high: interval.map(|interval| interval.1),
-            left_out: comparison.left_out + comparison.missing,
-        })?;
+        out += &serde_json::to_string(&line(judged))?;
         out.push('\n');
     }
     Ok(out)
+}
+
+fn line(judged: &Judged) -> Line<'_> {
+    let (hypothesis, planned, absent) = (&judged.hypothesis, &judged.planned, &judged.absent);
+    let evidence = &planned.evidence;
+    let [difference, ci95_low, ci95_high] = numbers(planned);
+    Line {
+        v: JSON_VERSION,
+        kind: "hypothesis",
+        verdict: judged.verdict,
+        claim: &hypothesis.claim,
+        post_hoc: judged.post_hoc,
+        stage: &judged.stage,
+        metric: hypothesis.metric.to_string(),
+        epoch: hypothesis.at,
+        expected: hypothesis.expected,
+        this_mean: planned.means[0],
+        than_mean: planned.means[1],
+        n: evidence.pairs(),
+        difference,
+        ci95_low,
+        ci95_high,
+        left_out: planned.repetitions - evidence.pairs(),
+        provisional: judged.provisional,
+        averages_over: &judged.averages,
+        planned: planned.repetitions,
+        missing: hypothesis.missing.name(),
+        missing_pairs: planned.missing(),
+        missing_diverged: absent.diverged,
+        missing_failed: absent.failed,
+        missing_cancelled: absent.cancelled,
+        missing_left_out: absent.left_out,
+        missing_unfinished: absent.unfinished,
+        left_out_points: &absent.left_out_points,
+        verdict_of_present: judged.of_present,
+        verdict_by_interval: evidence.by_interval,
+        family: hypothesis.family.name(),
+        family_size: judged.corrected.family,
+        p_support: evidence.p_support,
+        p_support_holm: judged.corrected.p_support,
+        p_refutation: evidence.p_refutation,
+        p_refutation_holm: judged.corrected.p_refutation,
+        least_deviation: evidence.floored,
+        asked_afterwards: judged.asked,
+        by_need: judged.by_need,
+        diverged: judged.divergence.map(|of| Diverged {
+            this: of.this,
+            than: of.than,
+            of: of.of,
+            p: of.p,
+        }),
+        extended: judged.extended.as_ref().map(ExtendedLine::of),
+    }
 }

@@ -99,7 +99,7 @@ pub fn csv(rows: &[TrialCurveRow], out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes JSON Lines: the rows of [`csv()`] as objects with `"v": 1, "kind": "trial_epoch"`; axes, metrics and
+/// Writes JSON Lines: the rows of [`csv()`] as objects with `"v": 2, "kind": "trial_epoch"`; axes, metrics and
 /// provenance in objects of their own.
 ///
 /// # Errors
@@ -293,11 +293,11 @@ mod tests {
         assert_eq!(
             text(|out| jsonl(&rows(), out)),
             concat!(
-                r#"{"v":1,"kind":"trial_epoch","stage":0,"point":4,"repetition":0,"axes":{"learning_rate":0.0001,"auxiliary_loss":false},"state":"succeeded","epoch":1,"metrics":{"train_error":0.123,"test_error":0.5}}"#,
+                r#"{"v":2,"kind":"trial_epoch","stage":0,"point":4,"repetition":0,"axes":{"learning_rate":0.0001,"auxiliary_loss":false},"state":"succeeded","epoch":1,"metrics":{"train_error":0.123,"test_error":0.5}}"#,
                 "\n",
-                r#"{"v":1,"kind":"trial_epoch","stage":0,"point":4,"repetition":0,"axes":{"learning_rate":0.0001,"auxiliary_loss":false},"state":"succeeded","epoch":2,"metrics":{"train_error":1e-9,"test_error":0.25}}"#,
+                r#"{"v":2,"kind":"trial_epoch","stage":0,"point":4,"repetition":0,"axes":{"learning_rate":0.0001,"auxiliary_loss":false},"state":"succeeded","epoch":2,"metrics":{"train_error":1e-9,"test_error":0.25}}"#,
                 "\n",
-                r#"{"v":1,"kind":"trial_epoch","stage":0,"point":4,"repetition":1,"axes":{"learning_rate":0.0001,"auxiliary_loss":false},"state":"failed","epoch":null,"metrics":{}}"#,
+                r#"{"v":2,"kind":"trial_epoch","stage":0,"point":4,"repetition":1,"axes":{"learning_rate":0.0001,"auxiliary_loss":false},"state":"failed","epoch":null,"metrics":{}}"#,
                 "\n",
             )
         );

@@ -1,6 +1,6 @@
 //! Results to try reports on.
 
-use tenfold_core::aggregate::{Counts, Group, GroupResult, aggregate};
+use tenfold_core::aggregate::{Counts, Group, GroupResult, Sample, aggregate};
 use tenfold_types::{Curve, Metric, Setting, Value};
 
 /// A group of so many trials, all succeeded.
@@ -14,6 +14,7 @@ pub(super) fn group(index: u64, values: Vec<(Setting, Value)>, succeeded: u64) -
             succeeded,
             ..Counts::default()
         },
+        sample: Sample::default(),
     }
 }
 
@@ -24,6 +25,7 @@ pub(super) fn result(group: Group, curves: &[Curve]) -> GroupResult {
     GroupResult {
         group,
         metrics,
+        answers: Vec::new(),
         epochs,
     }
 }

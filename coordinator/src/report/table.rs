@@ -1,14 +1,15 @@
 //! The table that a sweep ends with, for terminals.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use tenfold_core::aggregate::{GroupResult, Statistics};
+use tenfold_core::aggregate::GroupResult;
 use tenfold_types::Metric;
 
+use super::last::last;
 use super::words::{self, Labels};
 
-/// One row per group, at its last epoch: the axes that vary, repetitions that count of all, test and train error and,
-/// where there is any, the digit errors, each as mean ± half the width of the 95 % t interval; and what became of the
-/// repetitions that do not count, if any. A caption says what the numbers are. Each stage has a table of its own.
+/// One row per group, at its last epoch: the axes that vary, repetitions that count of those planned, test and train error
+/// and, where there is any, the digit errors, each as mean ± half the width of the 95 % t interval; and what does not count, if
+/// anything. A caption says what the numbers are. Each stage has a table of its own.
 pub fn final_table(results: &[GroupResult]) -> String {
     if results.is_empty() {
         return "There are no groups.\n".to_owned();
@@ -27,7 +28,7 @@ fn of_stage(results: &[GroupResult]) -> String {
     let metrics = metrics(results);
     let missing = results
         .iter()
-        .any(|result| !words::missing(&result.group.counts).is_empty());
+        .any(|result| !words::left_out(&result.group).is_empty());
 
     let mut table = Table::new();
     table.load_preset(presets::UTF8_BORDERS_ONLY);
@@ -52,16 +53,15 @@ fn of_stage(results: &[GroupResult]) -> String {
     };
     table.set_header(header.into_iter().enumerate().map(cell));
     for (result, cells) in results.iter().zip(&labels.cells) {
-        let counts = &result.group.counts;
         let mut row = cells.clone();
-        row.push(format!("{}/{}", counts.succeeded, counts.total()));
-        row.extend(metrics.iter().map(|&metric| last(result, metric)));
+        row.push(words::repetitions(result));
+        row.extend(metrics.iter().map(|&metric| self::cell(result, metric)));
         if missing {
-            row.push(words::missing(counts));
+            row.push(words::left_out(&result.group));
         }
         table.add_row(row.into_iter().enumerate().map(cell));
     }
-    format!("{}\n{}\n", table.trim_fmt(), caption(results, &labels))
+    format!("{}\n{}\n", table.trim_fmt(), caption(results, &labels, &metrics))
 }
 
 /// Errors first by what people look for; digit errors only where some group has them.
@@ -76,17 +76,13 @@ fn metrics(results: &[GroupResult]) -> Vec<Metric> {
     metrics
 }
 
-fn last(result: &GroupResult, metric: Metric) -> String {
-    let statistics = || -> Option<&Statistics> {
-        let column = result.metrics.iter().position(|&m| m == metric)?;
-        result.epochs.last()?.get(column)
-    };
-    statistics().map_or("–".to_owned(), |s| {
+fn cell(result: &GroupResult, metric: Metric) -> String {
+    last(result, metric).map_or("–".to_owned(), |s| {
         words::mean_and_half_width(s, words::unit(metric), 2)
     })
 }
 
-fn caption(results: &[GroupResult], labels: &Labels) -> String {
+fn caption(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> String {
     let lengths = || {
         results
             .iter()
@@ -103,20 +99,44 @@ fn caption(results: &[GroupResult], labels: &Labels) -> String {
         .filter_map(|result| result.epochs.first()?.first())
         .map(|s| s.n)
         .max();
-    let what = match most {
+    let pooled = results.iter().any(|result| result.group.sample.is_pooled());
+    let within = "\nn counts repetitions: within each the mean over the points of a group is taken first.";
+    let mut what = match most {
         None => "",
         Some(1) => " One repetition each, so no interval.",
         Some(_) => " Means over n repetitions; ± is half the width of the 95 % t interval.",
+    }
+    .to_owned();
+    if pooled && most.is_some() {
+        what += within;
+    }
+    if results.iter().any(|result| result.group.sample.twins > 0) {
+        what += "\nPoints that are the same network count once.";
+    }
+    let is_cut = |result: &GroupResult, &metric: &Metric| {
+        last(result, metric).is_some_and(|statistics| words::is_cut(statistics, words::unit(metric)))
     };
+    if results
+        .iter()
+        .any(|result| metrics.iter().any(|metric| is_cut(result, metric)))
+    {
+        what.push('\n');
+        what += words::CUT_HALF_WIDTH;
+    }
+    let lacks = |result: &GroupResult| metrics.iter().any(|&metric| last(result, metric).is_none());
+    if most.is_some() && results.iter().any(lacks) {
+        what += "\n–: no repetition counts, or none has this metric.";
+    }
     let common = match labels.common.as_str() {
         "" => String::new(),
         common => format!("Everywhere: {common}.\n"),
     };
-    common + &when + what
+    common + &when + &what
 }
 
 #[cfg(test)]
 mod tests {
+    use tenfold_core::aggregate::Sample;
     use tenfold_types::{Setting, Value};
 
     use super::super::samples::{curve, group, result};
@@ -142,14 +162,15 @@ mod tests {
         assert_eq!(
             final_table(&results),
             "\
-┌────────────────────────────────────────────────────────┐
-│ weight sharing     n        test error     train error │
-╞════════════════════════════════════════════════════════╡
-│ off              2/2   15.00 % ± 12.71   1.50 % ± 6.35 │
-│ on               2/2   15.00 % ± 12.71   1.50 % ± 6.35 │
-└────────────────────────────────────────────────────────┘
+┌─────────────────────────────────────────────────────────┐
+│ weight sharing     n        test error      train error │
+╞═════════════════════════════════════════════════════════╡
+│ off              2/2   15.00 % ± 12.71   1.50 % ± 6.35† │
+│ on               2/2   15.00 % ± 12.71   1.50 % ± 6.35† │
+└─────────────────────────────────────────────────────────┘
 Everywhere: perceptron-100.
 After epoch 2. Means over n repetitions; ± is half the width of the 95 % t interval.
+†: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.
 "
         );
     }
@@ -171,6 +192,29 @@ After epoch 2. Means over n repetitions; ± is half the width of the 95 % t inte
             "–",
             "1 failed, 2 unfinished",
             "so no interval",
+        ] {
+            assert!(table.contains(text), "{text} in\n{table}");
+        }
+    }
+
+    #[test]
+    fn several_points_are_counted_by_repetition() {
+        let curves = [curve(&[0.2], &[0.3]), curve(&[0.2], &[0.31])];
+        let mut of = group(0, vec![(Setting::WeightSharing, Value::Bool(false))], 7);
+        of.counts.diverged = 3;
+        of.sample = Sample {
+            points: 3,
+            points_left_out: 1,
+            twins: 1,
+            repetitions: 2,
+            repetitions_left_out: 0,
+        };
+        let table = final_table(&[result(of, &curves)]);
+        for text in [
+            " 2/2 ",
+            "3 trials diverged; 1 of 4 points left out",
+            "n counts repetitions: within each the mean over the points of a group is taken first.",
+            "Points that are the same network count once.",
         ] {
             assert!(table.contains(text), "{text} in\n{table}");
         }

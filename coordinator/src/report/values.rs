@@ -67,6 +67,32 @@ impl Values {
             .collect()
     }
 
+    /// Returns whether each repetition of a point diverged; `None` for one that neither succeeded nor diverged.
+    pub fn diverged(&self, index: u64) -> Vec<Option<bool>> {
+        let fate = |repetition| {
+            let place = (index, repetition);
+            let diverged = self.states.get(&place).is_some_and(|state| state == "diverged");
+            (diverged || self.values.contains_key(&place)).then_some(diverged)
+        };
+        (0..self.repetitions(index)).map(fate).collect()
+    }
+
+    /// Returns the number of repetitions that all of these points were to have.
+    pub fn planned(&self, points: &[u64]) -> u32 {
+        let planned = points.iter().map(|point| self.repetitions(*point));
+        planned.min().unwrap_or_default()
+    }
+
+    /// The value of a trial; none where it has not succeeded.
+    pub fn value(&self, index: u64, repetition: u32) -> Option<f64> {
+        self.values.get(&(index, repetition)).copied()
+    }
+
+    /// The state of a trial without a value; none where nothing is known of it.
+    pub fn state(&self, index: u64, repetition: u32) -> Option<&str> {
+        self.states.get(&(index, repetition)).map(String::as_str)
+    }
+
     /// The mean over some points, for each repetition that all of them have.
     pub fn mean(&self, points: &[u64]) -> Vec<Option<f64>> {
         let mean = |repetition| {
@@ -80,11 +106,11 @@ impl Values {
         (0..fewest.unwrap_or_default()).map(mean).collect()
     }
 
-    /// What became of the trials of these points that have no value.
+    /// What became of the trials of these points that have no value, among the repetitions that all of these points were to have.
     pub fn missing(&self, points: &[u64]) -> Counts {
         let mut counts = Counts::default();
         for &index in points {
-            for place in (0..self.repetitions(index)).map(|repetition| (index, repetition)) {
+            for place in (0..self.planned(points)).map(|repetition| (index, repetition)) {
                 if self.values.contains_key(&place) {
                     continue;
                 }

@@ -6,6 +6,8 @@ use tenfold_core::aggregate::{Counts, Group, Statistics};
 use tenfold_core::rounding::significant;
 use tenfold_types::{Metric, Setting, Value};
 
+pub use super::counted::{left_out, left_out_of_all, repetitions};
+
 /// What a metric is measured in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -258,13 +260,6 @@ pub fn missing(counts: &Counts) -> String {
         .join(", ")
 }
 
-/// The same beside the number of all, such as `2 of 10 diverged, 1 failed`; none when all succeeded.
-pub fn missing_of_all(counts: &Counts) -> Option<String> {
-    let missing = missing(counts);
-    let (first, rest) = missing.split_once(' ')?;
-    Some(format!("{first} of {} {rest}", counts.total()))
-}
-
 /// A value with its unit, to so many decimals: `14.2 %`, `0.412`.
 pub fn quantity(value: f64, unit: Unit, decimals: usize) -> String {
     // As exports have it, so that the same number is rounded to the same text wherever it stands.
@@ -274,6 +269,39 @@ pub fn quantity(value: f64, unit: Unit, decimals: usize) -> String {
         Unit::Plain => format!("{value:.*}", decimals + 2),
     }
 }
+
+/// The sign beside an interval of a share that reaches beyond 0 or 100 %.
+pub const CUT: &str = "†";
+
+/// An interval without what no value of the unit can be: shares end at 0 and 1.
+pub fn possible(unit: Unit, (low, high): (f64, f64)) -> (f64, f64) {
+    match unit {
+        Unit::Percent => (low.clamp(0.0, 1.0), high.clamp(0.0, 1.0)),
+        Unit::Plain => (low, high),
+    }
+}
+
+/// Whether the interval of a mean holds what no value of the unit can be.
+pub fn is_cut(statistics: &Statistics, unit: Unit) -> bool {
+    statistics.ci95.is_some_and(|ci95| possible(unit, ci95) != ci95)
+}
+
+/// The 95 % interval of a mean, as [`interval`] has that of a difference: of a share cut at 0 and 100 %, with [`CUT`] behind
+/// it then.
+pub fn mean_interval(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
+    let cut = is_cut(statistics, unit);
+    let ci95 = statistics.ci95.map(|ci95| possible(unit, ci95));
+    let text = interval(&Statistics { ci95, ..*statistics }, unit, decimals);
+    if cut { text + CUT } else { text }
+}
+
+/// What [`CUT`] says beside such intervals.
+pub const CUT_INTERVAL: &str =
+    "†: cut at 0 or 100 %, since no share lies beyond; the CSV file has the whole interval.";
+
+/// What [`CUT`] says behind ±.
+pub const CUT_HALF_WIDTH: &str =
+    "†: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.";
 
 /// The 95 % interval as numbers of the unit: `[13.1, 15.2]`; `–` for a single value.
 pub fn interval(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
@@ -302,13 +330,15 @@ pub fn plain(name: &str) -> String {
     name.chars().map(plain).collect()
 }
 
-/// A mean with half the width of its interval: `14.2 % ± 0.8`; without ± for a single value.
+/// A mean with half the width of its interval: `14.2 % ± 0.8`; without ± for a single value, and with [`CUT`] where the
+/// interval of a share reaches beyond 0 or 100 %.
 pub fn mean_and_half_width(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
     let mean = quantity(statistics.mean, unit, decimals);
     match statistics.half_width() {
         Some(half) => {
             let half = quantity(half, unit, decimals);
-            format!("{mean} ± {}", half.trim_end_matches(" %"))
+            let cut = if is_cut(statistics, unit) { CUT } else { "" };
+            format!("{mean} ± {}{cut}", half.trim_end_matches(" %"))
         }
         None => mean,
     }
@@ -387,17 +417,6 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!(missing(&counts), "2 diverged, 1 failed, 1 unfinished");
-        assert_eq!(
-            missing_of_all(&counts).as_deref(),
-            Some("2 of 10 diverged, 1 failed, 1 unfinished")
-        );
-        assert_eq!(
-            missing_of_all(&Counts {
-                succeeded: 3,
-                ..Counts::default()
-            }),
-            None
-        );
     }
 
     #[test]
@@ -407,5 +426,24 @@ mod tests {
         assert_eq!(mean_and_half_width(&three, Unit::Plain, 1), "0.142 ± 0.005");
         let one = Statistics::of(&[0.142]).unwrap();
         assert_eq!(mean_and_half_width(&one, Unit::Percent, 2), "14.20 %");
+    }
+
+    #[test]
+    fn intervals_of_shares_end_where_shares_do() {
+        let low = Statistics::of(&[0.01, 0.05]).unwrap();
+        assert!(low.ci95.unwrap().0 < 0.0);
+        assert_eq!(mean_interval(&low, Unit::Percent, 2), "[0.00, 28.41]†");
+        assert_eq!(mean_interval(&low, Unit::Plain, 2), "[−0.2241, 0.2841]");
+        assert_eq!(
+            interval(&low, Unit::Percent, 2),
+            "[−22.41, 28.41]",
+            "a difference"
+        );
+        assert_eq!(mean_and_half_width(&low, Unit::Percent, 2), "3.00 % ± 25.41†");
+        assert_eq!(mean_and_half_width(&low, Unit::Plain, 2), "0.0300 ± 0.2541");
+        let high = Statistics::of(&[0.99, 0.95]).unwrap();
+        assert_eq!(mean_interval(&high, Unit::Percent, 2), "[71.59, 100.00]†");
+        let inside = Statistics::of(&[0.14, 0.142, 0.144]).unwrap();
+        assert_eq!(mean_interval(&inside, Unit::Percent, 1), "[13.7, 14.7]");
     }
 }

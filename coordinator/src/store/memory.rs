@@ -160,7 +160,8 @@ impl Store for MemoryStore {
                 Record::Renewed { .. }
                 | Record::Suspected { .. }
                 | Record::Seen { .. }
-                | Record::Health { .. } => {}
+                | Record::Health { .. }
+                | Record::Followed { .. } => {}
             }
         }
         Ok(at)

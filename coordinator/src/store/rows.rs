@@ -278,12 +278,21 @@ pub(super) fn attempt(sweep: SweepId, row: &impl Columns) -> Result<AttemptRow> 
 struct StoredChoice<'a> {
     candidates: Cow<'a, [Candidate]>,
     outcome: Cow<'a, Outcome>,
+    /// Absent: 0, as rows of earlier versions have it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    rules: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 pub(super) fn choice_text(row: &ChoiceRow) -> Result<String> {
     let stored = StoredChoice {
         candidates: Cow::Borrowed(&row.candidates),
         outcome: Cow::Borrowed(&row.outcome),
+        rules: row.rules,
     };
     serde_json::to_string(&stored).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
@@ -304,6 +313,7 @@ pub(super) fn choice(sweep: SweepId, row: &impl Columns) -> Result<ChoiceRow> {
         },
         candidates: stored.candidates.into_owned(),
         outcome: stored.outcome.into_owned(),
+        rules: stored.rules,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use tenfold_core::rank::Ratio;
 use tenfold_core::record::*;
 use tenfold_core::sweep::{ChoiceId, Extension};
 use tenfold_core::trial::TrialState;
@@ -174,11 +175,15 @@ fn lease(fence: u64) -> LeaseRow {
 
 fn choice(number: u64, cell: u64, outcome: Outcome) -> ChoiceRow {
     let candidate = |value: Value, mean: f64| Candidate {
-        value,
         n: 3,
         missing: 1,
         mean,
         standard_error: (mean > 0.2).then_some(mean / 3.0),
+        trials: (mean > 0.2).then_some(5),
+        exact: (mean > 0.2).then_some(Ratio { sum: 7, of: 10 }),
+        points_left_out: u32::from(mean > 0.2),
+        repetitions_left_out: 0,
+        value,
     };
     ChoiceRow {
         sweep: sweep(number).id,
@@ -192,6 +197,8 @@ fn choice(number: u64, cell: u64, outcome: Outcome) -> ChoiceRow {
             candidate(Value::Int(7), 0.7),
         ],
         outcome,
+        // Of the rules of earlier versions, and of others.
+        rules: cell as u32 % 2,
     }
 }
 
@@ -203,6 +210,8 @@ fn extension(number: u64, which: u32, repetitions: u32) -> ExtensionRow {
         extension: Extension::Repetitions {
             stage: 1,
             repetitions,
+            // As versions wrote it that did not record it, and as this one does.
+            seen: (which % 2 == 1).then_some(which),
         },
     }
 }

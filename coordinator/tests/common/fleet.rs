@@ -22,6 +22,8 @@ pub struct FakeWorker {
     client: FleetClient<Channel>,
     id: Vec<u8>,
     requests: u8,
+    /// What a metric, counted from 0, comes to at an epoch.
+    values: fn(v1::TrialKey, u32, u32) -> f32,
 }
 
 impl FakeWorker {
@@ -39,9 +41,15 @@ impl FakeWorker {
             client: FleetClient::new(channel),
             id,
             requests: 0,
+            values: value,
         };
         worker.register_again(name);
         worker
+    }
+
+    /// With curves of these values.
+    pub fn with_values(self, values: fn(v1::TrialKey, u32, u32) -> f32) -> Self {
+        Self { values, ..self }
     }
 
     pub fn register_again(&mut self, name: &str) {
@@ -97,8 +105,9 @@ impl FakeWorker {
         } else {
             0
         };
+        let values = self.values;
         let columns = (0..4 + auxiliary)
-            .flat_map(|metric| epochs.clone().map(move |epoch| value(trial, metric, epoch)));
+            .flat_map(|metric| epochs.clone().map(move |epoch| values(trial, metric, epoch)));
         let block = v1::Block {
             first: *epochs.start(),
             epochs: epochs.clone().count() as u32,

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use tenfold_core::aggregate::Statistics;
-use tenfold_core::pick;
+use tenfold_core::rank::{Mean, Rank, Ratio};
 use tenfold_core::record::{Candidate, Outcome};
 use tenfold_core::search::{Standing, asha, halving, median, patience, width};
 use tenfold_core::sweep::{ChoiceId, Gate, Rung, StopRule, Sweep, Until};
+use tenfold_core::{RULES, pick};
 use tenfold_types::{Metric, TrialKey, Value};
 
 use crate::landscape::Landscape;
@@ -66,21 +66,27 @@ impl Expected {
         metric: Metric,
         epoch: u32,
     ) -> (Vec<f64>, u32) {
-        let (mut values, mut missing) = (Vec::new(), 0);
-        for repetition in 0..repetitions {
+        let one = |repetition| {
             let key = TrialKey {
                 stage,
                 index,
                 repetition,
             };
-            let spec = self.sweep.spec(key).unwrap();
-            let column = spec.metrics().iter().position(|of| *of == metric).unwrap();
-            match self.landscape.diverges(&spec) {
-                Some(_) => missing += 1,
-                None => values.push(self.landscape.block(&spec, epoch).columns[column].into()),
-            }
-        }
+            self.value(key, metric, epoch)
+        };
+        let values: Vec<f64> = (0..repetitions).filter_map(one).collect();
+        let missing = repetitions - values.len() as u32;
         (values, missing)
+    }
+
+    /// The value of a metric at an epoch of a trial; none of one that does not succeed.
+    fn value(&self, key: TrialKey, metric: Metric, epoch: u32) -> Option<f64> {
+        let spec = self.sweep.spec(key).unwrap();
+        let column = spec.metrics().iter().position(|of| *of == metric).unwrap();
+        match self.landscape.diverges(&spec) {
+            Some(_) => None,
+            None => Some(self.landscape.block(&spec, epoch).columns[column].into()),
+        }
     }
 
     fn take_values(&mut self, stage: u32) {
@@ -88,7 +94,9 @@ impl Expected {
         for (choice, taken) in before.choices().filter(|(choice, _)| choice.stage == stage) {
             let rule = &taken.rule;
             let wanted = taken.values(choice.cell);
-            let mut found: Vec<(Value, Vec<f64>, u32)> = Vec::new();
+            // For each value its points, each with its repetitions, and how many trials are missing.
+            let mut found: Vec<(Value, Vec<Vec<Option<f64>>>, u32)> = Vec::new();
+            let mut specs = Vec::new();
             let source = self.sweep.stages()[rule.source as usize].clone();
             for index in source.indexes() {
                 let point = source.point(index).unwrap().values;
@@ -96,30 +104,58 @@ impl Expected {
                     continue;
                 }
                 let (_, value) = point.iter().find(|(of, _)| *of == taken.setting).unwrap();
-                let (values, missing) = self.values(
-                    rule.source,
-                    index,
-                    source.repetitions_of(index),
-                    rule.metric,
-                    rule.epoch,
-                );
+                let repetitions = source.repetitions_of(index);
+                let one = |repetition| {
+                    let key = TrialKey {
+                        stage: rule.source,
+                        index,
+                        repetition,
+                    };
+                    self.value(key, rule.metric, rule.epoch)
+                };
+                let values: Vec<Option<f64>> = (0..repetitions).map(one).collect();
+                // What is the same network with the same settings counts once.
+                let spec = (value.clone(), source.spec(index, 0));
+                if specs.contains(&spec) {
+                    continue;
+                }
+                specs.push(spec);
+                let missing = values.iter().filter(|value| value.is_none()).count() as u32;
                 match found.iter_mut().find(|(other, ..)| other == value) {
                     Some((_, all, none)) => {
-                        all.extend(values);
+                        all.push(values);
                         *none += missing;
                     }
-                    None => found.push((value.clone(), values, missing)),
+                    None => found.push((value.clone(), vec![values], missing)),
                 }
             }
-            let candidate = |(value, numbers, missing): &(Value, Vec<f64>, u32)| Candidate {
-                value: value.clone(),
-                n: numbers.len() as u32,
-                missing: *missing,
-                mean: Statistics::of(numbers).map_or(0.0, |of| of.mean),
-                standard_error: None,
+            let answers = self.sweep.data().answers(rule.metric);
+            let candidate = |(value, points, missing): &(Value, Vec<Vec<Option<f64>>>, u32)| {
+                // Repetitions in which all points have succeeded that have succeeded at all.
+                let points: Vec<_> = points
+                    .iter()
+                    .filter(|of| of.iter().any(Option::is_some))
+                    .collect();
+                let longest = points.iter().map(|of| of.len()).max().unwrap_or_default();
+                let within = |repetition: usize| {
+                    let all: Option<Vec<f64>> = points
+                        .iter()
+                        .map(|of| of.get(repetition).copied().flatten())
+                        .collect();
+                    all.filter(|all| !all.is_empty())
+                };
+                let within: Vec<Vec<f64>> = (0..longest).filter_map(within).collect();
+                let mean = Mean::of(&within.concat(), answers);
+                Candidate {
+                    n: within.len() as u32,
+                    missing: *missing,
+                    mean: mean.map_or(0.0, |mean| mean.value),
+                    exact: mean.and_then(|mean| mean.exact),
+                    ..Candidate::without_trials(value.clone())
+                }
             };
             let candidates: Vec<Candidate> = found.iter().map(candidate).collect();
-            match pick(rule, &candidates) {
+            match pick(rule, RULES, &candidates) {
                 Some(place) => {
                     let values = rule.values(&candidates[place].value);
                     self.chosen(stage, choice.rule, choice.cell, values);
@@ -130,11 +166,12 @@ impl Expected {
     }
 
     /// The means of a point, epoch by epoch up to a rung; none of none.
-    fn means(&self, rung: &Rung, index: u64) -> (u32, u32, Vec<f64>) {
+    fn means(&self, rung: &Rung, index: u64) -> (u32, u32, Vec<Mean>) {
         let repetitions = self.sweep.stages()[rung.source as usize].repetitions();
         let at = |epoch| self.values(rung.source, index, repetitions, rung.metric, epoch);
         let (last, missing) = at(rung.epoch);
-        let means = (1..=rung.epoch).filter_map(|epoch| Some(Statistics::of(&at(epoch).0)?.mean));
+        let answers = self.sweep.data().answers(rung.metric);
+        let means = (1..=rung.epoch).filter_map(|epoch| Mean::of(&at(epoch).0, answers));
         (last.len() as u32, missing, means.collect())
     }
 
@@ -160,19 +197,23 @@ impl Expected {
             let (mut before, mut averages) = (Vec::new(), Vec::new());
             for &index in &points {
                 let (n, missing, means) = self.means(rung, index);
-                let standing = |mean: Option<f64>| Standing {
+                let standing = |mean: Option<Mean>| Standing {
                     n,
                     missing,
-                    mean: mean.unwrap_or_default(),
+                    mean: mean.map_or(Rank::rounded(0.0), |mean| mean.rank()),
                 };
                 let this = standing(means.last().copied());
-                let average = standing(median::running_average(&means));
+                let numbers: Vec<f64> = means.iter().map(|mean| mean.value).collect();
+                let average = standing(median::running_average(&numbers).map(|value| Mean {
+                    value,
+                    exact: Ratio::mean(means.iter().map(|mean| mean.exact)),
+                }));
                 let goes_on = match rung.rule {
                     StopRule::SuccessiveHalving { .. } => false,
                     StopRule::Asha { factor } => asha::goes_on(&before, this, factor),
                     StopRule::Median { startup } => median::goes_on(&averages, average, startup),
                     StopRule::Patience { patience, tolerance } => {
-                        n > 0 && patience::goes_on(&means, patience, tolerance)
+                        n > 0 && patience::goes_on(&numbers, patience, tolerance)
                     }
                 };
                 before.push(this);

@@ -1,4 +1,5 @@
-//! Sweeps to be run: stages that take values from earlier ones, and each kind of gate, by itself or behind such a stage.
+//! Sweeps to be run: stages that take values from earlier ones, and each kind of gate, by itself or behind such a stage; and points
+//! that are the same network, at some gates.
 
 const COARSE: &str = r#"
 [[stage]]
@@ -26,11 +27,42 @@ stop = { rule = "patience", at = [3], patience = 1, tolerance = 0.1 }"#,
 /// The stage that is extended, and how often it is run then.
 pub(crate) const LAST: &str = "last";
 pub(crate) const REPEATED: u32 = 2;
+/// The gates of sweeps with points that are the same network: none, of points and of repetitions.
+const OF_TWINS: [usize; 3] = [0, 4, 5];
 /// How many there are.
-pub(crate) const KINDS: u64 = 2 * GATES.len() as u64;
+pub(crate) const KINDS: u64 = (2 * GATES.len() + OF_TWINS.len()) as u64;
+
+/// Two stages in which the weight of the auxiliary loss does not matter where that is off. Rates are chosen for each weight, so
+/// that points of the last stage become the same when they are.
+fn twins(gate: &str) -> String {
+    format!(
+        r#"
+epochs = 3
+settings.architecture = "perceptron-5"
+settings.batch_size = 50
+[[stage]]
+name = "search"
+{gate}
+[stage.axes]
+auxiliary_loss = [true, false]
+aux_weight = [0.5, 2.0, 1.0]
+learning_rate = [0.1, 0.01]
+[[stage]]
+name = "{LAST}"
+repetitions = 1
+[stage.axes]
+auxiliary_loss = [false, true]
+aux_weight = [0.5, 1.0]
+learning_rate = {{ best_of = "search", per = ["auxiliary_loss", "aux_weight"] }}
+"#
+    )
+}
 
 /// The text of a sweep of three stages, or two: the last can be extended at any time, as nothing is chosen from it.
 pub(crate) fn text(kind: u64) -> String {
+    if let Some(gate) = kind.checked_sub(2 * GATES.len() as u64) {
+        return twins(GATES[OF_TWINS[gate as usize]]);
+    }
     let gate = GATES[(kind / 2) as usize % GATES.len()];
     let (coarse, rate) = match kind % 2 {
         0 => ("", "[0.1]"),

@@ -127,6 +127,14 @@ impl World {
         }
         // Those that were cancelled meanwhile are no part of the lease when it is said again.
         let lease = (asked, attempts);
+        let sweep = self.state().sweep(self.sweep);
+        if let Some(sweep) = sweep.filter(|_| !self.fences.contains_key(&grant.fence)) {
+            let mut keys = lease.1.keys();
+            assert!(
+                keys.all(|key| !sweep.sweep().is_twin(*key)),
+                "trained for another"
+            );
+        }
         let known = self.fences.entry(grant.fence).or_insert_with(|| lease.clone());
         let again = known.0 == lease.0
             && lease
@@ -290,12 +298,12 @@ impl World {
         } else {
             0
         };
-        let (sweep, choice) = due.swap_remove(at);
+        let due = due.swap_remove(at);
         let mut reader = self.store.reader().unwrap();
-        let candidates = choose::candidates(reader.as_mut(), &sweep, choice).unwrap();
+        let candidates = choose::candidates(reader.as_mut(), &due).unwrap();
         let input = Input::Choose {
-            sweep: sweep.id(),
-            choice,
+            sweep: due.sweep.id(),
+            choice: due.choice,
             candidates,
         };
         if trouble && self.chance(50) {

@@ -6,6 +6,7 @@ use tenfold_types::{Curve, Metric};
 
 use super::Statistics;
 use super::statistics::{LANES, side_by_side};
+use super::within;
 
 /// The metrics that all curves have, and for each epoch, 1 first, the statistics of each of them.
 ///
@@ -29,6 +30,12 @@ pub struct Part {
 
 /// What [`aggregate`] gives, from the epoch `first` on and about `most` statistics, but one epoch at least.
 pub fn part(curves: &[&Curve], first: u32, most: usize) -> Part {
+    part_within(curves, 1, first, most)
+}
+
+/// As [`part`], of a group of several points: the statistics are of the means over the points within each repetition.
+/// The curves are those of the repetitions that count, all of the first point first, so `points` divides their number.
+pub fn part_within(curves: &[&Curve], points: usize, first: u32, most: usize) -> Part {
     let metrics = common(curves);
     let columns = columns(curves, &metrics);
     let all = curves.iter().map(|curve| curve.epochs()).min().unwrap_or(0);
@@ -38,7 +45,7 @@ pub fn part(curves: &[&Curve], first: u32, most: usize) -> Part {
     let last = all.min(first.saturating_add(most - 1));
     let (first, last) = (first as usize, last as usize);
     Part {
-        epochs: epochs(&columns, first - 1..last.max(first - 1)),
+        epochs: epochs(&columns, points, first - 1..last.max(first - 1)),
         more: last < all as usize,
         metrics,
     }
@@ -46,6 +53,11 @@ pub fn part(curves: &[&Curve], first: u32, most: usize) -> Part {
 
 /// The values of one epoch of some curves, each with its metrics: the metrics that all have, and the statistics of each.
 pub fn one_epoch(curves: &[(Vec<Metric>, Vec<f32>)]) -> (Vec<Metric>, Vec<Statistics>) {
+    one_epoch_within(curves, 1)
+}
+
+/// As [`one_epoch`], of a group of several points; see [`part_within`].
+pub fn one_epoch_within(curves: &[(Vec<Metric>, Vec<f32>)], points: usize) -> (Vec<Metric>, Vec<Statistics>) {
     let Some(((first, _), others)) = curves.split_first() else {
         return (Vec::new(), Vec::new());
     };
@@ -57,10 +69,20 @@ pub fn one_epoch(curves: &[(Vec<Metric>, Vec<f32>)]) -> (Vec<Metric>, Vec<Statis
             values.get(at).map(|&value| f64::from(value))
         };
         let values: Vec<f64> = curves.iter().filter_map(value).collect();
-        Statistics::of(&values)
+        match points {
+            0 | 1 => Statistics::of(&values),
+            points => Statistics::of(&within_each(&values, points)),
+        }
     });
     let statistics = statistics.collect();
     (metrics, statistics)
+}
+
+/// The mean over the points within each repetition, of values with all of the first point first.
+fn within_each(values: &[f64], points: usize) -> Vec<f64> {
+    let repetitions = values.len() / points;
+    let of = |repetition: usize| within::mean(values.iter().skip(repetition).step_by(repetitions).copied());
+    (0..repetitions).filter_map(of).collect()
 }
 
 /// The metrics that all curves have, in the order of the first.
@@ -79,7 +101,7 @@ fn columns<'a>(curves: &[&'a Curve], metrics: &[Metric]) -> Vec<Vec<&'a [f32]>> 
 }
 
 /// For each of some epochs, 0 first, the statistics of each metric over its columns, all of which reach them.
-fn epochs(columns: &[Vec<&[f32]>], epochs: Range<usize>) -> Vec<Vec<Statistics>> {
+fn epochs(columns: &[Vec<&[f32]>], points: usize, epochs: Range<usize>) -> Vec<Vec<Statistics>> {
     let none = || Vec::with_capacity(columns.len());
     let mut all: Vec<Vec<Statistics>> = epochs.clone().map(|_| none()).collect();
     let mut samples = Vec::new();
@@ -94,6 +116,9 @@ fn epochs(columns: &[Vec<&[f32]>], epochs: Range<usize>) -> Vec<Vec<Statistics>>
                 }
                 values
             }));
+            if points > 1 {
+                means_within_each(&mut samples, points);
+            }
             let statistics = side_by_side(&mut samples);
             for (all, statistics) in all.iter_mut().zip(statistics.into_iter().flatten()) {
                 all.push(statistics);
@@ -101,6 +126,22 @@ fn epochs(columns: &[Vec<&[f32]>], epochs: Range<usize>) -> Vec<Vec<Statistics>>
         }
     }
     all
+}
+
+/// Puts the means over the points within each repetition in the place of the values of all points, the first of which come
+/// first. Each mean has the bits of [`within::mean`].
+fn means_within_each(samples: &mut Vec<[f64; LANES]>, points: usize) {
+    let repetitions = samples.len() / points;
+    let (first, others) = samples.split_at_mut(repetitions);
+    for (at, values) in others.iter().enumerate() {
+        for (sum, value) in first[at % repetitions].iter_mut().zip(values) {
+            *sum += value;
+        }
+    }
+    for sum in first.iter_mut().flatten() {
+        *sum /= points as f64;
+    }
+    samples.truncate(repetitions);
 }
 
 #[cfg(test)]
@@ -153,6 +194,51 @@ mod tests {
             more: false,
         };
         assert_eq!(part(&[], 1, 4), none);
+    }
+
+    #[test]
+    fn several_points_have_their_means_within_repetitions() {
+        // Two points, three repetitions: the points differ much, their means within repetitions little.
+        let value = |point: u16, repetition: u16, epoch: u16| {
+            f32::from(10 * point + repetition) / 64.0 + f32::from(epoch % 7) / 128.0
+        };
+        let column = |point, repetition| {
+            (0..19)
+                .map(|epoch| value(point, repetition, epoch))
+                .collect::<Vec<_>>()
+        };
+        let of = |(point, repetition)| curve(&column(point, repetition), &[0.5; 19]);
+        let curves: Vec<Curve> = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)].map(of).to_vec();
+        let curves: Vec<&Curve> = curves.iter().collect();
+        let whole = part_within(&curves, 2, 1, usize::MAX);
+        assert_eq!(
+            (whole.metrics.as_slice(), whole.epochs.len()),
+            (METRICS.as_slice(), 19)
+        );
+        for (epoch, row) in (0..).zip(&whole.epochs) {
+            let mean = |repetition| {
+                within::mean([0, 1].map(|point| value(point, repetition, epoch).into())).unwrap()
+            };
+            let expected = Statistics::of(&[mean(0), mean(1), mean(2)]).unwrap();
+            assert_eq!(row[0], expected, "epoch {epoch}");
+            assert_eq!(row[1].n, 3);
+        }
+        let last = curves
+            .iter()
+            .map(|curve| (curve.metrics.clone(), vec![curve.columns[0][18], 0.5]));
+        assert_eq!(
+            one_epoch_within(&last.collect::<Vec<_>>(), 2).1,
+            whole.epochs[18],
+            "the newest epoch of a running group comes to the same"
+        );
+    }
+
+    #[test]
+    fn one_repetition_of_several_points_has_no_interval() {
+        let (a, b) = (curve(&[0.25], &[0.5]), curve(&[0.75], &[0.5]));
+        let part = part_within(&[&a, &b], 2, 1, usize::MAX);
+        let only = part.epochs[0][0];
+        assert_eq!((only.n, only.mean, only.ci95), (1, 0.5, None));
     }
 
     #[test]

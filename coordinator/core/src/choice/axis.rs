@@ -2,12 +2,13 @@
 
 use tenfold_types::Value;
 
+use crate::rank::Rank;
 use crate::record::{Candidate, Outcome};
 use crate::sweep::{Criterion, Rule};
 
 /// What a rule makes of its candidates.
-pub(super) fn choose(rule: &Rule, candidates: &[Candidate]) -> Outcome {
-    match pick(rule, candidates) {
+pub(super) fn choose(rule: &Rule, rules: u32, candidates: &[Candidate]) -> Outcome {
+    match pick(rule, rules, candidates) {
         Some(place) => of_values(rule, &candidates[place].value),
         None => Outcome::Nothing(nothing(rule, candidates)),
     }
@@ -29,27 +30,38 @@ fn of_values(rule: &Rule, chosen: &Value) -> Outcome {
 ///
 /// One with diverged or failed trials is never chosen over one with fewer. Of the others the least mean counts, and of
 /// equal ones the first.
-pub fn pick(rule: &Rule, candidates: &[Candidate]) -> Option<usize> {
-    let known = |candidate: &&Candidate| candidate.n > 0;
-    let missing = candidates
-        .iter()
-        .filter(known)
-        .map(|candidate| candidate.missing)
-        .min()?;
-    let eligible = || {
-        let places = candidates.iter().enumerate();
-        places.filter(|(_, candidate)| candidate.n > 0 && candidate.missing == missing)
-    };
-    let (best, least) = eligible().min_by(|(_, a), (_, b)| a.mean.total_cmp(&b.mean))?;
+pub fn pick(rule: &Rule, rules: u32, candidates: &[Candidate]) -> Option<usize> {
+    let eligible = eligible(candidates);
+    let rank = |place: &usize| candidates[*place].rank(rules);
+    let best = eligible.iter().copied().min_by_key(rank)?;
     match rule.criterion {
         Criterion::MinMean => Some(best),
         Criterion::OneStandardError => {
+            let least = &candidates[best];
             let most = least.mean + least.standard_error.unwrap_or_default();
-            eligible()
-                .find(|(_, candidate)| candidate.mean <= most)
-                .map(|(place, _)| place)
+            let is_near = |place: &usize| match rules {
+                0 => candidates[*place].mean <= most,
+                // The standard error is no ratio: what is added to it is compared by digits.
+                _ => {
+                    let mean = Rank::rounded(candidates[*place].mean);
+                    rank(place) <= least.rank(rules) || mean <= Rank::rounded(most)
+                }
+            };
+            eligible.into_iter().find(is_near)
         }
     }
+}
+
+/// The places of the candidates that one is chosen among: of those with a mean the ones with the fewest missing.
+pub(super) fn eligible(candidates: &[Candidate]) -> Vec<usize> {
+    let known = |candidate: &&Candidate| candidate.n > 0;
+    let missing = candidates.iter().filter(known);
+    let missing = missing.map(|candidate| candidate.missing).min();
+    let places = (0..candidates.len()).filter(|place| {
+        let candidate = &candidates[*place];
+        candidate.n > 0 && Some(candidate.missing) == missing
+    });
+    places.collect()
 }
 
 fn nothing(rule: &Rule, candidates: &[Candidate]) -> String {
@@ -68,6 +80,12 @@ fn nothing(rule: &Rule, candidates: &[Candidate]) -> String {
         0 => String::new(),
         _ => format!(", {missing} have diverged or failed"),
     };
+    if candidates.iter().any(|candidate| candidate.trials() > 0) {
+        return format!(
+            "nothing to choose from: in no repetition of stage {} have all points of a value succeeded{ended}",
+            rule.source_name
+        );
+    }
     format!(
         "nothing to choose from: no trial of stage {} has succeeded{ended}",
         rule.source_name
@@ -79,6 +97,7 @@ mod tests {
     use tenfold_types::{Metric, Setting};
 
     use super::*;
+    use crate::RULES;
 
     fn rule(criterion: Criterion) -> Rule {
         Rule {
@@ -94,11 +113,11 @@ mod tests {
 
     fn candidate(n: u32, missing: u32, mean: f64, error: f64) -> Candidate {
         Candidate {
-            value: Value::Float(mean),
             n,
             missing,
             mean,
             standard_error: (n >= 2).then_some(error),
+            ..Candidate::without_trials(Value::Float(mean))
         }
     }
 
@@ -112,10 +131,10 @@ mod tests {
             candidate(3, 0, 0.3, 0.02),
             candidate(3, 0, 0.3, 0.02),
         ];
-        assert_eq!(pick(&min, &all), Some(3));
-        assert_eq!(pick(&min, &all[..2]), Some(1));
-        assert_eq!(pick(&min, &all[..1]), None);
-        assert_eq!(pick(&min, &[]), None);
+        assert_eq!(pick(&min, RULES, &all), Some(3));
+        assert_eq!(pick(&min, RULES, &all[..2]), Some(1));
+        assert_eq!(pick(&min, RULES, &all[..1]), None);
+        assert_eq!(pick(&min, RULES, &[]), None);
     }
 
     #[test]
@@ -127,8 +146,8 @@ mod tests {
             candidate(3, 0, 0.30, 0.02),
             candidate(3, 0, 0.31, 0.02),
         ];
-        assert_eq!(pick(&one, &all), Some(1));
-        assert_eq!(pick(&one, &all[2..]), Some(0));
-        assert_eq!(pick(&one, &[candidate(1, 0, 0.5, 0.0)]), Some(0));
+        assert_eq!(pick(&one, RULES, &all), Some(1));
+        assert_eq!(pick(&one, RULES, &all[2..]), Some(0));
+        assert_eq!(pick(&one, RULES, &[candidate(1, 0, 0.5, 0.0)]), Some(0));
     }
 }

@@ -3,15 +3,16 @@
 use tenfold_types::Value;
 
 use crate::record::{Candidate, Outcome};
-use crate::search::{Standing, asha, halving, median, patience, width};
+use crate::search::{Standing, asha, halving, median, width};
 use crate::state::SweepState;
 use crate::sweep::{ChoiceId, Rung, StopRule, Until};
 
-fn standing(candidate: &Candidate) -> Standing {
+/// How a point stands, under the rules with this number.
+pub(super) fn standing(candidate: &Candidate, rules: u32) -> Standing {
     Standing {
         n: candidate.n,
         missing: candidate.missing,
-        mean: candidate.mean,
+        mean: candidate.rank(rules),
     }
 }
 
@@ -22,30 +23,38 @@ fn number(value: u64) -> Value {
 /// The points that go on. Rules that decide on one point after the other find what those before it came to in the decisions on
 /// these, which are made.
 pub(super) fn points(sweep: &SweepState, choice: ChoiceId, rung: &Rung, candidates: &[Candidate]) -> Outcome {
+    let rules = sweep.rules();
+    let standing = |candidate: &Candidate| standing(candidate, rules);
     if let StopRule::SuccessiveHalving { factor } = rung.rule {
         let standings: Vec<Standing> = candidates.iter().map(standing).collect();
         let best = halving::best(&standings, halving::kept(standings.len(), factor));
-        return Outcome::Chosen(
-            best.into_iter()
-                .map(|place| candidates[place].value.clone())
-                .collect(),
-        );
+        let best = best
+            .into_iter()
+            .filter_map(|place| match candidates[place].value {
+                Value::Int(index) => u64::try_from(index).ok(),
+                _ => None,
+            });
+        let kept = sweep.sweep().going_on(choice, rules, &best.collect::<Vec<_>>());
+        return Outcome::Chosen(kept.into_iter().map(number).collect());
+    }
+    if let Some(goes_on) = sweep.repeated(choice, rules) {
+        return Outcome::Chosen(goes_on.then(|| number(choice.cell)).into_iter().collect());
     }
     // The number that counts for a rule: the first says how the point stands, and those behind it what else is looked at.
     let before = |place: usize| -> Vec<Standing> {
-        let rows = sweep.made_before(choice);
+        let rows = sweep.made_before(choice, rules);
         rows.filter_map(|row| row.candidates.get(place))
-            .map(standing)
+            .map(&standing)
             .collect()
     };
-    let this = |place: usize| candidates.get(place).map(standing);
+    let this = |place: usize| candidates.get(place).map(&standing);
     let goes_on = match rung.rule {
         StopRule::SuccessiveHalving { .. } => None,
         StopRule::Asha { factor } => this(0).map(|this| asha::goes_on(&before(0), this, factor)),
         StopRule::Median { startup } => this(1).map(|this| median::goes_on(&before(1), this, startup)),
         StopRule::Patience { tolerance, .. } => match (this(0), this(1), this(2)) {
             (Some(this), Some(before), Some(lately)) => {
-                Some(this.is_alive() && !patience::is_worse(before.mean, lately.mean, tolerance))
+                Some(this.is_alive() && !before.mean.is_exceeded(lately.mean, tolerance))
             }
             // There are no epochs before the last ones yet.
             (Some(this), ..) => Some(this.is_alive()),

@@ -4,6 +4,7 @@
 mod axis;
 mod gate;
 mod reuse;
+mod ties;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,16 @@ use crate::trial::TrialState;
 
 pub use axis::pick;
 pub(crate) use reuse::reuse;
+pub use ties::ties;
+
+/// The number of the rules by which choices and decisions of new sweeps are made. What is recorded stays: a sweep goes on
+/// under the number of the choices that it has ([`SweepState::rules`]).
+///
+/// | number | rules |
+/// | --- | --- |
+/// | 0 | a value's mean is over all its trials; means are compared as float64 |
+/// | 1 | a value's mean is over its repetitions, each the mean over the value's points, of which equal ones count once; means are compared by [`Rank`](crate::rank::Rank) |
+pub const RULES: u32 = 1;
 
 /// Makes a choice that is due from what its candidates came to, in their order. One that is not due, or from other trials than
 /// have succeeded, is not made: whoever asked has looked at what has changed since.
@@ -34,7 +45,8 @@ pub(crate) fn choose(
     let Some(chooses) = sweep.sweep().chooses(choice).filter(|_| sweep.is_due(choice)) else {
         return Transition::answer(Answer::Chosen(false));
     };
-    let succeeded = sweep.sweep().sources(choice).into_iter();
+    let rules = sweep.rules();
+    let succeeded = sweep.sweep().compared_trials(choice, rules).into_iter();
     let succeeded = succeeded
         .filter_map(|key| sweep.trial(key))
         .filter(|row| matches!(row.state, TrialState::Succeeded { .. }))
@@ -43,7 +55,7 @@ pub(crate) fn choose(
         return Transition::answer(Answer::Chosen(false));
     }
     let outcome = match chooses {
-        Chooses::Axis(taken) => axis::choose(&taken.rule, &candidates),
+        Chooses::Axis(taken) => axis::choose(&taken.rule, rules, &candidates),
         Chooses::Points(rung) => gate::points(sweep, choice, rung, &candidates),
         Chooses::Repetitions(until) => gate::repetitions(until, choice, &candidates),
     };
@@ -66,6 +78,7 @@ pub(crate) fn choose(
             choice,
             candidates,
             outcome,
+            rules,
         }),
     );
     Transition::answer(Answer::Chosen(true))
@@ -85,7 +98,10 @@ fn counted(chooses: Chooses<'_>, candidates: &[Candidate]) -> u64 {
         true => &candidates[..candidates.len().min(1)],
         false => candidates,
     };
-    counted.iter().map(|candidate| u64::from(candidate.n)).sum()
+    counted
+        .iter()
+        .map(|candidate| u64::from(candidate.trials()))
+        .sum()
 }
 
 /// The trials that wait for a choice fail with its reason.
@@ -125,7 +141,7 @@ pub(crate) fn withdraw(sweep: &SweepState, records: &mut Vec<Record>) {
                     .sweep()
                     .source(row.choice)
                     .is_some_and(|source| rungs.contains(&source)),
-                false => row.candidates.iter().all(|candidate| candidate.n == 0) && failed(row.choice),
+                false => row.candidates.iter().all(|candidate| candidate.trials() == 0) && failed(row.choice),
             };
             if again {
                 rungs.insert(row.choice.stage);

@@ -5,6 +5,7 @@ use statrs::function::factorial::ln_binomial;
 use std::f64::consts::LN_2;
 
 use crate::aggregate::Statistics;
+use crate::rank::Rank;
 
 /// The area under a metric's values at epochs 1 … E, in its unit × epochs: the sum of the trapezoids between neighbouring
 /// epochs, Σ (vₑ + vₑ₊₁) / 2. 0 for one epoch, none for no epoch.
@@ -15,9 +16,12 @@ pub fn area(column: &[f64]) -> Option<f64> {
     })
 }
 
-/// The first epoch, from 1, whose value is at most the threshold; none where there is none.
-pub fn epochs_to(column: &[f64], threshold: f64) -> Option<u32> {
-    let at = column.iter().position(|value| *value <= threshold)?;
+/// The first epoch, from 1, whose value is at most the threshold; none where there is none. The metric is a count of `answers`, or
+/// none: a value that is equal to the threshold but for float32 is at most it.
+pub fn epochs_to(column: &[f64], threshold: Rank, answers: Option<u32>) -> Option<u32> {
+    let at = column
+        .iter()
+        .position(|value| Rank::of(*value, answers) <= threshold)?;
     u32::try_from(at + 1).ok()
 }
 
@@ -101,8 +105,24 @@ mod tests {
 
     #[test]
     fn the_first_epoch_at_the_threshold_counts() {
-        assert_eq!(epochs_to(&[0.5, 0.2, 0.3, 0.1], 0.2), Some(2));
-        assert_eq!(epochs_to(&[0.5, 0.2], 0.1), None);
+        let of = |column: &[f64], threshold| epochs_to(column, Rank::of(threshold, None), None);
+        assert_eq!(of(&[0.5, 0.2, 0.3, 0.1], 0.2), Some(2));
+        assert_eq!(of(&[0.5, 0.2], 0.1), None);
+    }
+
+    #[test]
+    fn exactly_a_point_above_the_end_is_within_a_point_of_it() {
+        // Curves that are exactly a point of a hundred above their end at epoch 2, and within it from epoch 5 on.
+        for last in 0..900u32 {
+            let counts = [last + 500, last + 10, last + 11, last + 12, last, last];
+            let column: Vec<f64> = counts.map(|k| f64::from(k as f32 / 1000.0)).to_vec();
+            let end = Rank::of(column[5], Some(1000));
+            assert_eq!(
+                epochs_to(&column, end.plus_thousandths(10), Some(1000)),
+                Some(2),
+                "{last}"
+            );
+        }
     }
 
     #[test]

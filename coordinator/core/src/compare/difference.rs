@@ -33,8 +33,10 @@ pub struct Difference {
     /// Cohen's d of paired differences, their mean in units of their deviation (Cohen, Statistical Power Analysis for the
     /// Behavioral Sciences, 1988, 2.3.5); none for n < 2 and for a deviation of 0.
     pub d_z: Option<f64>,
-    /// `d_z` without its bias for few pairs: times Γ(m/2) / (√(m/2) Γ((m − 1)/2)), m = n − 1 (Hedges, Journal of Educational
-    /// Statistics 6, 1981); none for n < 3 and for a deviation of 0.
+    /// `g_z`: `d_z` without its bias for few pairs, times Hedges' factor J(m) = Γ(m/2) / (√(m/2) Γ((m − 1)/2)) with m = n − 1
+    /// (Hedges, Journal of Educational Statistics 6, 1981; for paired differences Lakens, Frontiers in Psychology 4, 2013). It is
+    /// in units of the deviation of *differences*, and so no Hedges' g of two independent groups. None for n < 3 and for a
+    /// deviation of 0.
     pub g_z: Option<f64>,
 }
 
@@ -95,8 +97,21 @@ impl Difference {
         })
     }
 
+    /// The p-value of the t test as a family of tests counts it: 1 where all differences are equal, since there is no deviation to
+    /// measure their mean by. `None` for n < 2.
+    pub fn t_p(&self) -> Option<f64> {
+        let p = self.t_test.map_or(1.0, |test| test.p);
+        (self.statistics.n >= 2).then_some(p)
+    }
+
+    /// The p-value of Wilcoxon's test as a family of tests counts it: 1 where all differences are 0.
+    pub fn wilcoxon_p(&self) -> f64 {
+        self.wilcoxon.map_or(1.0, |test| test.p)
+    }
+
     /// The interaction of two settings of two values each: for every repetition that has all four, (with both − with the first
-    /// alone) − (with the second alone − with neither). 0 where what one does has nothing to do with the other.
+    /// alone) − (with the second alone − with neither). 0 where what one does has nothing to do with the other; below 0 where
+    /// both together lower the value by more than the sum of what each lowers it by alone.
     ///
     /// Also the number of repetitions that have some of the four and not all, among those that all four were run in.
     pub fn interaction(

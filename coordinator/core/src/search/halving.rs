@@ -22,3 +22,14 @@ pub fn best(standings: &[Standing], keep: usize) -> Vec<usize> {
     places.sort_unstable();
     places
 }
+
+/// The places of those that are not among the best, though they stand as well as the last of these: the first of equal ones are
+/// kept.
+pub fn tied(standings: &[Standing], best: &[usize]) -> Vec<usize> {
+    let Some(last) = best.iter().max_by(|a, b| standings[**a].order(&standings[**b])) else {
+        return Vec::new();
+    };
+    let left = (0..standings.len()).filter(|place| !best.contains(place) && standings[*place].is_alive());
+    left.filter(|place| standings[*place].order(&standings[*last]).is_eq())
+        .collect()
+}

@@ -15,6 +15,8 @@ pub mod width;
 
 use std::cmp::Ordering;
 
+use crate::rank::Rank;
+
 /// What a point came to at a rung.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
@@ -22,8 +24,8 @@ pub struct Standing {
     pub n: u32,
     /// Repetitions that diverged or failed.
     pub missing: u32,
-    /// The mean of the metric over those that succeeded, in its unit, finite; less is better. 0 when `n` is 0.
-    pub mean: f64,
+    /// What the mean of the metric over those that succeeded is compared by; less is better. That of 0 when `n` is 0.
+    pub mean: Rank,
 }
 
 impl Standing {
@@ -38,8 +40,7 @@ impl Standing {
         dead(self)
             .cmp(&dead(other))
             .then(self.missing.cmp(&other.missing))
-            // 0 and −0 are one number.
-            .then((self.mean + 0.0).total_cmp(&(other.mean + 0.0)))
+            .then(self.mean.cmp(&other.mean))
     }
 
     /// How many of these are better, equal ones not counted.

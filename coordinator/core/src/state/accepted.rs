@@ -43,6 +43,11 @@ impl Accepted {
         self.trials.contains_key(&place)
     }
 
+    /// Returns the number of trials in a range of places, counted up to `most`.
+    pub(super) fn count_within(&self, places: std::ops::Range<u64>, most: usize) -> usize {
+        self.trials.range(places).take(most).count()
+    }
+
     /// Keeps the row of a trial with a result; false when it has none.
     pub(super) fn insert(&mut self, place: u64, row: &TrialRow) -> bool {
         let (fence, end) = match row.state {

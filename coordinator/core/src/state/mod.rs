@@ -12,6 +12,7 @@ mod accepted;
 mod choices;
 mod line;
 mod places;
+mod seen;
 mod sweep;
 
 pub use sweep::SweepState;
@@ -57,6 +58,8 @@ pub struct State {
     by_request: BTreeMap<(WorkerId, RequestId), Fence>,
     expiries: BTreeSet<(Millis, Fence)>,
     problems: Vec<String>,
+    /// Sweeps of which trials may be open that follow one that is over, and the places in line from which on.
+    to_follow: BTreeMap<SweepId, u64>,
 }
 
 /// A worker, and when it was last heard of.
@@ -159,7 +162,7 @@ impl State {
             .and_then(|fence| self.leases.get(fence))
     }
 
-    /// When something happens by itself next: a lease expires or a back-off ends.
+    /// When something happens by itself next: a lease expires, a back-off ends, or trials follow others.
     pub fn next_deadline(&self) -> Option<Millis> {
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let backoff = self
@@ -167,7 +170,8 @@ impl State {
             .filter_map(|sweep| sweep.backoff.first())
             .map(|(at, _)| *at)
             .min();
-        expiry.into_iter().chain(backoff).min()
+        let at_once = (!self.to_follow.is_empty()).then_some(0);
+        expiry.into_iter().chain(backoff).chain(at_once).min()
     }
 
     /// Leases that have expired by now.
@@ -177,13 +181,22 @@ impl State {
             .filter_map(|(_, fence)| self.leases.get(fence))
     }
 
+    /// A sweep of which trials may be open that follow one that is over, and the place in line from which on.
+    pub(crate) fn to_follow(&self) -> Option<(SweepId, u64)> {
+        self.to_follow.first_key_value().map(|(id, place)| (*id, *place))
+    }
+
     /// What could not be understood while loading; a coordinator must not go on with any.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
 
-    /// Begins a fresh term for every lease: what a coordinator does after loading, so that downtime expires nothing.
+    /// Begins a fresh term for every lease: what a coordinator does after loading, so that downtime expires nothing. Trials
+    /// that follow others, which a version before this one would have trained, are looked at in the next ticks.
     pub fn fresh_terms(&mut self, now: Millis) {
+        let touched = self.sweeps.iter().filter(|(_, sweep)| sweep.touched() > 0);
+        let with_twins = touched.filter(|(_, sweep)| sweep.sweep().has_twins());
+        self.to_follow = with_twins.map(|(id, _)| (*id, 0)).collect();
         let expires = now + self.settings.lease_term;
         for fence in self.leases.keys().copied().collect::<Vec<_>>() {
             self.evolve(&Record::Renewed { fence, expires });
@@ -262,7 +275,14 @@ impl State {
             }
             Record::Renewed { fence, expires } => self.evolve_term(*fence, *expires, false),
             Record::Suspected { fence, expires } => self.evolve_term(*fence, *expires, true),
+            Record::Followed { sweep, place } => {
+                match place.filter(|_| self.sweeps.contains_key(sweep)) {
+                    Some(place) => self.to_follow.insert(*sweep, place),
+                    None => self.to_follow.remove(sweep),
+                };
+            }
             Record::SweepGone(id) => {
+                self.to_follow.remove(id);
                 if let Some(sweep) = self.sweeps.remove(id) {
                     self.by_number.remove(&sweep.row.number);
                     self.unfinished.remove(id);

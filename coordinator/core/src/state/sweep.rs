@@ -6,7 +6,8 @@ use tenfold_types::{Curve, Fence, TrialId, TrialKey};
 
 use crate::Millis;
 use crate::aggregate::Counts;
-use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, SweepRow, TrialRow};
+use crate::choice::RULES;
+use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, SweepRow, TrialRow};
 use crate::sweep::{ChoiceId, Chooses, Passage, Stage, Sweep};
 use crate::trial::TrialState;
 
@@ -14,6 +15,9 @@ use super::accepted::Accepted;
 use super::choices::Choices;
 use super::line::Line;
 use super::places::Places;
+
+/// Places in line that are looked at to count those before a trial.
+const MAX_LOOKS: u64 = 100_000;
 
 /// A sweep with its touched trials.
 #[derive(Debug, Clone)]
@@ -33,7 +37,7 @@ pub struct SweepState {
     untouched: Option<TrialKey>,
     /// Touched trials that are PENDING.
     ready: BTreeSet<TrialKey>,
-    /// Those of them whose values are still to be chosen, which are not in `ready`.
+    /// Those of them whose values are still to be chosen, or that follow another trial, which are not in `ready`.
     held_back: BTreeSet<TrialKey>,
     pub(super) backoff: BTreeSet<(Millis, TrialKey)>,
     failed: BTreeSet<TrialKey>,
@@ -116,6 +120,25 @@ impl SweepState {
         }
     }
 
+    /// Whether a trial has a result: it succeeded or diverged.
+    pub(super) fn has_result(&self, key: TrialKey) -> bool {
+        let place = self.line.place(key);
+        place.is_some_and(|place| self.accepted.contains(place))
+    }
+
+    /// Whether two trials of a repetition of a stage have a result, whichever they are.
+    pub(super) fn has_two_results(&self, stage: u32, repetition: u32) -> bool {
+        let first = TrialKey {
+            stage,
+            index: 0,
+            repetition,
+        };
+        let (Some(from), Some(of)) = (self.line.place(first), self.sweep.stage(stage)) else {
+            return false;
+        };
+        self.accepted.count_within(from..from + of.raw_points(), 2) == 2
+    }
+
     /// How many trials are touched.
     pub fn touched(&self) -> u64 {
         self.trials.len() as u64 + self.accepted.len()
@@ -136,6 +159,12 @@ impl SweepState {
     /// Choices between its stages that were made, or taken back, in order.
     pub fn choices(&self) -> impl Iterator<Item = &ChoiceRow> {
         self.choices.rows()
+    }
+
+    /// The number of the rules by which its choices are made: that of those recorded, made or taken back; the newest where it has
+    /// none yet.
+    pub fn rules(&self) -> u32 {
+        self.choices.rows().next().map_or(RULES, |row| row.rules)
     }
 
     /// What it got beyond its text, in order.
@@ -159,8 +188,16 @@ impl SweepState {
         self.row.control != Control::Stopped && self.choices.is_due(&self.sweep, choice)
     }
 
-    /// The decisions that were made on the points that a point is compared with, in order.
-    pub(crate) fn made_before(&self, choice: ChoiceId) -> impl Iterator<Item = &ChoiceRow> {
+    /// Whether a point goes on because its [twin](Sweep::repeats) does; none when that is decided for the point itself.
+    pub(crate) fn repeated(&self, choice: ChoiceId, rules: u32) -> Option<bool> {
+        let first = self.sweep.repeats(choice, rules)?;
+        let row = self.choices.before(choice).find(|row| row.choice == first)?;
+        Some(matches!(&row.outcome, Outcome::Chosen(kept) if !kept.is_empty()))
+    }
+
+    /// The decisions that were made on the points that a point is compared with, in order; of twins under the rules with this
+    /// number only the first, except under 0.
+    pub(crate) fn made_before(&self, choice: ChoiceId, rules: u32) -> impl Iterator<Item = &ChoiceRow> {
         let rung = match self.sweep.chooses(choice) {
             Some(Chooses::Points(rung)) => Some(rung),
             _ => None,
@@ -168,7 +205,9 @@ impl SweepState {
         let made = self.choices.before(choice);
         made.filter(move |row| {
             let (one, other) = (row.choice.cell, choice.cell);
-            rung.is_some_and(|rung| rung.are_compared(one, other) && self.sweep.is_reached(row.choice))
+            rung.is_some_and(|rung| rung.are_compared(one, other))
+                && self.sweep.is_reached(row.choice)
+                && self.sweep.repeats(row.choice, rules).is_none()
         })
     }
 
@@ -209,6 +248,9 @@ impl SweepState {
             let (from, to) = self.line.places(number).filter(|(from, _)| *from < place)?;
             let to = to.min(place);
             let free = to - from - self.touched.count(from, to);
+            if stage.has_twins() {
+                return Some(self.free_to_lease(from, to, free));
+            }
             // Places that are excluded are touched where values were once to be chosen, and nowhere else.
             Some(match !stage.is_gated() {
                 true => free.saturating_sub(stage.excluded_before(to - from)),
@@ -218,8 +260,36 @@ impl SweepState {
         self.ready.range(..key).count() as u64 + untouched.sum::<u64>()
     }
 
+    /// How many of these places are those of trials that could be leased and are not touched, as `free` are; about, where there
+    /// are many.
+    fn free_to_lease(&self, from: u64, to: u64, free: u64) -> u64 {
+        if to - from > MAX_LOOKS {
+            let stage = self.line.key(from).and_then(|key| self.sweep.stage(key.stage));
+            return (free as f64 * stage.map_or(1.0, Stage::distinct_share)) as u64;
+        }
+        let keys = (from..to).filter(|place| !self.touched.contains(*place));
+        let keys = keys.filter_map(|place| self.line.key(place));
+        keys.filter(|key| self.has(*key) && !self.sweep.is_twin(*key))
+            .count() as u64
+    }
+
     pub(crate) fn is_resolved(&self, key: TrialKey) -> bool {
         self.sweep.passage(key) == Passage::Free
+    }
+
+    /// Whether a trial that waits may be leased: nothing is to be chosen for it, and no other is trained for it.
+    fn may_be_leased(&self, key: TrialKey) -> bool {
+        self.is_resolved(key) && !self.sweep.is_twin(key)
+    }
+
+    /// The key at a place in line; none behind the last.
+    pub(crate) fn key_at(&self, place: u64) -> Option<TrialKey> {
+        self.line.key(place)
+    }
+
+    /// The place in line behind the trials of a stage.
+    pub(crate) fn end_of_stage(&self, stage: u32) -> Option<u64> {
+        self.line.places(stage).map(|(_, end)| end)
     }
 
     /// Trials that have failed, in order of work.
@@ -257,9 +327,16 @@ impl SweepState {
         counts
     }
 
-    /// About how many trials could be leased now: those that wait, but for those whose values are still to be chosen.
+    /// About how many trials could be leased now: those that wait, but for those whose values are still to be chosen and those
+    /// that follow others.
     pub(crate) fn available(&self) -> u64 {
-        self.counts().pending.saturating_sub(self.unresolved)
+        let waiting = self.counts().pending.saturating_sub(self.unresolved);
+        if !self.sweep.has_twins() {
+            return waiting;
+        }
+        let stage = self.next_trial().and_then(|key| self.sweep.stage(key.stage));
+        let share = stage.map_or(1.0, Stage::distinct_share);
+        ((waiting as f64 * share).ceil() as u64).min(waiting)
     }
 
     /// Epochs durable in all trials.
@@ -308,7 +385,7 @@ impl SweepState {
 
     /// Whether a trial that the sweep has waits to be leased.
     pub(crate) fn waits(&self, key: TrialKey) -> bool {
-        self.ready.contains(&key) || !self.touched.contains(self.place(key))
+        self.ready.contains(&key) || (!self.touched.contains(self.place(key)) && !self.sweep.is_twin(key))
     }
 
     /// Touched trials that wait, in back-off or not.
@@ -388,7 +465,7 @@ impl SweepState {
         }
         *self.count(&row.state) += 1;
         match row.state {
-            TrialState::Pending if self.is_resolved(key) => _ = self.ready.insert(key),
+            TrialState::Pending if self.may_be_leased(key) => _ = self.ready.insert(key),
             TrialState::Pending => _ = self.held_back.insert(key),
             TrialState::Backoff { until } => _ = self.backoff.insert((until, key)),
             TrialState::Failed => _ = self.failed.insert(key),
@@ -418,13 +495,18 @@ impl SweepState {
         }
     }
 
-    /// The first trial from a place on that is not touched and whose values are known.
+    /// The first trial from a place on that is not touched, whose values are known and that follows no other.
     fn untouched_from(&self, place: u64) -> Option<TrialKey> {
         let mut first = self.first_from(self.touched.first_free(place))?;
-        while self.touched.contains(self.place(first)) {
-            first = self.first_from(self.touched.first_free(self.place(first)))?;
+        loop {
+            let place = self.place(first);
+            let next = match self.touched.first_free(place) {
+                free if free > place => free,
+                _ if self.sweep.is_twin(first) => self.touched.first_free(place + 1),
+                _ => return Some(first),
+            };
+            first = self.first_from(next)?;
         }
-        Some(first)
     }
 
     /// Takes a choice in: the trials that waited for it can be leased, or are left out; or wait again, where it is taken back.
@@ -449,6 +531,7 @@ impl SweepState {
                 _ => {}
             }
         }
+        self.sort_waiting(choice);
         if let Some(Chooses::Repetitions(until)) = self.sweep.chooses(choice)
             && let Some(next) = self.sweep.next_decision(choice.stage, until.point(choice.cell).0)
             && next != choice
@@ -456,6 +539,17 @@ impl SweepState {
             self.choices.add(next, self.open_sources(next));
         }
         self.untouched = self.untouched_from(0);
+    }
+
+    /// Which trials follow others may depend on what was chosen: sorts those that wait anew.
+    fn sort_waiting(&mut self, choice: ChoiceId) {
+        let stages = self.sweep.stages().iter().skip(choice.stage as usize);
+        if !stages.into_iter().any(Stage::has_twins) {
+            return;
+        }
+        let ready = std::mem::take(&mut self.ready).into_iter();
+        let waiting = ready.chain(std::mem::take(&mut self.held_back));
+        (self.ready, self.held_back) = waiting.partition(|key| self.may_be_leased(*key));
     }
 
     /// What a trial waited for is there.

@@ -196,6 +196,54 @@ impl Sweep {
         }
     }
 
+    /// The points that a choice is made from and that count under the rules with this number: all under 0, of twins among them
+    /// the first under later ones.
+    pub fn compared_points(&self, choice: ChoiceId, rules: u32) -> Vec<u64> {
+        let points = self.source_points(choice);
+        let source = self.source(choice).and_then(|source| self.stage(source));
+        match source {
+            Some(source) if rules > 0 => source.compared(&points),
+            _ => points,
+        }
+    }
+
+    /// The trials by which it is told whether what a choice is made from is current: for one about points those of the
+    /// [points that count](Self::compared_points), for others all, in the order of points and repetitions.
+    pub(crate) fn compared_trials(&self, choice: ChoiceId, rules: u32) -> Vec<TrialKey> {
+        let mut trials = self.sources(choice);
+        let of_points = matches!(self.chooses(choice), Some(Chooses::Points(_)));
+        if of_points && rules > 0 && self.has_twins() {
+            let points: BTreeSet<u64> = self.compared_points(choice, rules).into_iter().collect();
+            trials.retain(|key| points.contains(&key.index));
+        }
+        trials
+    }
+
+    /// The points that go on with those that were chosen under the rules with this number: under 0 these alone, under later ones
+    /// their twins among the points of the decision too.
+    pub(crate) fn going_on(&self, choice: ChoiceId, rules: u32, chosen: &[u64]) -> Vec<u64> {
+        let source = self.source(choice).and_then(|source| self.stage(source));
+        match source {
+            Some(source) if rules > 0 => source.with_twins(chosen, &self.source_points(choice)),
+            _ => chosen.to_vec(),
+        }
+    }
+
+    /// The decision that one about a single point repeats under the rules with this number, because the points are twins and
+    /// compared with the same others: it is made before.
+    pub(crate) fn repeats(&self, choice: ChoiceId, rules: u32) -> Option<ChoiceId> {
+        let Some(Chooses::Points(rung)) = self.chooses(choice).filter(|_| rules > 0) else {
+            return None;
+        };
+        let source = self.stage(rung.source).filter(|stage| stage.has_twins())?;
+        let is_compared = |index: &u64| rung.are_compared(*index, choice.cell) && source.has(*index);
+        let first = (!rung.rule.is_joint()).then(|| source.alike_at(choice.cell, 0).find(is_compared))??;
+        (first != choice.cell).then_some(ChoiceId {
+            cell: first,
+            ..choice
+        })
+    }
+
     /// The trials that a choice is made from, in the order of points and repetitions.
     pub fn sources(&self, choice: ChoiceId) -> Vec<TrialKey> {
         let source = self.source(choice).unwrap_or_default();

@@ -33,6 +33,7 @@ const KEYS: &[&str] = &[
     "description",
     "seed",
     "repetitions",
+    "confirm",
     "epochs",
     "stop",
     "device",
@@ -56,6 +57,8 @@ pub(super) struct Definition {
     pub(super) seed: u64,
     /// The most of each point.
     pub(super) repetitions: u32,
+    /// Where `confirm` stands, in the place of `repetitions`: these are ones that no choice has seen.
+    pub(super) confirm: Option<Origin>,
     /// Where they are added by need: until when.
     pub(super) until: Option<(Until, Origin)>,
     pub(super) epochs: u32,
@@ -175,13 +178,16 @@ impl Reader {
             let message = "a search that stops early compares points that are run equally often; give repetitions as a number";
             self.problems.push(Problem::new(&node.at, message));
         }
+        let confirm = get("confirm").map(|node| self.confirm(node, get("repetitions"), stop.as_ref()));
         let mut definition = Definition {
             name: get("name").map(|node| self.name(node)).unwrap_or_default(),
             description: get("description")
                 .map(|n| self.description(n))
                 .unwrap_or_default(),
             seed: get("seed").map_or(0, |n| self.note(n.count("the seed", 0, i64::MAX as u64))),
+            confirm: get("confirm").map(|node| node.at.clone()),
             repetitions: match (get("repetitions"), &until) {
+                _ if confirm.is_some() => confirm.unwrap_or_default(),
                 (_, Some((until, _))) => until.max,
                 (Some(node), None) if !matches!(node.tree, Tree::Table(_)) => {
                     self.count(node, "the repetitions", MAX_REPETITIONS)
@@ -279,6 +285,21 @@ impl Reader {
                 .unwrap_or_default();
         }
         definition.rules.clone_from(&self.rules);
+        if let Some(at) = &definition.confirm
+            && (definition.rules.is_empty() || definition.rules.values().any(rule::Draft::refines))
+        {
+            let message = match definition.rules.is_empty() {
+                true => {
+                    "confirm trains the values that a [[stage]] takes by best_of on repetitions that no choice has seen, and nothing \
+                     is taken here; write repetitions = n"
+                }
+                false => {
+                    "confirm trains values that are chosen, and refine asks for a choice among those around one; take the value \
+                     by best_of from a stage that refines it"
+                }
+            };
+            self.problems.push(Problem::new(at, message));
+        }
         definition
             .settings
             .retain(|setting, value| default(*setting).as_ref() != Some(value));
@@ -313,6 +334,20 @@ impl Reader {
 
     fn count(&mut self, node: &Node, what: &str, most: u64) -> u32 {
         self.note_or(node.count(what, 1, most), 1) as u32
+    }
+
+    /// The repetitions of a stage that confirms what was chosen.
+    fn confirm(&mut self, node: &Node, repetitions: Option<&Node>, stop: Option<&Stop>) -> u32 {
+        if repetitions.is_some() {
+            let message = "confirm = n stands in the place of repetitions; keep one of the two";
+            self.problems.push(Problem::new(&node.at, message));
+        }
+        if stop.is_some() {
+            let message = "confirm trains what was chosen to its end, and a search that stops early chooses once more; leave one of \
+                           the two out (stop = \"none\" leaves out what stands above the stages)";
+            self.problems.push(Problem::new(&node.at, message));
+        }
+        self.count(node, "the repetitions that confirm", MAX_REPETITIONS)
     }
 
     fn device(&mut self, node: &Node) -> Option<DeviceKind> {
@@ -469,6 +504,7 @@ fn below_a_table(entry: &Entry) -> Option<Problem> {
         "description",
         "seed",
         "repetitions",
+        "confirm",
         "epochs",
         "stop",
         "device",

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tenfold_types::{Setting, Value};
 
-use super::{Gate, Stage, Sweep};
+use super::{FEW_REPETITIONS, Gate, Stage, Sweep, coverage_at_stop};
 
 /// Values of an axis, points and architectures shown before the rest is only counted.
 const VALUES: usize = 12;
@@ -39,12 +39,18 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
     match sweep.stages() {
         [stage] => write_stage(stage, out),
         stages => {
-            let (trials, epochs) = (sweep.most_trials(), sweep.most_epochs());
+            let trials = sweep.most_trials();
+            let of_stage = |stage: &Stage| stage.most_trained() * u64::from(stage.epochs());
+            let epochs: u64 = stages.iter().map(of_stage).sum();
             let at_most = match stages.iter().any(Stage::may_shrink) {
                 true => "at most ",
                 false => "",
             };
-            writeln!(out, "  all stages    {at_most}{trials} trials, {epochs} epochs")?;
+            let trained = of_which_trained(sweep.most_trained(), trials);
+            writeln!(
+                out,
+                "  all stages    {at_most}{trials} trials{trained}, {epochs} epochs"
+            )?;
             for stage in stages {
                 writeln!(out, "\nstage {}", stage.name())?;
                 write_stage(stage, out)?;
@@ -67,24 +73,37 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
     };
     let repetitions = stage.repetitions();
     let trials = stage.most_trials();
-    let epochs = trials * u64::from(stage.epochs());
+    let trained = stage.most_trained();
+    let epochs = trained * u64::from(stage.epochs());
     let repetitions = match stage.gate() {
         Some(Gate::Repetitions(until)) => format!("{} to {repetitions}", until.min),
         _ => repetitions.to_string(),
     };
+    let seen = if stage.confirms() {
+        " that no choice has seen"
+    } else {
+        ""
+    };
     let at_most = if stage.may_shrink() { "at most " } else { "" };
     writeln!(
         out,
-        "  trials        {most}{} points{left_out} × {repetitions} repetitions = {at_most}{trials}, of {} epochs each: {epochs} epochs",
+        "  trials        {most}{} points{left_out} × {repetitions} repetitions{seen} = {at_most}{trials}{}, of {} epochs each: {epochs} epochs",
         stage.points(),
+        of_which_trained(trained, trials),
         stage.epochs()
     )?;
+    write_twins(stage, out)?;
     match stage.gate() {
         Some(Gate::Points(rung)) => {
             writeln!(out, "  points        {rung}")?;
             return writeln!(out, "  all else      as in stage {}", rung.source_name);
         }
-        Some(Gate::Repetitions(until)) => writeln!(out, "  repetitions   {until}")?,
+        Some(Gate::Repetitions(until)) => {
+            writeln!(out, "  repetitions   {until}")?;
+            if until.min < FEW_REPETITIONS {
+                warn_of_few(until.min, out)?;
+            }
+        }
         None => {}
     }
     writeln!(out, "\naxes")?;
@@ -140,6 +159,47 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  … and {more} more")?;
     }
     Ok(())
+}
+
+/// Says how many points are trained for others too.
+fn write_twins(stage: &Stage, out: &mut String) -> std::fmt::Result {
+    let (points, distinct) = (stage.points(), stage.distinct_points());
+    if distinct == points {
+        return Ok(());
+    }
+    let twins = points - distinct;
+    let settings: Vec<&str> = stage
+        .idle_settings()
+        .iter()
+        .map(|setting| setting.name())
+        .collect();
+    writeln!(
+        out,
+        "  the same      {twins} of the {points} points {} the same network as another one, which is trained once: {} cannot matter there",
+        if twins == 1 { "is" } else { "are" },
+        settings.join(" and ")
+    )
+}
+
+fn of_which_trained(trained: u64, trials: u64) -> String {
+    match trained < trials {
+        true => format!(", {trained} of them trained"),
+        false => String::new(),
+    }
+}
+
+/// Says how often intervals hold the mean where repetitions by need may end after very few.
+fn warn_of_few(min: u32, out: &mut String) -> std::fmt::Result {
+    let [few, enough] = [min, FEW_REPETITIONS].map(|min| {
+        let of = coverage_at_stop(min);
+        [of.normal, of.skewed].map(|share| format!("{:.0}", 100.0 * share))
+    });
+    writeln!(
+        out,
+        "  warning       with min = {min}, intervals at the stop hold the mean down to {} times in 100 where values are normal, and {} where \
+         they are skewed, not 95: a deviation of so few values is often too small; with min = {FEW_REPETITIONS} it is {} and {}",
+        few[0], few[1], enough[0], enough[1]
+    )
 }
 
 fn list(values: &[Value]) -> String {

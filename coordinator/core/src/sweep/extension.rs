@@ -25,6 +25,10 @@ pub enum Extension {
         stage: u32,
         /// How many it has now.
         repetitions: u32,
+        /// How many of its pairs were complete when it was extended. `None` in rows of versions that did not record it: all of
+        /// them may have been seen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<u32>,
     },
     /// One more stage, at the end.
     Stage {
@@ -61,7 +65,11 @@ impl Sweep {
     pub fn extended(&self, extension: &Extension) -> Result<Self, String> {
         let mut stages = self.stages().to_vec();
         match extension {
-            Extension::Repetitions { stage, repetitions } => {
+            Extension::Repetitions {
+                stage,
+                repetitions,
+                seen,
+            } => {
                 let of = stages
                     .get_mut(*stage as usize)
                     .ok_or_else(|| format!("there is no stage {stage}"))?;
@@ -79,7 +87,7 @@ impl Sweep {
                         called(of)
                     ));
                 }
-                *of = of.repeated(*repetitions);
+                *of = of.repeated(*repetitions, *seen);
             }
             Extension::Stage { name, text } => {
                 if stages.iter().any(|stage| stage.name() == name) {
@@ -128,7 +136,11 @@ impl Sweep {
         let by_need = |of: &Stage| matches!(of.gate(), Some(Gate::Repetitions(_))) && chosen.is_none();
         let fewer = of.filter(|(_, of)| of.repetitions() < repetitions && !by_need(of));
         let extensions: Vec<Extension> = fewer
-            .map(|(stage, _)| Extension::Repetitions { stage, repetitions })
+            .map(|(stage, _)| Extension::Repetitions {
+                stage,
+                repetitions,
+                seen: None,
+            })
             .collect();
         if extensions.is_empty() {
             let now = match chosen {
@@ -215,7 +227,7 @@ impl Sweep {
             Some(Gate::Repetitions(until)) => until.min,
             _ => source.repetitions(),
         };
-        (definition.rung, definition.until) = (None, None);
+        (definition.rung, definition.until, definition.confirm) = (None, None, None);
         let taken = |name: &String| self.stages().iter().any(|stage| stage.name() == name);
         let mut names = (1..).map(|number: u32| format!("refine-{number}"));
         let name = names.find(|name| !taken(name)).unwrap_or_default();

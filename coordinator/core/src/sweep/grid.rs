@@ -14,6 +14,10 @@ use super::axis::Axis;
 use super::definition::Definition;
 use super::selection::Selection;
 
+mod alike;
+
+pub(super) use alike::{AxisSet, Orders, axis_set};
+
 /// A sweep holds at most so many trials.
 pub const MAX_TRIALS: u64 = 10_000_000;
 
@@ -270,7 +274,7 @@ impl Grid {
         }
     }
 
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         self.exclude.is_empty() && self.products.len() == 1
     }
 

@@ -1,6 +1,7 @@
 //! Groups: which trials are aggregated together.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use tenfold_types::{Setting, TrialKey, Value};
 
@@ -37,18 +38,26 @@ enum By {
     /// By the values of these axes.
     Axes {
         axes: Vec<Setting>,
-        /// For each group its members, in order.
-        members: BTreeMap<u64, Vec<u64>>,
+        /// For each group its members.
+        members: BTreeMap<u64, Members>,
         /// For each point its group.
         group_of: BTreeMap<u64, u64>,
     },
+}
+
+/// The points of a group, in order.
+#[derive(Debug, Clone, Default)]
+struct Members {
+    all: Vec<u64>,
+    /// Those that are no twins of an earlier one. Found out when it is asked for: it takes the specs of all.
+    distinct: OnceLock<Vec<u64>>,
 }
 
 impl By {
     fn axes(stage: &Stage, by: &[Setting]) -> Self {
         let has = |setting: &Setting| stage.axes().iter().any(|axis| axis.setting == *setting);
         let axes: Vec<Setting> = by.iter().copied().filter(has).collect();
-        let (mut members, mut group_of) = (BTreeMap::<u64, Vec<u64>>::new(), BTreeMap::new());
+        let (mut members, mut group_of) = (BTreeMap::<u64, Members>::new(), BTreeMap::new());
         let mut first: BTreeMap<Vec<Option<Value>>, u64> = BTreeMap::new();
         for index in stage.indexes() {
             let Some(point) = stage.point(index) else { continue };
@@ -58,7 +67,7 @@ impl By {
             };
             let values = axes.iter().map(value).collect();
             let group = *first.entry(values).or_insert(index);
-            members.entry(group).or_default().push(index);
+            members.entry(group).or_default().all.push(index);
             group_of.insert(index, group);
         }
         Self::Axes {
@@ -119,8 +128,25 @@ impl Grouping {
     pub fn members(&self, group: GroupId) -> Vec<u64> {
         match self.stages.get(group.stage as usize) {
             Some(By::Point) => vec![group.index],
-            Some(By::Axes { members, .. }) => members.get(&group.index).cloned().unwrap_or_default(),
+            Some(By::Axes { members, .. }) => members
+                .get(&group.index)
+                .map(|members| members.all.clone())
+                .unwrap_or_default(),
             None => Vec::new(),
+        }
+    }
+
+    /// Returns the points of a group that count, in order: of points that are the same network the first.
+    pub fn distinct(&self, group: GroupId) -> Vec<u64> {
+        let Some(By::Axes { members, .. }) = self.stages.get(group.stage as usize) else {
+            return self.members(group);
+        };
+        let (Some(members), Some(stage)) = (members.get(&group.index), self.sweep.stage(group.stage)) else {
+            return Vec::new();
+        };
+        match members.all.as_slice() {
+            [_] => members.all.clone(),
+            all => members.distinct.get_or_init(|| stage.distinct(all)).clone(),
         }
     }
 

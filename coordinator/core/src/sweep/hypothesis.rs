@@ -9,8 +9,9 @@ use tenfold_types::{Metric, Setting, Value};
 use super::axis;
 use super::document::{self, Entry, Node, Tree, unknown_key};
 use super::error::{Origin, Problem, SweepError, quoted, suggestion};
+use super::judging::{Family, Missing};
 use super::stage::Stage;
-use super::{MAX_TEXT, Sweep, stages};
+use super::{MAX_TEXT, Sweep, judging, stages};
 
 /// The most hypotheses, and the most points that are looked through for all of them together.
 const MAX_HYPOTHESES: usize = 200;
@@ -26,6 +27,8 @@ const KEYS: &[&str] = &[
     "lower_by",
     "higher_by",
     "within",
+    "missing",
+    "family",
 ];
 /// Exactly one of these says what is expected.
 const EXPECTATIONS: [&str; 3] = ["lower_by", "higher_by", "within"];
@@ -47,6 +50,10 @@ pub struct Hypothesis {
     pub than: BTreeMap<Setting, Value>,
     /// What is expected.
     pub expected: Claim,
+    /// What becomes of it where planned pairs are missing.
+    pub missing: Missing,
+    /// The hypotheses that it shares its error rate with.
+    pub family: Family,
 }
 
 /// What is expected of `this` − `than`. Margins are in the unit of the metric, and at least 0.
@@ -72,6 +79,15 @@ pub(super) struct Written {
     this: BTreeMap<String, Value>,
     than: BTreeMap<String, Value>,
     expected: Claim,
+    // Left out at their defaults: texts that were written before there were such keys keep their ids.
+    #[serde(default, skip_serializing_if = "is_default")]
+    missing: Missing,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    family: Option<String>,
+}
+
+fn is_default(missing: &Missing) -> bool {
+    *missing == Missing::default()
 }
 
 impl From<&Hypothesis> for Written {
@@ -90,6 +106,8 @@ impl From<&Hypothesis> for Written {
             this: side(&of.this),
             than: side(&of.than),
             expected: of.expected,
+            missing: of.missing,
+            family: of.family.name().map(str::to_owned),
         }
     }
 }
@@ -119,16 +137,38 @@ impl Written {
             this: side(self.this)?,
             than: side(self.than)?,
             expected: self.expected,
+            missing: self.missing,
+            family: self.family.map_or(Ok(Family::Common), |name| name.parse())?,
         })
     }
 }
 
 impl Hypothesis {
     /// The points that are compared: each of `this` with the one of `than` that has the same values of all axes which are not
-    /// named. Points without a partner are left out.
+    /// named. Points without a partner are left out; those that a search has left out are not: their trials are missing.
     pub fn pairs(&self, sweep: &Sweep) -> Vec<(u64, u64)> {
         let stage = sweep.stage(self.stage);
         stage.map_or_else(Vec::new, |stage| pairs(stage, &self.this, &self.than))
+    }
+
+    /// Returns those of [`pairs`](Self::pairs) that differ in what is trained: pairs of the same two networks with the same
+    /// settings count once, the first of them.
+    pub fn distinct_pairs(&self, sweep: &Sweep) -> Vec<(u64, u64)> {
+        let Some(stage) = sweep.stage(self.stage) else {
+            return Vec::new();
+        };
+        // Plain data with finite numbers: there is nothing that JSON could refuse.
+        let trained = |index| {
+            let spec = stage.spec(index, 0)?;
+            Some(serde_json::to_string(&spec).unwrap_or_default())
+        };
+        let mut seen = BTreeSet::new();
+        let mut pairs = self.pairs(sweep);
+        pairs.retain(|(this, than)| match trained(*this).zip(trained(*than)) {
+            Some(both) => seen.insert(both),
+            None => true,
+        });
+        pairs
     }
 }
 
@@ -144,7 +184,8 @@ fn pairs(stage: &Stage, this: &BTreeMap<Setting, Value>, than: &BTreeMap<Setting
         return Vec::new();
     }
     let mut partners: BTreeMap<Vec<Value>, (Option<u64>, Option<u64>)> = BTreeMap::new();
-    for point in stage.indexes().filter_map(|index| stage.point(index)) {
+    let indexes = std::iter::successors(stage.first_in_grid(0), |index| stage.first_in_grid(index + 1));
+    for point in indexes.filter_map(|index| stage.point(index)) {
         let is = |side: &BTreeMap<Setting, Value>| {
             let differs =
                 |(setting, value): &(Setting, Value)| side.get(setting).is_some_and(|of| of != value);
@@ -272,6 +313,8 @@ impl<'a> Reader<'a> {
         let expected = note(&mut problems, expected(node, table));
         let this = note(&mut problems, side(node, table, "this", stage));
         let than = note(&mut problems, side(node, table, "than", stage));
+        let missing = note(&mut problems, judging::missing(find(table, "missing")));
+        let family = note(&mut problems, judging::family(find(table, "family")));
         if stage.repetitions() < 2 {
             problems.push(Problem::new(
                 &node.at,
@@ -286,6 +329,9 @@ impl<'a> Reader<'a> {
         else {
             return Err(problems);
         };
+        let (Some(missing), Some(family)) = (missing, family) else {
+            return Err(problems);
+        };
         let hypothesis = Hypothesis {
             claim,
             stage: number.unwrap_or(0) as u32,
@@ -294,6 +340,8 @@ impl<'a> Reader<'a> {
             this,
             than,
             expected,
+            missing,
+            family,
         };
         if let Err(problem) = self.groups(node, table, stage, &hypothesis) {
             problems.push(problem);

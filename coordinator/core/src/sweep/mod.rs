@@ -18,6 +18,7 @@ mod gate;
 mod grid;
 mod grouping;
 mod hypothesis;
+mod judging;
 mod normalise;
 mod overrides;
 mod repetitions;
@@ -41,14 +42,15 @@ use definition::Places;
 pub use error::SweepError;
 use error::{Origin, Problem};
 pub use extension::{Around, Extension};
-pub use gate::{Gate, Passage, Rung, StopRule, Until};
+pub use gate::{CoverageAtStop, FEW_REPETITIONS, Gate, Passage, Rung, StopRule, Until, coverage_at_stop};
 use grid::{Grid, GridError, too_many};
 pub use grid::{MAX_TRIALS, Point};
 pub use grouping::{GroupId, Grouping, UnknownAxis};
 pub use hypothesis::{Claim, Hypothesis};
+pub use judging::{Family, Missing};
 use rule::Stages;
 pub use rule::{Criterion, Refine, Rule};
-pub use stage::Stage;
+pub use stage::{CONFIRMING, Look, Stage};
 pub use taken::Taken;
 
 /// The longest sweep file, in bytes.
@@ -286,7 +288,13 @@ impl Sweep {
         self.0.stages.iter().map(Stage::most_trials).sum()
     }
 
-    /// Epochs of these, should each of them train to its end.
+    /// Trials of all stages that are trained, at most: the others come to the same as one of them. Looks at each point of stages
+    /// [with twins](Self::has_twins).
+    pub fn most_trained(&self) -> u64 {
+        self.0.stages.iter().map(Stage::most_trained).sum()
+    }
+
+    /// Epochs of these, should each of them train to its end; those of trials that get the result of another one too.
     pub fn most_epochs(&self) -> u64 {
         let epochs = |stage: &Stage| stage.most_trials() * u64::from(stage.epochs());
         self.0.stages.iter().map(epochs).sum()
@@ -307,6 +315,27 @@ impl Sweep {
     /// A trial as a trainer needs it.
     pub fn spec(&self, key: TrialKey) -> Option<TrialSpec> {
         self.stage(key.stage)?.spec(key.index, key.repetition)
+    }
+
+    /// Returns the trial that is trained for this one and its [twins](Stage::representative): often itself.
+    pub fn representative(&self, key: TrialKey) -> TrialKey {
+        match self.stage(key.stage) {
+            Some(stage) if stage.has_twins() => TrialKey {
+                index: stage.representative(key.index, key.repetition),
+                ..key
+            },
+            _ => key,
+        }
+    }
+
+    /// Whether another trial is trained for this one.
+    pub fn is_twin(&self, key: TrialKey) -> bool {
+        self.representative(key) != key
+    }
+
+    /// Whether trials of it may have twins.
+    pub fn has_twins(&self) -> bool {
+        self.0.stages.iter().any(Stage::has_twins)
     }
 
     /// The columns of a trial's curve; none for a trial that is not there.

@@ -37,6 +37,9 @@ struct Normalised {
     include: Vec<BTreeMap<String, Vec<Value>>>,
     exclude: Vec<BTreeMap<String, Vec<Value>>>,
     architectures: Vec<Architecture>,
+    /// True where `repetitions` are ones that no choice has seen; else absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confirm: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<WrittenUntil>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,6 +172,7 @@ fn normalised(stage: &Stage) -> Normalised {
         include: selections(&definition.include),
         exclude,
         architectures,
+        confirm: definition.confirm.is_some().then_some(true),
         until: match stage.gate() {
             Some(Gate::Repetitions(until)) => Some(WrittenUntil::of(until)),
             _ => None,
@@ -257,6 +261,7 @@ fn definition(name: &str, read: Normalised) -> Result<Definition, String> {
         description: String::new(),
         seed: read.seed,
         repetitions: read.repetitions,
+        confirm: read.confirm.unwrap_or_default().then_some(Origin::Whole),
         until: until.map(|until| (until, Origin::Whole)),
         epochs: read.epochs,
         stop: None,

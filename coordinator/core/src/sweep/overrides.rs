@@ -8,9 +8,19 @@ use super::sample;
 use super::stop;
 
 /// Keys at the top that take one value.
-const TOP: &[&str] = &["name", "description", "seed", "repetitions", "epochs", "device"];
+const TOP: &[&str] = &[
+    "name",
+    "description",
+    "seed",
+    "repetitions",
+    "confirm",
+    "epochs",
+    "device",
+];
 /// Keys of a stage that take one value.
-const STAGE: &[&str] = &["enabled", "repetitions", "epochs"];
+const STAGE: &[&str] = &["enabled", "repetitions", "confirm", "epochs"];
+/// Keys of a stage of which one stands in the place of the other.
+const REPETITIONS: [&str; 2] = ["repetitions", "confirm"];
 /// Keys under `[data]`.
 const DATA: &[&str] = &["train", "test", "target"];
 
@@ -98,6 +108,9 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
         .or_else(|| key.strip_prefix("settings."))
         .unwrap_or(key);
     if (if of_stage { STAGE } else { TOP }).contains(&key) {
+        if of_stage && REPETITIONS.contains(&key) {
+            document.retain(|entry| entry.key == key || !REPETITIONS.contains(&entry.key.as_str()));
+        }
         set(document, key, value);
     } else if !of_stage && DATA.contains(&bare) && !key.starts_with("settings.") {
         set(table(document, "data", &at)?, bare, value);
@@ -148,7 +161,8 @@ fn apply_to(document: &mut Vec<Entry>, number: usize, text: &str, of_stage: bool
             quoted(key),
             match (near.is_empty(), of_stage) {
                 (false, _) => "",
-                (true, true) => "; settings, repetitions, epochs, sample, stop and enabled of a stage can",
+                (true, true) =>
+                    "; settings, repetitions, confirm, epochs, sample, stop and enabled of a stage can",
                 (true, false) => "; settings, data sizes, sample, stop, seed, epochs, device and name can",
             }
         )));

@@ -386,6 +386,11 @@ impl Draft {
         self.refine.map_or(1, |refine| refine.points)
     }
 
+    /// Whether it takes values around the chosen one.
+    pub(super) fn refines(&self) -> bool {
+        self.refine.is_some()
+    }
+
     pub(super) fn at(&self) -> &Origin {
         &self.at
     }

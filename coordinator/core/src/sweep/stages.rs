@@ -16,6 +16,7 @@ const KEYS: &[&str] = &[
     "name",
     "enabled",
     "repetitions",
+    "confirm",
     "epochs",
     "stop",
     "settings",
@@ -71,6 +72,13 @@ pub(super) fn parts(document: &[Entry]) -> Result<Vec<Part>, Vec<Problem>> {
             Problem::new(&entry.at, message)
         })
         .collect();
+    problems.extend(document.iter().filter(|entry| entry.key == "confirm").map(|entry| {
+        let message = match is_override(&entry.at) {
+            true => "confirm belongs to one stage; write NAME.confirm=N with the name of a stage that takes values by best_of",
+            false => "confirm belongs to one stage: put it into a [[stage]] that takes values by best_of",
+        };
+        Problem::new(&entry.at, message)
+    }));
     let sampled = |table: &Node| match &table.tree {
         Tree::Table(own) => sample::has_sampled(table_of(own, "axes")),
         _ => false,
@@ -215,7 +223,26 @@ fn overlaid(common: &[Entry], own: &[Entry]) -> Vec<Entry> {
         }
     }
     sample_of(&mut document, common, own);
+    confirm_of(&mut document, own);
     document
+}
+
+/// Repetitions that confirm stand in the place of those that all stages have in common; but an override of these says how many.
+fn confirm_of(document: &mut Vec<Entry>, own: &[Entry]) {
+    let has = |key: &str| own.iter().any(|entry| entry.key == key);
+    if !has("confirm") || has("repetitions") {
+        return;
+    }
+    let common = document.iter().position(|entry| entry.key == "repetitions");
+    let Some(common) = common.map(|at| document.remove(at)) else {
+        return;
+    };
+    if let Some(confirm) = document.iter_mut().find(|entry| entry.key == "confirm")
+        && yields(confirm, &common)
+    {
+        confirm.at = common.at;
+        confirm.value = common.value;
+    }
 }
 
 /// How a stage samples: as all do, but for what it says itself. What is common to all concerns no stage that samples nothing.

@@ -174,6 +174,14 @@ fn check_differences(stage: &Stage, places: &Places, problems: &mut Vec<Problem>
         "no network of the sweep has a dropout layer without a rate of its own; add \"dropout\" to the layers of an \
          [[architecture]]",
     );
+    idle(
+        Setting::WeightSharing,
+        stage
+            .networks()
+            .iter()
+            .any(|(architecture, ..)| architecture.sub_networks > 1),
+        "every network has a single sub-network, which has nothing to share with; name an architecture with two",
+    );
     let auxiliary = stage.values_of(Setting::AuxiliaryLoss);
     idle(
         Setting::AuxWeight,

@@ -1,9 +1,10 @@
 //! Stages that take values from one another.
 
-use tenfold_core::record::{Candidate, Outcome as Chosen};
+use tenfold_core::rank::Ratio;
+use tenfold_core::record::{Candidate, ChoiceRow, Outcome as Chosen, Record};
 use tenfold_core::sweep::ChoiceId;
 use tenfold_core::trial::TrialState;
-use tenfold_core::{Answer, Input, Order};
+use tenfold_core::{Answer, Input, Order, RULES};
 use tenfold_types::{Outcome, SweepId, TrialKey, Value};
 
 use crate::World;
@@ -35,11 +36,10 @@ fn choice(cell: u64) -> ChoiceId {
 
 fn candidate(value: f64, n: u32, missing: u32, mean: f64) -> Candidate {
     Candidate {
-        value: Value::Float(value),
         n,
         missing,
         mean,
-        standard_error: None,
+        ..Candidate::without_trials(Value::Float(value))
     }
 }
 
@@ -216,4 +216,71 @@ fn a_stopped_sweep_chooses_nothing_and_ends_and_a_resumed_one_goes_on() {
     assert!(world.choose(sweep, choice(0), all()));
     assert!(world.woken());
     assert_eq!(world.rate(sweep, 0), Some(0.1), "of equal ones the first");
+}
+
+#[test]
+fn the_rules_of_a_sweep_are_those_of_its_choices() {
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(STAGES);
+    let worker = world.worker(1, 1);
+    let held = [1, 2, 3, 4].map(|request| {
+        let held = world.lease(worker, request);
+        world.complete(&held);
+        held.key()
+    });
+    assert_eq!(held.len(), 4);
+    let rules = |world: &World| world.state.sweep(sweep).unwrap().rules();
+    assert_eq!(rules(&world), RULES);
+    // Equal but for the order of a sum: the first of equals.
+    let exact = |value, mean| Candidate {
+        exact: Some(Ratio { sum: 400, of: 2000 }),
+        ..candidate(value, 1, 0, mean)
+    };
+    let all = vec![exact(0.1, 0.200_000_006_7), exact(0.01, 0.2)];
+    assert!(world.choose(sweep, choice(0), all.clone()));
+    assert_eq!(world.rate(sweep, 0), Some(0.1));
+    let row = world
+        .state
+        .sweep(sweep)
+        .unwrap()
+        .choices()
+        .next()
+        .unwrap()
+        .clone();
+    assert_eq!(row.rules, RULES);
+    let of = world.state.sweep(sweep).unwrap().sweep().clone();
+    assert_eq!(tenfold_core::ties(&of, &row), [Value::Float(0.01)]);
+    assert_eq!(rules(&world), RULES);
+
+    // A sweep that has one of earlier rules goes on under these.
+    world.write(&Record::Choice(ChoiceRow { rules: 0, ..row }));
+    assert_eq!(rules(&world), 0);
+    world.restart();
+    assert_eq!(rules(&world), 0);
+    assert!(world.choose(sweep, choice(1), all));
+    assert_eq!(world.rate(sweep, 1), Some(0.01));
+    let rules_of = |row: &ChoiceRow| row.rules;
+    let sweep = world.state.sweep(sweep).unwrap();
+    assert!(sweep.choices().map(rules_of).all(|rules| rules == 0));
+    assert!(world.woken());
+}
+
+#[test]
+fn trials_that_do_not_count_tell_whether_a_choice_is_current() {
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(STAGES);
+    let worker = world.worker(1, 1);
+    for request in 1..=2 {
+        let held = world.lease(worker, request);
+        world.complete(&held);
+    }
+    // Of two trials one counts.
+    let of = |trials| Candidate {
+        trials: Some(trials),
+        points_left_out: 1,
+        ..candidate(0.1, 1, 0, 0.5)
+    };
+    assert!(!world.choose(sweep, choice(0), vec![of(1)]));
+    assert!(world.choose(sweep, choice(0), vec![of(2)]));
+    assert!(world.woken());
 }

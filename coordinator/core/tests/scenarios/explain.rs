@@ -254,11 +254,9 @@ fn a_stage_waits_for_what_is_chosen_from_an_earlier_one() {
     }
     assert_eq!(world.why(sweep, later), [Reason::Choice { choice, open: 0 }]);
     let candidate = |value| Candidate {
-        value: Value::Float(value),
         n: 1,
-        missing: 0,
         mean: value,
-        standard_error: None,
+        ..Candidate::without_trials(Value::Float(value))
     };
     world
         .ask(Input::Choose {

@@ -58,11 +58,10 @@ impl World {
     /// Makes a choice from what has succeeded and what has not.
     fn make(&mut self, sweep: SweepId, choice: ChoiceId, of: [(f64, u32, u32, f64); 2]) -> bool {
         let candidate = |(value, n, missing, mean)| Candidate {
-            value: Value::Float(value),
             n,
             missing,
             mean,
-            standard_error: None,
+            ..Candidate::without_trials(Value::Float(value))
         };
         let candidates = of.map(candidate).to_vec();
         let input = Input::Choose {
@@ -476,4 +475,57 @@ fn what_an_earlier_stage_has_trained_is_taken_over_by_an_extension_too() {
         [key(1, 0, 3), key(1, 1, 3)]
     );
     assert!(world.is_over(sweep));
+}
+
+#[test]
+fn an_order_that_has_nothing_to_choose_from_is_refused() {
+    let text = r#"
+epochs = 1
+repetitions = 1
+[settings]
+architecture = "perceptron-1"
+[[stage]]
+name = "coarse"
+[stage.axes]
+learning_rate = [0.1, 0.01]
+[[stage]]
+name = "modes"
+[stage.axes]
+learning_rate = { best_of = "coarse" }
+"#;
+    let around = |points| {
+        Wider::Around(Around {
+            axis: "learning_rate".to_owned(),
+            points,
+            span: 1.0,
+            stage: Some("coarse".to_owned()),
+            metric: Metric::TestError,
+        })
+    };
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(text);
+    let worker = world.worker(1, 1);
+    let refine = |world: &mut World, points| {
+        let wider = around(points);
+        world.ask(Input::Extend { sweep, wider })
+    };
+    let held = world.lease(worker, 1);
+    world.finish(&held, 0, Outcome::Diverged { epoch: 1 }).unwrap();
+    // The other may still succeed.
+    assert!(refine(&mut world, 3).is_ok());
+    let held = world.lease(worker, 2);
+    world.finish(&held, 0, Outcome::Diverged { epoch: 1 }).unwrap();
+    let refused = refine(&mut world, 5).unwrap_err().to_string();
+    assert!(
+        refused.contains("nothing to choose from: stage coarse is over, and no trial of it has succeeded"),
+        "{refused}"
+    );
+    let refused = world.extend(sweep, Some("modes"), 2).unwrap_err().to_string();
+    assert!(
+        refused.contains("what is added would never run: stage coarse is over"),
+        "{refused}"
+    );
+    // With the stage that is chosen from it can run.
+    assert!(world.extend(sweep, None, 2).is_ok());
+    assert!(world.woken());
 }

@@ -17,6 +17,7 @@ mod packs;
 mod restarts;
 mod schedule;
 mod search;
+mod twins;
 mod workers;
 mod world;
 

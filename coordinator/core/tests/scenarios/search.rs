@@ -16,7 +16,7 @@ impl World {
         let of = state.sweep();
         let chooses = of.chooses(choice).unwrap();
         let mut candidates: Vec<Candidate> = Vec::new();
-        for index in of.source_points(choice) {
+        for index in of.compared_points(choice, state.rules()) {
             let sources = of.sources(choice).into_iter().filter(|key| key.index == index);
             let (mut numbers, mut missing, mut value) = (Vec::new(), 0, Value::Int(index as i64));
             for key in sources {
@@ -34,11 +34,11 @@ impl World {
             }
             let statistics = tenfold_core::aggregate::Statistics::of(&numbers);
             let candidate = Candidate {
-                value,
                 n: numbers.len() as u32,
                 missing,
                 mean: statistics.map_or(0.0, |statistics| statistics.mean),
                 standard_error: statistics.and_then(|statistics| statistics.standard_error),
+                ..Candidate::without_trials(value)
             };
             match candidates.iter_mut().find(|other| other.value == candidate.value) {
                 Some(other) => {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, Slot, SweepRow, TrialRow,
-    WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Provenance, Record, Slot, SweepRow,
+    TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::{ChoiceId, Sweep};
 use tenfold_core::trial::TrialState;
@@ -74,7 +74,8 @@ impl Rows {
             Record::Renewed { .. }
             | Record::Suspected { .. }
             | Record::Seen { .. }
-            | Record::Health { .. } => assert!(!record.is_durable()),
+            | Record::Health { .. }
+            | Record::Followed { .. } => assert!(!record.is_durable()),
         }
     }
 
@@ -195,6 +196,12 @@ impl World {
         answers.pop()
     }
 
+    /// Writes a row as another version would have.
+    pub(crate) fn write(&mut self, record: &Record) {
+        self.state.evolve(record);
+        self.rows.write(record);
+    }
+
     /// Has an input decided, as the turn does: what time has brought about comes first.
     pub(crate) fn ask(&mut self, input: Input) -> Result<Answer, Refusal> {
         self.tick();
@@ -215,6 +222,53 @@ impl World {
     pub(crate) fn pass(&mut self, milliseconds: u64) {
         self.now += milliseconds;
         self.tick();
+    }
+
+    /// Makes a record so that no decision would: as another version may have left it.
+    pub(crate) fn force(&mut self, record: &Record) {
+        self.state.evolve(record);
+        self.rows.write(record);
+    }
+
+    /// Has a trial be as if it had never been touched; holds from the next restart on.
+    pub(crate) fn forget(&mut self, sweep: SweepId, key: TrialKey) {
+        let trial = TrialId { sweep, key };
+        self.rows.trials.remove(&trial);
+        self.rows.epochs.retain(|(of, _), _| *of != trial);
+    }
+
+    /// Leases a trial that may not be leased now.
+    pub(crate) fn force_lease(&mut self, sweep: SweepId, worker: WorkerId, key: TrialKey) -> Held {
+        let fence = Fence(self.state.counters().fence + 1);
+        let mut row = self.trial(sweep, key);
+        row.state = TrialState::Leased { fence, worker };
+        row.attempts += 1;
+        let attempt = row.attempts;
+        self.force(&Record::Counters(Counters {
+            fence: fence.0,
+            ..self.state.counters()
+        }));
+        self.force(&Record::Lease(LeaseRow {
+            fence,
+            worker,
+            request: RequestId([fence.0 as u8 ^ 0x80; 16]),
+            slot: 0,
+            given_at: self.now,
+            provenance: Provenance::default(),
+            sweep,
+            trials: vec![(key, attempt)],
+        }));
+        self.force(&Record::Trial(row));
+        let expires = self.now + self.state.settings().lease_term;
+        self.force(&Record::Renewed { fence, expires });
+        let of = self.state.sweep(sweep).unwrap().sweep();
+        let grant = Grant {
+            fence,
+            sweep,
+            trials: vec![(key, attempt, of.spec(key).unwrap(), false)],
+            sweep_trials: of.trials(),
+        };
+        Held { worker, grant }
     }
 
     /// Another process takes over what the store holds.

@@ -67,7 +67,12 @@ fn escape(text: &str) -> String {
             '·' => escaped += "$\\cdot$",
             '≤' => escaped += "$\\leq$",
             '≥' => escaped += "$\\geq$",
+            '√' => escaped += "$\\surd$",
+            '“' => escaped += "``",
+            '”' => escaped += "''",
+            'Γ' => escaped += "$\\Gamma$",
             '–' => escaped += "--",
+            '†' => escaped += "$\\dagger$",
             c if printable::acts(c) => escaped.push(' '),
             c => escaped.push(c),
         }
@@ -87,7 +92,7 @@ mod tests {
             "50 % of_it",
             vec![Column::words("name"), Column::number("n & m")],
             vec![
-                vec!["[x]".to_owned(), "1.0 ± 2".to_owned()],
+                vec!["[x]".to_owned(), "1.0 ± 2†".to_owned()],
                 vec!["\\y{}".to_owned(), "−3".to_owned()],
             ],
         );
@@ -103,7 +108,7 @@ mod tests {
     \toprule
     name & n \& m \\
     \midrule
-    {}[x] & 1.0 $\pm$ 2 \\
+    {}[x] & 1.0 $\pm$ 2$\dagger$ \\
     \textbf{\textbackslash{}y\{\}} & \textbf{$-$3} \\
     \bottomrule
   \end{tabular}

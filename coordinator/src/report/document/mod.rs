@@ -5,6 +5,7 @@
 //! its trials were trained. What does is in [`provenance`](Provenance), in files of its own.
 
 pub(super) mod differences;
+pub(super) mod family;
 mod html;
 mod latex;
 mod markdown;

@@ -151,6 +151,25 @@ fn modes_are_compared_in_pairs_within_each_architecture() {
 }
 
 #[test]
+fn comparisons_say_which_test_and_which_null_and_what_they_cannot_show() {
+    let page = file(&report(&study(2)).files().unwrap(), "report.md");
+    for part in [
+        "Paired by repetition: points of a stage share its seed",
+        "corrected for all 14 rows (Holm)",
+        "p (Wilcoxon) is exact: all patterns of signs are counted",
+        // 14 rows times 1/4.
+        "With n = 3 and 14 rows every Wilcoxon p is 1",
+        "(both − first alone) − (second alone − neither), here (sharing on · auxiliary loss on − sharing on · auxiliary loss off) −",
+        "times Hedges",
+        "no means or rates of an interaction",
+        "It is the lowest of 8 groups, and so by chance too low: were all equal, its interval would hold the truth in 88 % of cases at worst",
+    ] {
+        assert!(page.contains(part), "{part} in\n{page}");
+    }
+    assert!(!page.contains("lower with the first"), "of interactions");
+}
+
+#[test]
 fn a_repetition_that_one_side_lacks_is_left_out_and_counted() {
     let mut study = study(2);
     study.trials[4].state = "diverged".to_owned();
@@ -160,6 +179,13 @@ fn a_repetition_that_one_side_lacks_is_left_out_and_counted() {
     let csv = file(&files, "tables/comparisons.csv");
     let row: Vec<&str> = csv.lines().nth(1).unwrap().split(',').collect();
     assert_eq!(row[2..4], ["2", "1"]);
+    assert_eq!(
+        row[17..25],
+        ["first - second", "3", "1 diverged", "exact", "1", "0", "3", "1"],
+        "{csv}"
+    );
+    let page = file(&files, "report.md");
+    assert!(page.contains("2 of 3") && page.contains("1 and 0 of 3"), "{page}");
     let lost = file(&files, "tables/not-succeeded.csv");
     assert!(
         lost.contains("0.1.1,") && lost.contains("no number in epoch 5"),

@@ -3,6 +3,7 @@
 //! From top to bottom: title and subtitle; panels side by side; the legend in columns below them, where it covers no
 //! line; notes; caption. The page grows with its legend.
 
+use super::super::words::possible;
 use super::marks;
 use super::palette::{Style, style};
 use super::scale::{Along, Scale, range, value_range, value_ticks};
@@ -112,9 +113,40 @@ pub(super) fn words(figure: &Figure) -> Vec<String> {
     if frames(figure, 0.0).iter().any(|frame| frame.cut) {
         caption += " Intervals that reach far beyond all means are cut off at the top.";
     }
+    if let Some(note) = cut_note(&figure.panels) {
+        caption += note;
+    }
     let mut words = figure.notes.clone();
     words.extend((!caption.is_empty()).then_some(caption));
     words
+}
+
+/// What a caption says where intervals of shares reach beyond what shares can be.
+fn cut_note(panels: &[Panel]) -> Option<&'static str> {
+    let is_cut = |panel: &&Panel, form: &dyn Fn(Form) -> bool| {
+        let series = panel.series.iter().filter(|series| form(series.form));
+        let mut bands = series
+            .flat_map(|series| &series.points)
+            .filter_map(|point| point.band);
+        bands.any(|band| possible(panel.unit, band) != band)
+    };
+    match () {
+        () if panels
+            .iter()
+            .any(|panel| is_cut(&panel, &|form| form == Form::Band)) =>
+        {
+            Some(" Bands end at 0 and 100 %, beyond which no share lies; some intervals reach further.")
+        }
+        () if panels
+            .iter()
+            .any(|panel| is_cut(&panel, &|form| form != Form::Band)) =>
+        {
+            Some(
+                " Whiskers without a mark at their end reach beyond 0 or 100 %, where no share lies, and are cut there.",
+            )
+        }
+        () => None,
+    }
 }
 
 pub(super) fn stroke(style: Style, width: f64) -> String {
@@ -333,7 +365,8 @@ impl Frame<'_> {
         svg.raw("</g>");
         let count = self.panel.series.len();
         for (number, series) in self.panel.series.iter().enumerate() {
-            marks::line(svg, series, |x| self.x.at(x), y, marks::aside(number, count));
+            let aside = marks::aside(number, count);
+            marks::line(svg, series, self.panel.unit, |x| self.x.at(x), y, aside);
         }
         marks::labels(svg, self.panel, |x| self.x.at(x), x, y);
     }
@@ -343,7 +376,10 @@ impl Frame<'_> {
         if series.form != Form::Band {
             return String::new();
         }
-        let of = |point: &super::Point| point.band.map(|(low, high)| (self.x.at(point.x), low, high));
+        let of = |point: &super::Point| {
+            let (low, high) = possible(self.panel.unit, point.band?);
+            Some((self.x.at(point.x), low, high))
+        };
         let banded: Vec<(f64, f64, f64)> = series.points.iter().filter_map(of).collect();
         let spread = if banded.len() == 1 { 4.0 } else { 0.0 };
         let there = banded.iter().map(|&(x, _, high)| (x + spread, self.y.at(high)));

@@ -1,5 +1,6 @@
 //! Lines, dots, whiskers and rings in a panel.
 
+use super::super::words::{Unit, possible};
 use super::draw::{INK, TICK, stroke};
 use super::palette::{Style, style};
 use super::scale::Scale;
@@ -21,8 +22,9 @@ pub(super) fn aside(number: usize, count: usize) -> f64 {
     (number as f64 - (count as f64 - 1.0) / 2.0) * apart
 }
 
-/// A line with its dots and whiskers; a single point is a dot.
-pub(super) fn line(svg: &mut Svg, series: &Series, x: impl Fn(f64) -> f64, y: Scale, aside: f64) {
+/// A line with its dots and whiskers; a single point is a dot. Whiskers end where values of the unit do, without an end mark
+/// there.
+pub(super) fn line(svg: &mut Svg, series: &Series, unit: Unit, x: impl Fn(f64) -> f64, y: Scale, aside: f64) {
     let Style { colour, .. } = style(series.style);
     let class = series.style;
     let aside = if series.form == Form::Band { 0.0 } else { aside };
@@ -40,11 +42,13 @@ pub(super) fn line(svg: &mut Svg, series: &Series, x: impl Fn(f64) -> f64, y: Sc
     let dots = series.points.len() == 1 || series.form != Form::Band;
     let radius = if series.form == Form::Band { 3.5 } else { 3.0 };
     for ((cx, cy), point) in points().zip(&series.points).filter(|_| dots) {
-        if let Some((low, high)) = point.band.filter(|_| series.form != Form::Band) {
+        if let Some(band) = point.band.filter(|_| series.form != Form::Band) {
+            let (low, high) = possible(unit, band);
             whisker(
                 svg,
                 cx,
                 (y.at(low).min(y.from), y.at(high).max(y.to - 2.0)),
+                (low == band.0, high == band.1),
                 colour,
             );
         }
@@ -68,12 +72,14 @@ pub(super) fn line(svg: &mut Svg, series: &Series, x: impl Fn(f64) -> f64, y: Sc
     }
 }
 
-/// An upright whisker between two places.
-fn whisker(svg: &mut Svg, x: f64, (low, high): (f64, f64), colour: &str) {
+/// An upright whisker between two places, with a mark at the ends that are those of the interval.
+fn whisker(svg: &mut Svg, x: f64, (low, high): (f64, f64), ends: (bool, bool), colour: &str) {
     let attributes = format!("stroke=\"{colour}\" stroke-width=\"1.1\"");
     svg.line((x, low), (x, high), &attributes);
-    for y in [low, high] {
-        svg.line((x - END, y), (x + END, y), &attributes);
+    for (y, is_end) in [(low, ends.0), (high, ends.1)] {
+        if is_end {
+            svg.line((x - END, y), (x + END, y), &attributes);
+        }
     }
 }
 
@@ -102,8 +108,7 @@ pub(super) fn labels(svg: &mut Svg, panel: &Panel, x: impl Fn(f64) -> f64, acros
         let (Some(text), Some(point)) = (&mark.label, series.points.get(mark.at)) else {
             continue;
         };
-        let low = point.band.map_or(point.mean, |(low, _)| low);
-        let high = point.band.map_or(point.mean, |(_, high)| high);
+        let (low, high) = possible(panel.unit, point.band.unwrap_or((point.mean, point.mean)));
         let half = LABEL.width(text) / 2.0 + 2.0;
         let place = (x(point.x) + aside(number, count)).clamp(across.from + half, across.to - half);
         // The ring itself is to be seen.

@@ -234,7 +234,7 @@ fn series(style: usize, result: &GroupResult, label: &str, metric: Metric) -> Op
     (!points.is_empty()).then(|| Series {
         style,
         label: label.to_owned(),
-        note: words::missing_of_all(&result.group.counts),
+        note: words::left_out_of_all(&result.group),
         form: Form::Band,
         mark: None,
         points,
@@ -246,7 +246,7 @@ fn notes(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> Vec<St
     let mut notes = Vec::new();
     for (result, label) in results.iter().zip(&labels.labels) {
         if result.epochs.is_empty() {
-            let why = words::missing_of_all(&result.group.counts);
+            let why = words::left_out_of_all(&result.group);
             notes.push(format!(
                 "No line for {label}: {}",
                 why.as_deref().unwrap_or("it has no epochs")
@@ -264,17 +264,21 @@ fn notes(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> Vec<St
 
 /// What lines and bands are: `Mean of 10 repetitions; band: 95 % t interval.`
 fn caption<'a>(results: impl IntoIterator<Item = &'a GroupResult>) -> String {
-    let counts: Vec<u32> = results
+    let drawn = results
         .into_iter()
-        .filter_map(|result| result.epochs.first()?.first().map(|s| s.n))
-        .collect();
+        .filter_map(|result| Some((result.epochs.first()?.first()?.n, result.group.sample.is_pooled())));
+    let (counts, pooled): (Vec<u32>, Vec<bool>) = drawn.unzip();
+    let within = match pooled.contains(&true) {
+        true => ", in each the mean over the points of a group",
+        false => "",
+    };
     let (Some(&least), Some(&most)) = (counts.iter().min(), counts.iter().max()) else {
         return "No repetition has succeeded.".to_owned();
     };
     let mut caption = match (least, most) {
-        (1, 1) => return "One repetition each.".to_owned(),
-        _ if least == most => format!("Mean of {most} repetitions"),
-        _ => format!("Mean of {least} to {most} repetitions"),
+        (1, 1) => return format!("One repetition each{within}."),
+        _ if least == most => format!("Mean of {most} repetitions{within}"),
+        _ => format!("Mean of {least} to {most} repetitions{within}"),
     };
     _ = write!(caption, "; band: 95\u{a0}% t interval");
     if least == 1 {

@@ -72,7 +72,7 @@ pub fn multiples(results: &[&GroupResult], settings: &[Setting], metric: Metric,
 /// How many groups have diverged, failed or unfinished repetitions, and how many have no line.
 fn missing(results: &[&GroupResult]) -> Vec<String> {
     let count = |what: &dyn Fn(&GroupResult) -> bool| results.iter().filter(|result| what(result)).count();
-    let part = count(&|result| !words::missing(&result.group.counts).is_empty() && !result.epochs.is_empty());
+    let part = count(&|result| !words::left_out(&result.group).is_empty() && !result.epochs.is_empty());
     let none = count(&|result| result.epochs.is_empty());
     let note = |count: usize, what: &str| {
         let groups = if count == 1 { "group" } else { "groups" };

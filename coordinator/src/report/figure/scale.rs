@@ -216,6 +216,7 @@ pub(super) fn value_range(panels: &[&Panel]) -> ((f64, f64), bool) {
         .map(|(_, high)| high)
         .fold(mean, f64::max);
     let percent = panels.iter().all(|panel| panel.unit == Unit::Percent);
+    let band = if percent { band.min(1.0) } else { band };
     let room = 1.35 * mean;
     let high = 1.04 * band.min(room);
     let high = if percent { high.min(1.0) } else { high };

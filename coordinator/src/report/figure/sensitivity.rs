@@ -35,16 +35,21 @@ pub struct Optimum {
     pub group: usize,
     /// Whether it lies at the least or greatest value that the line has.
     pub edge: bool,
+    /// The places of the groups of which it is the lowest, itself among them.
+    pub among: Vec<usize>,
 }
 
 /// A metric at the last epoch against the values of a setting with numbers: a line for each combination of the other axes,
 /// in panels if these are many. The lowest point of each line among groups without missing repetitions is marked.
+///
+/// The metric is a count of `answers`, or none.
 ///
 /// None when there is nothing to draw, or so much that nobody could read it.
 pub fn sensitivity(
     results: &[&GroupResult],
     setting: Setting,
     metric: Metric,
+    answers: Option<u32>,
     title: &str,
 ) -> Option<Sensitivity> {
     let others = beside(results, setting);
@@ -99,12 +104,18 @@ pub fn sensitivity(
                 })
             };
             let points: Vec<Point> = here.iter().filter_map(point).collect();
-            let best = best(here.iter().map(|(.., result)| *result), metric).filter(|&at| whole(here[at].2));
+            let best = best(here.iter().map(|(.., result)| *result), metric, answers)
+                .filter(|&at| whole(here[at].2));
             if let Some(at) = best {
                 optima.push(Optimum {
                     label: whole_lines.labels[whole_lines.part[here[at].0]].clone(),
                     group: here[at].0,
                     edge: here.len() > 1 && (at == 0 || at + 1 == here.len()),
+                    among: here
+                        .iter()
+                        .filter(|(.., result)| whole(result))
+                        .map(|(at, ..)| *at)
+                        .collect(),
                 });
             }
             if !points.is_empty() {
@@ -199,7 +210,7 @@ fn missing(results: &[&GroupResult], metric: Metric) -> Vec<String> {
         )];
     }
     let note = |(label, result): &(&String, &&GroupResult)| {
-        let why = words::missing_of_all(&result.group.counts);
+        let why = words::left_out_of_all(&result.group);
         format!(
             "No dot for {label}: {}.",
             why.as_deref().unwrap_or("it has no epochs")

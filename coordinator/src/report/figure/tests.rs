@@ -238,10 +238,82 @@ fn refs(results: &[GroupResult]) -> Vec<&GroupResult> {
     results.iter().collect()
 }
 
+/// A figure of two points with this interval each.
+fn with_interval(unit: Unit, form: Form, band: (f64, f64)) -> Figure {
+    let point = |x| Point {
+        x,
+        mean: 0.03,
+        band: Some(band),
+        hollow: false,
+    };
+    Figure {
+        title: String::new(),
+        subtitle: None,
+        x: Axis {
+            label: "epoch".to_owned(),
+            kind: AxisKind::Epochs,
+        },
+        panels: vec![Panel {
+            title: String::new(),
+            unit,
+            series: vec![Series {
+                style: 0,
+                label: "one".to_owned(),
+                note: None,
+                form,
+                mark: None,
+                points: vec![point(1.0), point(2.0)],
+            }],
+        }],
+        notes: Vec::new(),
+        caption: "Means.".to_owned(),
+    }
+}
+
+#[test]
+fn intervals_of_shares_are_cut_at_0_and_100_percent_and_say_so() {
+    let (whole, beyond) = ((0.0, 0.035), (-0.2, 0.035));
+    let draw = |unit, form, band| with_interval(unit, form, band).bare_svg();
+    assert_eq!(
+        draw(Unit::Percent, Form::Band, beyond),
+        draw(Unit::Percent, Form::Band, whole),
+        "the band ends at the axis"
+    );
+    let lines = |band| {
+        draw(Unit::Percent, Form::Intervals, band)
+            .matches("<line")
+            .count()
+    };
+    assert_eq!(
+        lines(whole) - lines(beyond),
+        2,
+        "no mark at the lower end of two whiskers"
+    );
+    for (form, says) in [
+        (Form::Band, "Bands end at 0"),
+        (Form::Intervals, "Whiskers without a mark"),
+    ] {
+        let words = |unit, band| with_interval(unit, form, band).words().concat();
+        assert!(words(Unit::Percent, beyond).contains(says));
+        assert_eq!(words(Unit::Percent, whole), "Means.");
+        assert!(
+            !words(Unit::Plain, beyond).contains(says),
+            "losses may be anything"
+        );
+    }
+}
+
 #[test]
 fn sensitivity_marks_the_lowest_whole_group_of_each_line() {
     let results = study(&NETWORKS[..3], 5, false);
-    let found = sensitivity(&refs(&results), Setting::LearningRate, Metric::TestError, "rates").unwrap();
+    let found = sensitivity(
+        &refs(&results),
+        Setting::LearningRate,
+        Metric::TestError,
+        None,
+        "rates",
+    )
+    .unwrap();
     let [figure] = found.figures.as_slice() else {
         panic!()
     };
@@ -282,7 +354,14 @@ fn last_mean(result: &GroupResult) -> f64 {
 #[test]
 fn sensitivity_of_many_groups_has_panels_and_of_too_many_none() {
     let results = study(&NETWORKS, 5, true);
-    let found = sensitivity(&refs(&results), Setting::LearningRate, Metric::TestError, "rates").unwrap();
+    let found = sensitivity(
+        &refs(&results),
+        Setting::LearningRate,
+        Metric::TestError,
+        None,
+        "rates",
+    )
+    .unwrap();
     assert_eq!(found.figures[0].panels.len(), 6);
     assert_eq!(found.optima.len(), 24);
     assert!(found.optima[0].label.starts_with("perceptron-20 · "));
@@ -290,7 +369,13 @@ fn sensitivity_of_many_groups_has_panels_and_of_too_many_none() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let many = study(&names, 3, false);
     assert_eq!(
-        sensitivity(&refs(&many), Setting::LearningRate, Metric::TestError, "rates"),
+        sensitivity(
+            &refs(&many),
+            Setting::LearningRate,
+            Metric::TestError,
+            None,
+            "rates"
+        ),
         None
     );
 }
@@ -405,7 +490,13 @@ fn pictures() {
         std::fs::write(folder.join(format!("{name}.png")), png(&svg, 1200).unwrap()).unwrap();
     }
     let of = |results: &[GroupResult]| {
-        let found = sensitivity(&refs(results), Setting::LearningRate, Metric::TestError, "rates");
+        let found = sensitivity(
+            &refs(results),
+            Setting::LearningRate,
+            Metric::TestError,
+            None,
+            "rates",
+        );
         found.unwrap().figures.remove(0)
     };
     let six = study(&NETWORKS, 2, true);

@@ -32,6 +32,14 @@ pub(super) struct ChoiceLine<'a> {
     candidates: Vec<CandidateLine>,
     values: Vec<Value>,
     reason: Option<&'a str>,
+    /// The number of the rules by which it was made.
+    rules: u32,
+    /// What was as good and came behind in the order that decided.
+    ties: Vec<Value>,
+    /// `order of the axis` or `order of the points`; none without ties.
+    ties_decided_by: Option<&'static str>,
+    /// The significant digits by which ties are equal; 0 where they are exactly.
+    tie_digits: u32,
 }
 
 #[derive(Serialize)]
@@ -41,6 +49,9 @@ struct CandidateLine {
     missing: u32,
     mean: Option<f64>,
     standard_error: Option<f64>,
+    trials: u32,
+    points_left_out: u32,
+    repetitions_left_out: u32,
 }
 
 impl<'a> ChoiceLine<'a> {
@@ -52,6 +63,9 @@ impl<'a> ChoiceLine<'a> {
             missing: candidate.missing,
             mean: (candidate.n > 0).then(|| significant(candidate.mean)),
             standard_error: candidate.standard_error.map(significant),
+            trials: candidate.trials.unwrap_or(candidate.n),
+            points_left_out: candidate.points_left_out,
+            repetitions_left_out: candidate.repetitions_left_out,
         };
         Self {
             v: JSON_VERSION,
@@ -69,8 +83,49 @@ impl<'a> ChoiceLine<'a> {
             candidates: choice.candidates.iter().map(candidate).collect(),
             values: choice.values.iter().map(|value| json(Some(value))).collect(),
             reason: choice.reason.as_deref(),
+            rules: choice.rules,
+            ties: choice.ties.iter().map(|value| json(Some(value))).collect(),
+            ties_decided_by: (!choice.ties.is_empty()).then(|| order(choice)),
+            tie_digits: choice.tie_digits,
         }
     }
+}
+
+/// The order that decides between equal means.
+fn order(choice: &v1::Choice) -> &'static str {
+    match choice.kind() {
+        Kind::Axis => "order of the axis",
+        Kind::Points | Kind::Repetitions => "order of the points",
+    }
+}
+
+/// `; 0.01 is exactly as good, and comes later in the order of the axis`: a tie, and how it was decided.
+fn tie(choice: &v1::Choice) -> String {
+    let ties: Vec<String> = choice.ties.iter().map(|value| text(Some(value))).collect();
+    let (named, more) = ties.split_at(ties.len().min(LISTED));
+    let more = match more.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let point = match (choice.kind(), ties.len()) {
+        (Kind::Axis, _) => "",
+        (_, 1) => "point ",
+        _ => "points ",
+    };
+    let (is, comes) = match ties.len() {
+        0 => return String::new(),
+        1 => ("is", "comes"),
+        _ => ("are", "come"),
+    };
+    let exactly = match choice.tie_digits {
+        0 => "exactly as good".to_owned(),
+        digits => format!("as good to {digits} digits"),
+    };
+    format!(
+        "; {point}{}{more} {is} {exactly}, and {comes} later in the {}",
+        named.join(", "),
+        order(choice)
+    )
 }
 
 /// What is chosen or decided, in a word.
@@ -163,8 +218,11 @@ pub fn choice_text(choice: &v1::Choice) -> String {
         source => format!(" of {source}"),
     };
     format!(
-        "{made}{what}{cell} ({} of {} at epoch {}{of})",
-        choice.criterion, choice.metric, choice.epoch
+        "{made}{what}{cell} ({} of {} at epoch {}{of}{})",
+        choice.criterion,
+        choice.metric,
+        choice.epoch,
+        tie(choice)
     )
 }
 
@@ -258,7 +316,11 @@ fn summary(choices: &[&v1::Choice]) -> Option<String> {
 
 /// Whether nothing that it was made from has succeeded.
 fn nothing(choice: &v1::Choice) -> bool {
-    !choice.candidates.is_empty() && choice.candidates.iter().all(|candidate| candidate.n == 0)
+    !choice.candidates.is_empty()
+        && choice
+            .candidates
+            .iter()
+            .all(|candidate| candidate.trials.unwrap_or(candidate.n) == 0)
 }
 
 fn is_enough(choice: &v1::Choice) -> bool {
@@ -278,6 +340,9 @@ fn choice_table(choice: &v1::Choice) -> String {
             format!(" ± {} (standard error)", significant(error))
         });
         let mean = match candidate.n {
+            0 if candidate.trials.unwrap_or_default() > 0 => {
+                "no repetition in which all of its points have succeeded".to_owned()
+            }
             0 => "no trial has succeeded".to_owned(),
             n => format!("{}{spread}, n = {n}", significant(candidate.mean)),
         };
@@ -285,6 +350,14 @@ fn choice_table(choice: &v1::Choice) -> String {
             0 => String::new(),
             missing => format!(", {missing} diverged or failed"),
         };
+        let left_out = |count: u32, what: &str| match count {
+            0 => String::new(),
+            1 => format!(", 1 {what} left out"),
+            count => format!(", {count} {what}s left out"),
+        };
+        let missing = missing
+            + &left_out(candidate.points_left_out, "point")
+            + &left_out(candidate.repetitions_left_out, "repetition");
         // Writing to a string cannot fail.
         _ = writeln!(out, "    {:<12} {mean}{missing}", text(candidate.value.as_ref()));
     }

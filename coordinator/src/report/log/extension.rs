@@ -16,6 +16,9 @@ pub(super) struct ExtensionLine<'a> {
     repetitions: u32,
     /// Of a stage that is new: what it takes from an earlier one.
     takes: Option<&'a str>,
+    /// Of more repetitions: pairs that were complete before, where that was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<u32>,
 }
 
 impl<'a> ExtensionLine<'a> {
@@ -28,6 +31,7 @@ impl<'a> ExtensionLine<'a> {
             stage_name: &extension.stage_name,
             repetitions: extension.repetitions,
             takes: (!extension.normalised.is_empty()).then_some(&extension.takes),
+            seen: extension.seen,
         }
     }
 }

@@ -29,8 +29,9 @@ impl GroupLines {
             axes: Axes(&group.values),
         };
         let middle = GroupMiddle {
-            repetitions: group.counts.total(),
+            repetitions: group.repetitions(),
             missing: Missing(&group.counts),
+            points: group.sample.has_several_points().then(|| Points::of(group)),
         };
         // Objects that go on: without their last brace, and without their first.
         let (mut head, mut middle) = (json(&head).into_bytes(), json(&middle).into_bytes());
@@ -106,6 +107,30 @@ struct GroupHead<'a> {
 struct GroupMiddle<'a> {
     repetitions: u64,
     missing: Missing<'a>,
+    #[serde(flatten)]
+    points: Option<Points>,
+}
+
+/// What counts of the points of a group; of one point n and the number of repetitions say everything.
+#[derive(Serialize)]
+struct Points {
+    trials: u64,
+    points: u32,
+    points_left_out: u32,
+    twins: u32,
+    repetitions_left_out: u32,
+}
+
+impl Points {
+    fn of(group: &Group) -> Self {
+        Self {
+            trials: group.counts.total(),
+            points: group.sample.points,
+            points_left_out: group.sample.points_left_out,
+            twins: group.sample.twins,
+            repetitions_left_out: group.sample.repetitions_left_out,
+        }
+    }
 }
 
 /// How many trials are in which state; those that succeeded, and states without trials, are left out.

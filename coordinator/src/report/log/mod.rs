@@ -1,7 +1,8 @@
 //! Lines about a sweep as it runs: JSON for the results log and for `tail --json`, plain text for terminals.
 //!
 //! Each JSON object has `v` and `kind`. `progress`: a group that is not complete, at its newest epoch, over running
-//! trials too: provisional. `epoch`: one epoch of a complete group. `extension`: what the sweep got beyond its text. `choice`: what a
+//! trials too: provisional. `epoch`: one epoch of a complete group. In both `n` counts repetitions and `missing` trials; those of a
+//! group of several points have `trials`, `points`, `points_left_out`, `twins` and `repetitions_left_out` as well. `extension`: what the sweep got beyond its text. `choice`: what a
 //! stage took from an earlier one. `sweep`: where the sweep stands. `trial_epoch` and
 //! `trial`: single trials, for those who ask for them. Numbers have at most seven significant digits.
 
@@ -264,7 +265,7 @@ struct TrialLine<'a> {
 mod tests {
     use std::sync::Arc;
 
-    use tenfold_core::aggregate::Counts;
+    use tenfold_core::aggregate::{Counts, Sample};
     use tenfold_types::{Setting, Value};
 
     use super::*;
@@ -299,7 +300,7 @@ mod tests {
         assert_eq!(
             lines[0],
             concat!(
-                r#"{"v":1,"kind":"epoch","stage":0,"point":2,"#,
+                r#"{"v":2,"kind":"epoch","stage":0,"point":2,"#,
                 r#""axes":{"architecture":"perceptron-100","weight_sharing":true,"auxiliary_loss":false},"#,
                 r#""epoch":1,"n":3,"repetitions":3,"missing":{},"metrics":{"#,
                 r#""train_error":{"mean":0.25,"standard_deviation":0.0,"standard_error":0.0,"ci95":[0.25,0.25],"min":0.25,"median":0.25,"max":0.25},"#,
@@ -346,11 +347,37 @@ mod tests {
         }))
         .concat();
         assert!(
-            line.starts_with(r#"{"v":1,"kind":"progress","stage":0,"point":2,"axes":{"#),
+            line.starts_with(r#"{"v":2,"kind":"progress","stage":0,"point":2,"axes":{"#),
             "{line}"
         );
         assert!(
             line.contains(r#""epoch":1,"n":3,"repetitions":10,"missing":{"pending":6,"running":1},"#),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn lines_of_several_points_say_what_counts() {
+        let mut sample = sample();
+        sample.group.counts.diverged = 3;
+        sample.group.sample = Sample {
+            points: 2,
+            points_left_out: 1,
+            twins: 1,
+            repetitions: 4,
+            repetitions_left_out: 1,
+        };
+        let line = lines(&Event::Complete(Arc::new(GroupPart {
+            result: sample,
+            first: 1,
+            more: false,
+        })))
+        .remove(0);
+        assert!(
+            line.contains(concat!(
+                r#""epoch":1,"n":3,"repetitions":4,"missing":{"diverged":3},"trials":6,"points":2,"#,
+                r#""points_left_out":1,"twins":1,"repetitions_left_out":1,"metrics":{"#
+            )),
             "{line}"
         );
     }
@@ -378,7 +405,7 @@ mod tests {
         };
         let line = lines(&Event::Sweep(Box::new(status))).concat();
         assert!(
-            line.starts_with(r#"{"v":1,"kind":"sweep","sweep":"abababababababababababababababab","name":"quickstart","state":"active","points":4,"repetitions":3,"trials":{"pending":5,"#),
+            line.starts_with(r#"{"v":2,"kind":"sweep","sweep":"abababababababababababababababab","name":"quickstart","state":"active","points":4,"repetitions":3,"trials":{"pending":5,"#),
             "{line}"
         );
         assert!(!line.contains("77"));
@@ -400,14 +427,14 @@ mod tests {
         assert_eq!(
             trial_epochs(key, 2, &[Metric::TrainError, Metric::TestError], &block),
             [
-                r#"{"v":1,"kind":"trial_epoch","stage":0,"point":4,"repetition":1,"attempt":2,"epoch":3,"metrics":{"train_error":0.123,"test_error":0.5}}"#,
-                r#"{"v":1,"kind":"trial_epoch","stage":0,"point":4,"repetition":1,"attempt":2,"epoch":4,"metrics":{"train_error":0.1,"test_error":0.25}}"#,
+                r#"{"v":2,"kind":"trial_epoch","stage":0,"point":4,"repetition":1,"attempt":2,"epoch":3,"metrics":{"train_error":0.123,"test_error":0.5}}"#,
+                r#"{"v":2,"kind":"trial_epoch","stage":0,"point":4,"repetition":1,"attempt":2,"epoch":4,"metrics":{"train_error":0.1,"test_error":0.25}}"#,
             ]
         );
         assert!(trial_epochs(key, 2, &[Metric::TrainError], &block).is_empty());
         assert_eq!(
             trial(key, "failed", 3, 0, Some("no such device")),
-            r#"{"v":1,"kind":"trial","stage":0,"point":4,"repetition":1,"state":"failed","attempts":3,"epochs":0,"error":"no such device"}"#
+            r#"{"v":2,"kind":"trial","stage":0,"point":4,"repetition":1,"state":"failed","attempts":3,"epochs":0,"error":"no such device"}"#
         );
     }
 }

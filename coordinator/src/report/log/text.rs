@@ -1,6 +1,6 @@
 //! The same for people: a line of plain text each.
 
-use tenfold_core::aggregate::{Counts, Group, GroupResult, Statistics};
+use tenfold_core::aggregate::{Group, GroupResult, Statistics};
 use tenfold_proto::v1;
 use tenfold_types::Metric;
 
@@ -18,7 +18,7 @@ pub fn progress_text(
     let label = label(group);
     let figures = figures(metrics, statistics);
     let n = statistics.first().map_or(0, |statistics| statistics.n);
-    let trials = fates(n, &group.counts);
+    let trials = fates(n, group);
     format!("{label}  epoch {epoch}/{total_epochs}  {figures}  {trials}")
 }
 
@@ -30,7 +30,7 @@ pub fn complete_text(result: &GroupResult) -> String {
             let epochs = result.epochs.len() as u32;
             progress_text(group, epochs, epochs, &result.metrics, statistics)
         }
-        None => format!("{}  no result  {}", label(group), fates(0, &group.counts)),
+        None => format!("{}  no result  {}", label(group), fates(0, group)),
     }
 }
 
@@ -73,15 +73,26 @@ fn figures(metrics: &[Metric], statistics: &[Statistics]) -> String {
         .unwrap_or(0);
     match (metrics.get(at), statistics.get(at)) {
         (Some(&metric), Some(statistics)) => {
-            let figure = words::mean_and_half_width(statistics, words::unit(metric), 1);
-            format!("{} {figure}", words::metric(metric))
+            let unit = words::unit(metric);
+            let figure = words::mean_and_half_width(statistics, unit, 1);
+            // A line has no caption that could explain the sign.
+            let figure = figure.trim_end_matches(words::CUT);
+            let cut = if words::is_cut(statistics, unit) {
+                " within 0 and 100 %"
+            } else {
+                ""
+            };
+            format!("{} {figure}{cut}", words::metric(metric))
         }
         _ => "no metrics".to_owned(),
     }
 }
 
-fn fates(n: u32, counts: &Counts) -> String {
-    let total = counts.total();
+/// `(n = 3 of 10, 7 waiting)`; of several points, whose trials are no repetitions of one another, `(n = 3 of 4 repetitions of 5
+/// points, 1 point left out; trials: 2 diverged)`.
+fn fates(n: u32, group: &Group) -> String {
+    let counts = &group.counts;
+    let total = group.repetitions();
     let of = if u64::from(n) == total {
         String::new()
     } else {
@@ -96,11 +107,38 @@ fn fates(n: u32, counts: &Counts) -> String {
     ];
     let fates = fates.iter().filter(|(count, _)| *count > 0);
     let fates: String = fates.map(|(count, fate)| format!(", {count} {fate}")).collect();
-    format!("(n = {n}{of}{fates})")
+    if !group.sample.has_several_points() {
+        return format!("(n = {n}{of}{fates})");
+    }
+    let sample = &group.sample;
+    let count = |count: u32, noun: &str| match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    };
+    let mut text = format!(
+        "n = {n} of {total} repetitions of {}",
+        count(sample.points, "point")
+    );
+    if sample.twins > 0 {
+        text += &format!(" with {} more of the same network", sample.twins);
+    }
+    for (number, noun) in [
+        (sample.points_left_out, "point"),
+        (sample.repetitions_left_out, "repetition"),
+    ] {
+        if number > 0 {
+            text += &format!(", {} left out", count(number, noun));
+        }
+    }
+    if let Some(fates) = fates.strip_prefix(", ") {
+        text += &format!("; trials: {fates}");
+    }
+    format!("({text})")
 }
 
 #[cfg(test)]
 mod tests {
+    use tenfold_core::aggregate::{Counts, Sample};
     use tenfold_types::{Setting, Value};
 
     use super::*;
@@ -130,6 +168,35 @@ mod tests {
         assert_eq!(
             progress_text(&sample.group, 2, 25, &sample.metrics, &sample.epochs[1]),
             "perceptron-100 sharing=on aux=off  epoch 2/25  test error 14.0 % ± 2.5  (n = 3 of 10, 7 waiting)"
+        );
+    }
+
+    #[test]
+    fn a_group_of_several_points_counts_repetitions() {
+        let mut sample = sample();
+        sample.group.counts.diverged = 2;
+        sample.group.counts.succeeded = 10;
+        sample.group.sample = Sample {
+            points: 2,
+            points_left_out: 1,
+            twins: 3,
+            repetitions: 4,
+            repetitions_left_out: 1,
+        };
+        assert_eq!(
+            complete_text(&sample),
+            "perceptron-100 sharing=on aux=off  epoch 2/2  test error 14.0 % ± 2.5  (n = 3 of 4 repetitions of 2 points \
+             with 3 more of the same network, 1 point left out, 1 repetition left out; trials: 2 diverged)"
+        );
+    }
+
+    #[test]
+    fn an_interval_beyond_what_a_share_can_be_says_where_it_ends() {
+        let curves = [0.01, 0.05].map(|end| curve(&[0.1], &[end]));
+        let text = complete_text(&result(group(2, values(), 2), &curves));
+        assert!(
+            text.contains("test error 3.0 % ± 25.4 within 0 and 100 %  (n = 2)"),
+            "{text}"
         );
     }
 

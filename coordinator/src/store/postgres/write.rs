@@ -100,7 +100,8 @@ impl<'a> Batch<'a> {
             Record::Renewed { .. }
             | Record::Suspected { .. }
             | Record::Seen { .. }
-            | Record::Health { .. } => {}
+            | Record::Health { .. }
+            | Record::Followed { .. } => {}
         }
         Ok(())
     }

@@ -213,9 +213,11 @@ pub(super) fn write_record(
             execute("DELETE FROM sweep WHERE number = ?1", params![number])?;
             execute("INSERT INTO gone (sweep) VALUES (?1)", params![number])
         }
-        Record::Renewed { .. } | Record::Suspected { .. } | Record::Seen { .. } | Record::Health { .. } => {
-            Ok(())
-        }
+        Record::Renewed { .. }
+        | Record::Suspected { .. }
+        | Record::Seen { .. }
+        | Record::Health { .. }
+        | Record::Followed { .. } => Ok(()),
     }
 }
 

@@ -9,8 +9,8 @@ mod until;
 pub(super) use decided::Decided;
 pub use rung::{Rung, StopRule};
 pub(super) use rung::{RungDraft, WrittenRung};
-pub use until::Until;
 pub(super) use until::WrittenUntil;
+pub use until::{CoverageAtStop, FEW_REPETITIONS, Until, coverage_at_stop};
 
 /// The most points, before exclude, of a stage with a gate: what is decided of each is a record.
 pub(super) const MAX_POINTS: u64 = 10_000;

@@ -1,7 +1,9 @@
 //! One step of a sweep, with points of its own.
 
 mod gated;
+mod planned;
 mod spec;
+mod twins;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -15,9 +17,14 @@ use super::gate::{self, Decided, Gate};
 use super::grid::{Grid, Point};
 use super::rule::Stages;
 use super::taken::Taken;
+pub use planned::Look;
+use twins::Twins;
 
 /// Points that are looked at to count those excluded.
 const MAX_LOOKS: u64 = 100_000;
+
+/// The first repetition of those that confirm: above the most of any stage.
+pub const CONFIRMING: u32 = definition::MAX_REPETITIONS as u32;
 
 /// The values that were chosen, by rule and cell.
 type Chosen = BTreeMap<(u32, u64), Arc<[Value]>>;
@@ -30,6 +37,10 @@ pub struct Stage {
     name: Arc<str>,
     /// As many as its definition says, or more.
     repetitions: u32,
+    /// As many as were planned before anybody could have seen a result.
+    planned: u32,
+    /// Extensions beyond those.
+    looks: Arc<[Look]>,
     /// For each rule and cell the values that were chosen.
     chosen: Arc<Chosen>,
     decided: Arc<Decided>,
@@ -46,6 +57,8 @@ struct Inner {
     gate: Option<Gate>,
     /// What all trials have in common; the rest is as at the first point.
     base: OnceLock<Option<TrialSpec>>,
+    /// Which points come to the same; none where all settings that vary matter everywhere.
+    twins: OnceLock<Option<Twins>>,
 }
 
 impl Stage {
@@ -81,7 +94,40 @@ impl Stage {
             (None, Some((until, at))) => Some(bare.until(*until).map_err(refused(at))?),
             (None, None) => None,
         };
-        Ok(Self::bare(name, definition, grid, taken, gate))
+        let stage = Self::bare(name, definition, grid, taken, gate);
+        match stage.definition().confirm.clone() {
+            Some(at) => stage.check_confirms(stages.earlier).map_err(refused(&at))?,
+            None => {}
+        }
+        Ok(stage)
+    }
+
+    /// Checks that nothing that it takes descends from a stage that has confirmed it already.
+    fn check_confirms(&self, earlier: &[Self]) -> Result<(), String> {
+        let sources = |stage: &Self| {
+            let gate = match stage.gate() {
+                Some(Gate::Points(rung)) => Some(rung.source),
+                Some(Gate::Repetitions(_)) | None => None,
+            };
+            let taken = stage.rules().iter().map(|taken| taken.rule.source);
+            taken.chain(gate).collect::<Vec<u32>>()
+        };
+        // Sources come before what takes from them, so there is an end.
+        let mut behind = sources(self);
+        while let Some(number) = behind.pop() {
+            let Some(source) = earlier.get(number as usize) else {
+                continue;
+            };
+            if source.confirms() {
+                return Err(format!(
+                    "what is taken here descends from stage {}, which has confirmed it: its repetitions are seen, and none are left \
+                     that no choice has seen; write repetitions = n, or take the value from a stage before that one",
+                    source.name()
+                ));
+            }
+            behind.extend(sources(source));
+        }
+        Ok(())
     }
 
     /// Further repetitions, if the points of this stage can be looked at so.
@@ -122,6 +168,8 @@ impl Stage {
         Self {
             name: name.into(),
             repetitions: definition.repetitions,
+            planned: definition.repetitions,
+            looks: Arc::default(),
             inner: Arc::new(Inner {
                 taken_by_axis: (0..grid.axes().len()).map(by_axis).collect(),
                 definition,
@@ -129,6 +177,7 @@ impl Stage {
                 taken,
                 gate,
                 base: OnceLock::new(),
+                twins: OnceLock::new(),
             }),
             chosen: Arc::default(),
             decided: Arc::default(),
@@ -162,14 +211,6 @@ impl Stage {
     pub(in crate::sweep) fn named(&self, name: &str) -> Self {
         Self {
             name: name.into(),
-            ..self.clone()
-        }
-    }
-
-    /// The same with so many repetitions.
-    pub(in crate::sweep) fn repeated(&self, repetitions: u32) -> Self {
-        Self {
-            repetitions,
             ..self.clone()
         }
     }
@@ -287,6 +328,20 @@ impl Stage {
     /// How often each point is run.
     pub fn repetitions(&self) -> u32 {
         self.repetitions
+    }
+
+    /// Whether it trains chosen values on repetitions that no choice has seen.
+    pub fn confirms(&self) -> bool {
+        self.inner.definition.confirm.is_some()
+    }
+
+    /// The number by which repetition `repetition` of its trials is trained: data, weights and order follow from it. Repetitions
+    /// that confirm are above all that other stages can have.
+    pub fn trained_as(&self, repetition: u32) -> u32 {
+        match self.confirms() {
+            true => CONFIRMING.saturating_add(repetition),
+            false => repetition,
+        }
     }
 
     /// Epochs that each trial trains.

@@ -31,7 +31,7 @@ impl Stage {
         let values = self.values(index)?;
         let base = self.inner.base.get_or_init(|| self.first_spec()).as_ref()?;
         let mut spec = TrialSpec {
-            repetition,
+            repetition: self.trained_as(repetition),
             ..base.clone()
         };
         for (axis, value) in self.axes().iter().zip(values) {
@@ -117,7 +117,7 @@ impl Stage {
         )
     }
 
-    fn architecture(&self, name: &str) -> Option<Architecture> {
+    pub(super) fn architecture(&self, name: &str) -> Option<Architecture> {
         let defined = self
             .inner
             .definition

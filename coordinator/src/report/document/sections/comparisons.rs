@@ -9,7 +9,8 @@ use super::super::super::facet::{numeric, split, varying};
 use super::super::super::figure::{Forest, Row};
 use super::super::super::values::Values;
 use super::super::super::words::{self, Unit, sentence};
-use super::super::differences::{self, Compared, PAIRS, signed};
+use super::super::differences::{self, PAIRS, signed};
+use super::super::family::{Compared, Corrected, Distinct, Diverged};
 use super::super::{Block, Drawing, Picture, paragraph};
 use super::{StageOf, Study};
 
@@ -23,8 +24,9 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
     if by.is_empty() {
         return Vec::new();
     }
-    let all = compare(study, stage, results, &by);
-    if all.iter().all(|compared| compared.difference.is_none()) {
+    let family = compare(study, stage, results, &by);
+    let all = &family.rows;
+    if all.iter().all(|compared| compared.difference.is_none()) && !family.has_diverged() {
         return Vec::new();
     }
     let names: Vec<&str> = by.iter().map(|&setting| words::setting(setting)).collect();
@@ -34,19 +36,28 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
         format!("Comparisons by {}", names.join(" and ")),
     )];
     let name = format!("{}comparisons", stage.prefix());
-    if all.len() <= MAX_ROWS {
-        let forest = forest(study, &all);
+    let any = all.iter().any(|compared| compared.difference.is_some());
+    if all.len() <= MAX_ROWS && any {
+        let forest = forest(study, all);
+        let interactions = match &family.contrast {
+            Some(contrast) if all.iter().any(|row| row.is_interaction) => format!(
+                " Left of zero the first is lower; an interaction, {contrast}, is below zero where both together lower it by more than \
+                 the sum of what each lowers it by alone."
+            ),
+            _ => String::new(),
+        };
         blocks.push(Block::Figure(Picture {
             name: name.clone(),
             title: format!("Differences of the {}", words::metric(metric)),
             caption: format!(
-                "{PAIRS}: the mean difference of the {} after the last epoch with its 95 % t interval; n is the number of pairs. Where an \
-                 interval does not hold zero the two differ at the 5 % level, taken by itself.",
+                "{PAIRS}. The mean difference of the {} after the last epoch with its 95 % t interval; n is the number of pairs. Where an \
+                 interval does not hold zero the two differ at the 5 % level, taken by itself and not corrected for the number of \
+                 rows.{interactions}",
                 words::metric(metric)
             ),
             drawing: Drawing::Intervals(forest),
         }));
-    } else {
+    } else if any {
         blocks.push(paragraph(format!(
             "There is no figure of them: {} comparisons would be more than anybody can read.",
             all.len()
@@ -54,7 +65,7 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
     }
     let what = words::metric(metric);
     blocks.push(Block::Table(differences::table(
-        name, metric, &what, &all, MAX_ROWS,
+        name, metric, &what, &family, MAX_ROWS,
     )));
     blocks
 }
@@ -112,7 +123,7 @@ fn strata(results: &[&GroupResult], by: &[Setting]) -> Vec<Setting> {
     others
 }
 
-fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setting]) -> Vec<Compared> {
+fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setting]) -> Corrected {
     let number = results.first().map_or(0, |result| result.group.stage);
     let values = Values::of(
         &study.trials,
@@ -121,11 +132,14 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
         stage.epochs,
         stage.repetitions,
     );
-    let values = match study.sweep.as_ref().and_then(|sweep| sweep.stage(number)) {
+    let known = study.sweep.as_ref().and_then(|sweep| sweep.stage(number));
+    let values = match known {
         Some(stage) => values.run_as(stage),
         None => values,
     };
-    let of = |at: usize| values.point(results[at].group.index);
+    let index = |at: usize| results[at].group.index;
+    let of = |at: usize| values.point(index(at));
+    let mut distinct = Distinct::of(known, results.iter().map(|result| result.group.index));
     let (strata, modes) = (split(results, &strata(results, by)), split(results, by));
     let two_by_two = by.len() == 2
         && by
@@ -135,44 +149,60 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
     for (at, (&stratum, &mode)) in strata.part.iter().zip(&modes.part).enumerate() {
         points[stratum][mode].get_or_insert(at);
     }
-    let mut all = Vec::new();
+    let (mut all, mut contrast) = (Vec::new(), None);
     for (stratum, here) in strata.labels.iter().zip(&points) {
         for (second, than) in here.iter().enumerate() {
             for (first, this) in here.iter().enumerate().skip(second + 1) {
                 let (&Some(this), &Some(than)) = (this, than) else {
                     continue;
                 };
+                if !distinct.is_new(&[(index(this), 1), (index(than), -1)]) {
+                    continue;
+                }
                 let compared = Comparison::of(&of(this), &of(than));
+                let points = [index(this), index(than)];
                 all.push(Compared {
                     stratum: stratum.clone(),
                     name: format!("{} − {}", modes.labels[first], modes.labels[second]),
+                    is_interaction: false,
                     means: compared.this_mean.zip(compared.than_mean),
-                    left_out: compared.left_out + compared.missing,
+                    planned: values.planned(&points),
+                    missing: values.missing(&points),
+                    diverged: Some(Diverged::of(
+                        &values.diverged(points[0]),
+                        &values.diverged(points[1]),
+                    )),
                     difference: compared.difference,
                     holm: [None, None],
                 });
             }
         }
-        if let ([one, other], [Some(neither), Some(second), Some(first), Some(both)]) = (by, here.as_slice())
+        if let ([one, other], &[Some(neither), Some(second), Some(first), Some(both)]) = (by, here.as_slice())
             && two_by_two
         {
-            let (difference, left_out) =
-                Difference::interaction(&of(*both), &of(*first), &of(*second), &of(*neither));
+            let points = [both, first, second, neither].map(index);
+            let [b, f, s, n] = points;
+            if !distinct.is_new(&[(b, 1), (f, -1), (s, -1), (n, 1)]) {
+                continue;
+            }
+            let (difference, _) = Difference::interaction(&of(both), &of(first), &of(second), &of(neither));
+            contrast.get_or_insert_with(|| {
+                differences::contrast([3, 2, 1, 0].map(|at| modes.labels[at].as_str()))
+            });
             all.push(Compared {
                 stratum: stratum.clone(),
                 name: differences::interaction([*one, *other]),
+                is_interaction: true,
                 means: None,
-                left_out,
+                planned: values.planned(&points),
+                missing: values.missing(&points),
+                diverged: None,
                 difference,
                 holm: [None, None],
             });
         }
     }
-    for test in [0, 1] {
-        let put = |compared: &mut Compared, p| compared.holm[test] = Some(p);
-        differences::correct(&mut all, |compared| compared.p()[test], put);
-    }
-    all
+    Corrected::of(all, distinct.left_out, contrast)
 }
 
 fn forest(study: &Study, all: &[Compared]) -> Forest {
@@ -197,7 +227,7 @@ fn forest(study: &Study, all: &[Compared]) -> Forest {
                 "{} {}, n = {}",
                 signed(s.mean, unit),
                 words::interval(s, unit, 2),
-                s.n
+                compared.pairs()
             ),
             None => String::new(),
         },
@@ -211,7 +241,9 @@ fn forest(study: &Study, all: &[Compared]) -> Forest {
         title: format!("differences of the {}", words::metric(metric)),
         label: sentence(&format!("difference of the {}{points}", words::metric(metric))),
         unit,
-        sides: Some(("lower with the first".to_owned(), "higher".to_owned())),
+        // An interaction has no first side that its value could be lower with.
+        sides: (all.iter().all(|compared| !compared.is_interaction))
+            .then(|| ("lower with the first".to_owned(), "higher".to_owned())),
         rows: all.iter().enumerate().map(row).collect(),
     }
 }

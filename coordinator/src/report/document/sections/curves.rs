@@ -34,7 +34,7 @@ pub(super) fn blocks(study: &Study, stage: &StageOf, results: &[&GroupResult]) -
             .into_iter()
             .filter(|setting| !numbers.contains(setting))
             .collect();
-        let shown = best_of_each(results, &others, study.metric());
+        let shown = best_of_each(results, &others, study);
         let names: Vec<&str> = numbers.iter().map(|&setting| words::setting(setting)).collect();
         blocks.push(paragraph(format!(
             "Shown are {} of {} groups: for each combination of the other axes the one whose {} is lowest after the last epoch, over \
@@ -103,8 +103,9 @@ fn both(metrics: &[Metric]) -> String {
 fn best_of_each<'a>(
     results: &[&'a GroupResult],
     settings: &[Setting],
-    metric: Metric,
+    study: &Study,
 ) -> Vec<&'a GroupResult> {
+    let metric = study.metric();
     let parts = split(results, settings);
     let of = |part: usize| {
         let here: Vec<&GroupResult> = results
@@ -113,7 +114,7 @@ fn best_of_each<'a>(
             .filter(|&(result, &of)| of == part && last(result, metric).is_some())
             .map(|(result, _)| *result)
             .collect();
-        let at = best(here.iter().copied(), metric)?;
+        let at = best(here.iter().copied(), metric, study.answers())?;
         here.get(at).copied()
     };
     (0..parts.labels.len()).filter_map(of).collect()

@@ -3,10 +3,11 @@
 use tenfold_core::aggregate::Counts;
 
 use super::super::super::facet::varying;
-use super::super::super::last::{best, last, whole};
+use super::super::super::last::{best, last, ties, whole};
 use super::super::super::words::{self, Labels};
+use super::super::family::Distinct;
 use super::super::{Block, Column, Span, Table, paragraph};
-use super::{StageOf, Study};
+use super::{StageOf, Study, best_of};
 
 pub(super) fn blocks(study: &Study) -> Vec<Block> {
     let text = |text: &str| Span::Text(text.to_owned());
@@ -62,7 +63,8 @@ pub(super) fn in_short(study: &Study) -> Vec<Block> {
 fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
     let metric = study.metric();
     let results = study.of_stage(stage);
-    let at = best(results.iter().copied(), metric)?;
+    let at = best(results.iter().copied(), metric, study.answers())?;
+    let ties = ties(results.iter().copied(), metric, study.answers());
     let result = *results.get(at)?;
     let statistics = last(result, metric)?;
     let labels = Labels::of(results.iter().map(|result| &result.group));
@@ -80,12 +82,39 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
         "" => String::new(),
         name => format!("Stage {name}: "),
     };
-    let of = match (study.searched(stage), results.len()) {
+    // The same network under several names is one of those that could have been the lowest.
+    let known = study
+        .sweep
+        .as_ref()
+        .and_then(|sweep| sweep.stage(result.group.stage));
+    let candidates = results
+        .iter()
+        .filter(|of| last(of, metric).is_some() && (whole(of) || !whole(result)));
+    let candidates: Vec<u64> = candidates.map(|of| of.group.index).collect();
+    let count = Distinct::of(known, candidates.iter().copied()).count(candidates);
+    let searched = study.searched(stage);
+    let among = searched.map_or(count, |points| u32::try_from(points).unwrap_or(u32::MAX));
+    let by_chance = match best_of::worst_case(among, statistics.n) {
+        Some(worst_case) => format!("by chance too low: {worst_case}"),
+        None => "by chance a little too low".to_owned(),
+    };
+    let of = match (searched, among) {
         (Some(points), _) => {
-            format!(" It is what a search among {points} points came to, and so by chance a little too low.")
+            format!(" It is what a search among {points} points came to, and so {by_chance}.")
         }
-        (None, 1) => String::new(),
-        (None, count) => format!(" It is the lowest of {count} groups, and so by chance a little too low."),
+        (None, 0 | 1) => String::new(),
+        (None, count) => format!(" It is the lowest of {count} groups, and so {by_chance}."),
+    };
+    let tie = match ties.as_slice() {
+        [] => String::new(),
+        [one] => match labels.labels.get(*one) {
+            Some(label) => format!(" {label} is as good; named is the first in the order of the points."),
+            None => String::new(),
+        },
+        several => format!(
+            " {} others are as good; named is the first in the order of the points.",
+            several.len()
+        ),
     };
     let odd = if whole(result) {
         ""
@@ -101,7 +130,7 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
         Span::Strong(mean),
         Span::Text(format!(" ({interval}n = {}), of ", statistics.n)),
         Span::Strong(labels.labels.get(at)?.clone()),
-        Span::Text(format!(".{of}{odd}")),
+        Span::Text(format!(".{tie}{of}{odd}")),
     ])
 }
 

@@ -1,5 +1,7 @@
 //! How it was done: data, statistics, and what it takes to do it again.
 
+use tenfold_core::sweep::{CONFIRMING, Stage};
+
 use super::super::{Block, Span, paragraph};
 use super::Study;
 
@@ -23,6 +25,54 @@ const MNIST: [(&str, &str); 4] = [
     ),
 ];
 
+/// Images that test pairs are drawn from; a pair has two, none twice in a repetition.
+const TEST_IMAGES: u32 = 10_000;
+
+/// What repetitions and stages have in common, and so what their intervals do not cover.
+fn shared(study: &Study) -> Option<Block> {
+    let sweep = study.sweep.as_ref()?;
+    let images = sweep.data().test.saturating_mul(2);
+    let share = f64::from(images) / f64::from(TEST_IMAGES) * 100.0;
+    let mut text = format!(
+        "What repetitions share: test images are drawn from {TEST_IMAGES}, {images} for each repetition, so about {share:.0} % of the test \
+         images of one repetition are in another one too. Intervals hold for these {TEST_IMAGES} images, not for others."
+    );
+    let stages = sweep.stages();
+    if stages.len() > 1 {
+        text += " All stages have the same seed: the same repetition of two stages sees the same data.";
+    }
+    let names = |confirms: bool| {
+        let taking = stages
+            .iter()
+            .filter(|stage| stage.confirms() == confirms && !stage.rules().is_empty());
+        taking.map(Stage::name).collect::<Vec<&str>>().join(", ")
+    };
+    match names(false) {
+        none if none.is_empty() => {}
+        names => {
+            text += &format!(
+                " The values that these stages take from earlier ones were chosen on repetitions and test pairs that are evaluated in them \
+                 again, and so look somewhat better than they are: {names}."
+            );
+        }
+    }
+    match names(true) {
+        none if none.is_empty() => {}
+        names => {
+            text += &format!(
+                " In these stages the chosen values were trained on repetitions that no choice has seen (from {CONFIRMING} on), with other \
+                 pairs, though of the same {TEST_IMAGES} test images: {names}."
+            );
+        }
+    }
+    let planned: u64 = study.counts.total();
+    text += &format!(
+        " Of {planned} trials that the sweep has, {} have succeeded; which repetitions of which group are missing is in the tables.",
+        study.counts.succeeded
+    );
+    Some(paragraph(text))
+}
+
 pub(super) fn blocks(study: &Study) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(2, "Method".to_owned())];
     if let Some(sweep) = &study.sweep {
@@ -34,12 +84,20 @@ pub(super) fn blocks(study: &Study) -> Vec<Block> {
             data.train, data.test, data.target
         )));
     }
+    blocks.extend(shared(study));
     blocks.push(paragraph(
-        "Statistics: over the repetitions of a group that succeeded, the same at every epoch. The interval is x̄ ± t · s/√n with the \
+        "Statistics: over the repetitions of a group that succeeded, the same at every epoch; of a group of several points over the \
+         means of its points within each repetition, since points share data and seed by repetition. The interval is x̄ ± t · s/√n with the \
          0.975 quantile of Student's t distribution with n − 1 degrees of freedom: over many such groups, 95 % of the intervals hold \
          the true mean if repetitions are about normal. Of n = 1 there is none. A group with a diverged or failed repetition is never \
          called best before one without. Intervals are of single means; that two overlap does not say that they do not differ, since \
          repetitions are paired.",
+    ));
+    blocks.push(paragraph(
+        "The lowest of m groups is by chance too low. How often its interval would hold the truth is computed for the worst case, m \
+         independent groups with one truth and one deviation and n normal repetitions each: E[Φ(t S)^m − Φ(−t S)^m], where S² is χ² \
+         with n − 1 degrees of freedom over n − 1. Groups that are far apart, or whose repetitions go together because they share data, \
+         lose less.",
     ));
     blocks.push(paragraph(
         "The files that trainers check before they train, by SHA-256:",

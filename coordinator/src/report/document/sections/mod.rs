@@ -1,5 +1,6 @@
 //! What a report says, section by section: a file each.
 
+mod best_of;
 mod comparisons;
 mod curves;
 mod groups;
@@ -15,6 +16,7 @@ use tenfold_core::aggregate::{Counts, GroupResult};
 use tenfold_core::sweep::{Gate, Sweep};
 use tenfold_types::{Metric, Setting, TrialKey, Value};
 
+use super::super::hypotheses::Judged;
 use super::super::raw::TrialCurveRow;
 use super::{Block, Document, Span, stage_prefix};
 
@@ -43,6 +45,8 @@ pub struct Study {
     pub results: Vec<GroupResult>,
     /// The curves of its trials.
     pub trials: Vec<TrialCurveRow>,
+    /// The sweep's hypotheses with their verdicts, of stages that the report leaves out too.
+    pub verdicts: Vec<Judged>,
     /// Why trials failed, as far as that is told.
     pub failed: Vec<Failed>,
     /// What was chosen and decided while it ran: a line each.
@@ -83,6 +87,11 @@ impl Study {
         self.metric.unwrap_or(Metric::TestError)
     }
 
+    /// The number of answers that it is a count of; none where it is none, or that is not known.
+    fn answers(&self) -> Option<u32> {
+        self.sweep.as_ref()?.data().answers(self.metric())
+    }
+
     /// The name of the stage with this number.
     fn stage_name(&self, number: u32) -> &str {
         let of = self.results.iter().find(|result| result.group.stage == number);
@@ -95,6 +104,12 @@ impl Study {
         let stages = (0..).zip(sweep.stages());
         let mut called = stages.filter(|(_, of)| of.name() == stage.name);
         called.any(|(number, _)| sweep.is_continued(number))
+    }
+
+    /// Whether the repetitions of a stage are ones that no choice has seen.
+    fn confirms(&self, stage: &StageOf) -> bool {
+        let mut stages = self.sweep.iter().flat_map(Sweep::stages);
+        stages.any(|of| of.name() == stage.name && of.confirms())
     }
 
     /// Among how many points a search began whose last rung this is; none where it is none.

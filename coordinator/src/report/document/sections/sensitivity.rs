@@ -1,6 +1,7 @@
 //! How the results depend on a setting with numbers, and which of its values is the best.
 
 use tenfold_core::aggregate::GroupResult;
+use tenfold_core::compare::coverage_of_lowest;
 use tenfold_core::rounding::significant;
 use tenfold_types::Setting;
 
@@ -9,8 +10,9 @@ use super::super::super::facet::value;
 use super::super::super::figure::{Optimum, sensitivity};
 use super::super::super::last::last;
 use super::super::super::words::{self, sentence};
+use super::super::family::Distinct;
 use super::super::{Block, Column, Picture, Table, paragraph};
-use super::{StageOf, Study};
+use super::{StageOf, Study, best_of};
 
 pub(super) fn blocks(
     study: &Study,
@@ -28,7 +30,7 @@ pub(super) fn blocks(
         words::plain(&metric.to_string()),
         words::plain(setting.name())
     );
-    let Some(found) = sensitivity(results, setting, metric, &title) else {
+    let Some(found) = sensitivity(results, setting, metric, study.answers(), &title) else {
         blocks.push(paragraph(format!(
             "There is no figure of it: {} groups would be more lines than anybody can read. All values are in the table of \
              groups.",
@@ -73,8 +75,15 @@ fn optima(
         Column::number(measured.clone()),
         Column::number("95 % interval"),
         Column::number("n"),
+        Column::number("lowest of"),
+        Column::number("would hold"),
         Column::words("note"),
     ];
+    let number = results.first().map_or(0, |result| result.group.stage);
+    let distinct = Distinct::of(
+        study.sweep.as_ref().and_then(|sweep| sweep.stage(number)),
+        results.iter().map(|result| result.group.index),
+    );
     if labelled {
         columns.insert(0, Column::words("of"));
     }
@@ -91,11 +100,15 @@ fn optima(
         } else {
             ""
         };
+        let among = distinct.count(optimum.among.iter().map(|at| results[*at].group.index));
+        let coverage = coverage_of_lowest(among, statistics.n);
         let mut row = vec![
             words::cell(setting, at),
             words::quantity(statistics.mean, words::unit(metric), 2),
-            words::interval(statistics, words::unit(metric), 2),
+            words::mean_interval(statistics, words::unit(metric), 2),
             statistics.n.to_string(),
+            among.to_string(),
+            coverage.map_or("–".to_owned(), best_of::percent),
             note.to_owned(),
         ];
         let number =
@@ -107,6 +120,8 @@ fn optima(
             number(statistics.ci95.map(|(_, high)| high)),
             statistics.n.to_string(),
             optimum.edge.to_string(),
+            among.to_string(),
+            number(coverage),
         ];
         if labelled {
             row.insert(0, optimum.label.clone());
@@ -123,12 +138,24 @@ fn optima(
         "ci95_high",
         "n",
         "at_the_edge",
+        "lowest_of",
+        "coverage_if_equal",
     ]);
+    let cut = match rows.iter().flatten().any(|cell| cell.ends_with(words::CUT)) {
+        true => format!(" {}", words::CUT_INTERVAL),
+        false => String::new(),
+    };
     Table {
         name: format!("{name}-lowest"),
         caption: format!(
             "The {what} with the lowest mean {measured} after the last epoch, among groups without missing repetitions. The \
-             lowest of several means is by chance a little too low."
+             lowest of several means is by chance too low: “would hold” says in how many cases its 95 % interval would hold the truth \
+             were all these groups equal and independent. That is the worst case; one that is clearly below the others is less affected.{}{cut}",
+            if rows.iter().flatten().any(|cell| cell == "–") {
+                " –: no interval of n = 1."
+            } else {
+                ""
+            }
         ),
         columns,
         rows,

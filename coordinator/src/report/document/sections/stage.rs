@@ -1,5 +1,7 @@
 //! A stage: what it is of, then its figures and its tables.
 
+use tenfold_core::sweep::coverage_at_stop;
+
 use super::super::super::facet::numeric;
 use super::super::super::words::Labels;
 use super::super::{Block, paragraph};
@@ -17,9 +19,20 @@ pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
         blocks.push(paragraph(format!("Everywhere: {common}.")));
     }
     if let Some(min) = stage.min_repetitions {
+        let coverage = coverage_at_stop(min);
         blocks.push(paragraph(format!(
-            "Each point was repeated {min} times, and then again until its interval was narrow enough. Such an interval holds the \
-             mean somewhat less often than 95 times in 100, as repetitions end sooner where they happen to lie close together."
+            "Each point was repeated {min} times, and then again until its interval was narrow enough. Repetitions end sooner where they \
+             happen to lie close together, so such an interval holds the mean less often than 95 times in 100: with {min} repetitions \
+             at least, {:.0} times in 100 at worst where values are normal, and {:.0} where they are as skewed as exponential ones \
+             (simulated; docs/search.md).",
+            100.0 * coverage.normal,
+            100.0 * coverage.skewed
+        )));
+    }
+    if study.confirms(stage) {
+        blocks.push(paragraph(format!(
+            "Its {} repetitions are ones that no choice has seen.",
+            stage.repetitions
         )));
     }
     for setting in numeric(&results) {

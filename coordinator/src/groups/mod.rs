@@ -1,17 +1,20 @@
 //! Groups: their curves are read and aggregated when they are asked for; what complete groups came to is kept for whoever
 //! asks next, within a bound.
 
+mod sample;
+
 use std::sync::Arc;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Statistics};
+use tenfold_core::aggregate::{self, Counts, Group, GroupResult, Sample, Statistics};
 use tenfold_core::record::{Control, TrialRow};
 use tenfold_core::sweep::{GroupId, Grouping, Sweep};
 use tenfold_core::trial::TrialState;
-use tenfold_types::{Curve, Metric, Setting, SweepId, TrialKey};
+use tenfold_types::{Curve, Data, Metric, Setting, SweepId, TrialKey};
 
 use crate::store::{Cursor, Reader, StoreError};
+use sample::{Chosen, choose};
 
 /// Statistics that are told at once, of some hundred bytes each here and 70 on the wire: a longer group comes in parts.
 pub(crate) const PART: usize = 4096;
@@ -29,7 +32,7 @@ pub struct GroupProgress {
     pub epoch: u32,
     /// The metrics.
     pub metrics: Vec<Metric>,
-    /// For each metric, over the trials that have reached the epoch.
+    /// For each metric, over the repetitions that all points that have begun have begun.
     pub statistics: Vec<Statistics>,
 }
 
@@ -133,7 +136,7 @@ impl Groups {
             trials.extend(of_point.rows);
             newest = newest.max(of_point.newest);
         }
-        let (group, untouched) = self.group(group, trials.iter());
+        let (group, untouched) = self.group(group, &trials);
         let version = Version {
             rows: trials.len(),
             newest,
@@ -146,8 +149,10 @@ impl Groups {
         })
     }
 
-    /// The newest epoch that every begun trial has reached, over all of them; so a line of progress speaks of each trial that
-    /// has begun. None before the first epoch, or when an attempt was given up meanwhile.
+    /// The newest epoch that every trial that counts has reached, over all of them. Those count that have an epoch, at the points
+    /// that have such a trial, in the repetitions that all these points have begun: so a line of progress compares like with
+    /// like, and a point that is still to begin holds nothing back. None before the first such epoch, or when an attempt was
+    /// given up meanwhile.
     pub(crate) fn progress(
         &self,
         reader: &mut dyn Reader,
@@ -163,7 +168,16 @@ impl Groups {
         let lengths = reader.lengths(self.sweep.id(), &begun)?;
         let mut reached = lengths.iter();
         begun.retain(|_| reached.next().is_some_and(|epochs| *epochs > 0));
-        let Some(epoch) = lengths.into_iter().filter(|epochs| *epochs > 0).min() else {
+        let mut lengths: Vec<u32> = lengths.into_iter().filter(|epochs| *epochs > 0).collect();
+
+        let points = self.grouping.distinct(standing.id());
+        let keys: Vec<TrialKey> = begun.iter().map(|(key, _)| *key).collect();
+        let Chosen { sample, places } = choose(&points, &keys, standing.group.sample);
+        if sample.has_several_points() {
+            begun = places.iter().map(|&place| begun[place]).collect();
+            lengths = places.iter().map(|&place| lengths[place]).collect();
+        }
+        let Some(epoch) = lengths.into_iter().min() else {
             return Ok(None);
         };
         let mut curves = Vec::with_capacity(begun.len());
@@ -173,9 +187,12 @@ impl Groups {
             };
             curves.push((self.sweep.metrics(*key), values));
         }
-        let (metrics, statistics) = aggregate::one_epoch(&curves);
+        let (metrics, statistics) = aggregate::one_epoch_within(&curves, sample.points as usize);
         Ok(Some(GroupProgress {
-            group: standing.group.clone(),
+            group: Group {
+                sample,
+                ..standing.group.clone()
+            },
             epoch,
             metrics,
             statistics,
@@ -228,7 +245,8 @@ impl Groups {
         standing: &Standing,
     ) -> Result<Option<GroupCurves>, StoreError> {
         let mut curves = Vec::new();
-        for of_point in standing.trials.chunk_by(|a, b| a.id.key.index == b.id.key.index) {
+        let trials = standing.counted(&self.grouping);
+        for of_point in trials.chunk_by(|a, b| a.id.key.index == b.id.key.index) {
             let accepted = of_point.iter().filter_map(|row| match row.state {
                 TrialState::Succeeded { fence, epochs } => Some((row.id, fence, epochs)),
                 _ => None,
@@ -257,21 +275,32 @@ impl Groups {
         }
         Ok(Some(GroupCurves {
             group: standing.group.clone(),
+            data: self.sweep.data(),
             curves,
         }))
     }
 
     /// A group whose trials have these rows, and how many have none.
-    fn group<'a>(&self, group: GroupId, rows: impl Iterator<Item = &'a TrialRow>) -> (Group, u64) {
+    fn group(&self, group: GroupId, rows: &[TrialRow]) -> (Group, u64) {
         let mut counts = Counts::default();
         for row in rows {
             *row.state.counter(&mut counts) += 1;
         }
         let stage = self.sweep.stage(group.stage);
-        let points = self.grouping.members(group).into_iter();
-        let trials: u64 = points
-            .map(|index| stage.map_or(0, |stage| u64::from(stage.repetitions_of(index))))
-            .sum();
+        let members = self.grouping.members(group);
+        let repetitions = |&index: &u64| stage.map_or(0, |stage| stage.repetitions_of(index));
+        let trials: u64 = members.iter().map(|index| u64::from(repetitions(index))).sum();
+        let points = self.grouping.distinct(group);
+        let planned = Sample {
+            twins: (members.len() - points.len()) as u32,
+            repetitions: points.iter().map(repetitions).max().unwrap_or(0),
+            ..Sample::default()
+        };
+        let succeeded: Vec<TrialKey> = rows
+            .iter()
+            .filter(|row| succeeded(row))
+            .map(|row| row.id.key)
+            .collect();
         let untouched = trials.saturating_sub(counts.total());
         match self.control {
             Control::Stopped => counts.cancelled += untouched,
@@ -283,15 +312,21 @@ impl Groups {
             index: group.index,
             values: self.grouping.values(group),
             counts,
+            sample: choose(&points, &succeeded, planned).sample,
         };
         (group, untouched)
     }
 }
 
-/// The curves of a group's succeeded trials, in order of points and repetitions.
+fn succeeded(row: &TrialRow) -> bool {
+    matches!(row.state, TrialState::Succeeded { .. })
+}
+
+/// The curves of a group's trials that count, in order of points and repetitions.
 pub(crate) struct GroupCurves {
     /// The group with its counts.
     pub(crate) group: Group,
+    data: Data,
     curves: Vec<Curve>,
 }
 
@@ -313,6 +348,14 @@ impl Standing {
         }
     }
 
+    /// The rows of the trials that count, in order of points and repetitions.
+    fn counted(&self, grouping: &Grouping) -> Vec<&TrialRow> {
+        let rows: Vec<&TrialRow> = self.trials.iter().filter(|row| succeeded(row)).collect();
+        let keys: Vec<TrialKey> = rows.iter().map(|row| row.id.key).collect();
+        let chosen = choose(&grouping.distinct(self.id()), &keys, self.group.sample);
+        chosen.places.into_iter().map(|place| rows[place]).collect()
+    }
+
     /// All its trials are over.
     pub(crate) fn is_complete(&self) -> bool {
         self.group.counts.open() == 0
@@ -320,12 +363,15 @@ impl Standing {
 }
 
 impl GroupCurves {
-    /// The aggregated curve over the succeeded trials, or a part of it, from this epoch on.
+    /// The aggregated curve over the repetitions that count, or a part of it, from this epoch on.
     pub(crate) fn part(&self, first: u32) -> GroupPart {
         let curves: Vec<&Curve> = self.curves.iter().collect();
-        let part = aggregate::part(&curves, first, PART);
+        let points = self.group.sample.points.max(1) as usize;
+        let part = aggregate::part_within(&curves, points, first, PART);
+        let answers = part.metrics.iter().map(|&metric| self.data.answers(metric));
         let result = GroupResult {
             group: self.group.clone(),
+            answers: answers.collect(),
             metrics: part.metrics,
             epochs: part.epochs,
         };
@@ -338,147 +384,4 @@ impl GroupCurves {
 }
 
 #[cfg(test)]
-mod tests {
-    use tenfold_core::record::{EpochsRow, Record, SweepRow};
-    use tenfold_types::{Block, Fence, TrialId, TrialKey};
-
-    use super::*;
-    use crate::store::{MemoryStore, Store};
-
-    const SWEEP: &str = "epochs = 2\nrepetitions = 2\n[settings]\narchitecture = \"perceptron-5\"\n\
-                         [axes]\nlearning_rate = [0.1, 0.01]\n";
-
-    fn trial(sweep: SweepId, repetition: u32, state: TrialState) -> TrialRow {
-        let key = TrialKey {
-            stage: 0,
-            repetition,
-            index: 0,
-        };
-        let accepted_at = state.accepted().map(|_| 1);
-        TrialRow {
-            id: TrialId { sweep, key },
-            state,
-            attempts: 1,
-            failures: 0,
-            error: None,
-            pack_limit: 0,
-            accepted_at,
-        }
-    }
-
-    fn succeeded(sweep: SweepId, repetition: u32) -> [Record; 2] {
-        let fence = Fence(1);
-        let row = trial(sweep, repetition, TrialState::Succeeded { fence, epochs: 2 });
-        let epochs = EpochsRow {
-            trial: row.id,
-            fence,
-            attempt: 1,
-            block: Block {
-                first: 1,
-                epochs: 2,
-                columns: vec![0.5; 8],
-                seconds: vec![1.0; 2],
-            },
-        };
-        [Record::Epochs(epochs), Record::Trial(row)]
-    }
-
-    #[test]
-    fn what_a_complete_group_came_to_is_kept_until_one_of_its_trials_changes() {
-        let sweep = Sweep::parse(SWEEP, "sweep.toml", &[], None).unwrap();
-        let id = sweep.id();
-        let mut store = MemoryStore::default();
-        let row = SweepRow {
-            id,
-            number: 1,
-            name: "kept".to_owned(),
-            normalised: String::new(),
-            submitted_at: 0,
-            finished_at: None,
-            control: Control::Active,
-        };
-        store.commit(&[Record::Sweep(row)]).unwrap();
-        store.commit(&succeeded(id, 0)).unwrap();
-        store
-            .commit(&[Record::Trial(trial(id, 1, TrialState::Failed))])
-            .unwrap();
-        let mut reader = store.reader().unwrap();
-        let groups = Groups {
-            grouping: Arc::new(sweep.grouping(&[]).unwrap()),
-            sweep,
-            control: Control::Active,
-            kept: Kept::default(),
-        };
-        let mut whole = |index| {
-            let group = GroupId { stage: 0, index };
-            let standing = groups.standing(reader.as_mut(), group).unwrap();
-            match groups.result(reader.as_mut(), &standing).unwrap() {
-                Some(Found::Whole(part)) => Some(part),
-                Some(Found::Curves(_)) | None => None,
-            }
-        };
-        let first = whole(0).unwrap();
-        assert_eq!(first.result.group.counts.failed, 1);
-        assert!(Arc::ptr_eq(&first, &whole(0).unwrap()), "kept");
-        assert!(whole(1).is_none(), "nobody has touched its trials");
-        store
-            .commit(&[Record::Trial(trial(id, 1, TrialState::Pending))])
-            .unwrap();
-        assert!(whole(0).is_none(), "it is not complete any more");
-        store.commit(&succeeded(id, 1)).unwrap();
-        let second = whole(0).unwrap();
-        assert_eq!(second.result.group.counts.succeeded, 2);
-        assert_eq!(second.result.epochs[1][0].n, 2);
-        let group = GroupId { stage: 0, index: 0 };
-        let standing = groups.standing(reader.as_mut(), group).unwrap();
-        store.commit(&[Record::SweepGone(id)]).unwrap();
-        assert!(
-            groups.curves(reader.as_mut(), &standing).unwrap().is_none(),
-            "deleted"
-        );
-    }
-
-    #[test]
-    fn so_many_bytes_are_kept_and_no_more() {
-        let kept = Kept::default();
-        let sweep = Sweep::parse(SWEEP, "sweep.toml", &[], None).unwrap();
-        let curve = Curve {
-            metrics: sweep.metrics(TrialKey::FIRST),
-            columns: vec![vec![0.5; 1000]; 4],
-        };
-        let (metrics, epochs) = aggregate::aggregate(&[&curve]);
-        for group in 0..1_000 {
-            let part = GroupPart {
-                result: GroupResult {
-                    group: Group {
-                        stage: 0,
-                        stage_name: String::new(),
-                        index: group,
-                        values: Vec::new(),
-                        counts: Counts::default(),
-                    },
-                    metrics: metrics.clone(),
-                    epochs: epochs.clone(),
-                },
-                first: 1,
-                more: false,
-            };
-            let key = Key {
-                sweep: sweep.id(),
-                by: Vec::new(),
-                group: GroupId {
-                    stage: 0,
-                    index: group,
-                },
-            };
-            let aggregated = Aggregated {
-                version: Version::default(),
-                part: Arc::new(part),
-            };
-            assert!(Bytes.weight(&key, &aggregated) > 4_000 * size_of::<Statistics>() as u64);
-            kept.0.insert(key, aggregated);
-            assert!(kept.0.weight() <= KEPT, "{}", kept.0.weight());
-        }
-        assert!(kept.0.weight() > KEPT / 2, "{}", kept.0.weight());
-    }
-}
+mod tests;
