@@ -32,7 +32,7 @@ check: setup ## Formatting, lints with warnings denied, and all tests
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 
 calibrate: setup ## Simulate how often intervals, verdicts and choices are right, and write docs/calibration.md (some minutes)
-	TENFOLD_CALIBRATION=long $(CARGO) test --release -p tenfold --test calibration -- --nocapture --test-threads 2 $(ARGS)
+	TENFOLD_CALIBRATION=long $(CARGO) test --release --workspace --test calibration -- --nocapture --test-threads 2 $(ARGS)
 
 chaos: setup ## Kill, stop, cut off and starve real processes for some 20 minutes, and see that nothing is lost
 	$(CARGO) build --workspace --all-targets

@@ -141,6 +141,7 @@ impl Source<'_> {
         for (value, points) in self.values_of(choice, taken) {
             let stage = self.sweep.stage(self.stage);
             let distinct = stage.map(|stage| stage.distinct(&points)).unwrap_or_default();
+            let distinct = BTreeSet::from_iter(distinct);
             let (mut trials, mut missing, mut of_points) = (0, 0, Vec::new());
             for index in points {
                 let (succeeded, not) = self.succeeded(index)?;

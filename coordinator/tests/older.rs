@@ -155,6 +155,30 @@ fn a_sweep_that_was_begun_under_older_rules_ends_under_them_retries_included() {
     }
 }
 
+/// An extension by the version before counts as made after all pairs were seen, and one by this version says what was.
+#[test]
+fn a_sweep_of_the_version_before_is_extended() {
+    let cluster = continued("older.sqlite");
+    cluster.command(&["retry", "older", "--failed"]);
+    let mut worker = FakeWorker::register(&cluster, "w").with_values(rates);
+    train(&cluster, &mut worker);
+    cluster.command(&["extend", "older", "--repetitions", "4", "--stage", "modes"]);
+    let sweep = train(&cluster, &mut worker);
+    assert_eq!(sweep["state"], "complete");
+    assert_eq!(sweep["trials"]["succeeded"], 2 * 2 * 2 + 2 * 4 * 4);
+    let verdict = &json(&cluster.command(&["hypotheses", "older", "--json"]))[0];
+    assert_eq!((&verdict["planned"], &verdict["n"]), (&2.into(), &2.into()));
+    let said = cluster.command(&["hypotheses", "older"]);
+    let looks =
+        "extended to 3 after up to 2 pairs were seen, then to 4 after 3 pairs were seen; over all 4: ";
+    assert!(said.contains(looks), "{said}");
+    assert!(
+        choices(&cluster, "older")
+            .iter()
+            .all(|choice| choice["rules"] == 0)
+    );
+}
+
 #[test]
 fn a_search_that_was_begun_under_older_rules_ends_under_them() {
     let cluster = continued("older-search.sqlite");

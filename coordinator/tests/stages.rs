@@ -289,14 +289,14 @@ fn what_was_chosen_is_trained_on_repetitions_that_no_choice_has_seen() {
     assert_eq!(json(&compared)[0]["n"], 4, "{compared}");
     let shown = cluster.command(&["show", "confirmed"]);
     assert!(
-        shown.contains("× 4 repetitions that no choice has seen"),
+        shown.contains("× 4 repetitions that no earlier choice has seen"),
         "{shown}"
     );
     cluster.command(&["report", "confirmed", "-o", "report"]);
     let report = std::fs::read_to_string(cluster.folder.path().join("report/report.md")).unwrap();
     for said in [
-        "Its 4 repetitions are ones that no choice has seen.",
-        "In these stages the chosen values were trained on repetitions that no choice has seen (from 10000 on), with other pairs, though \
+        "Its 4 repetitions are ones that no earlier choice has seen.",
+        "In these stages the chosen values were trained on repetitions that no earlier choice has seen (from 10000 on), with other pairs, though \
          of the same 10000 test images: modes.",
         "test images are drawn from 10000, 2000 for each repetition, so about 20 % of the test images",
     ] {

@@ -9,7 +9,7 @@ use crate::choice;
 use crate::input::{Answer, Refusal, Transition, Wider};
 use crate::record::{ChoiceRow, Control, ExtensionRow, Outcome, Record, SweepRow};
 use crate::state::{State, SweepState};
-use crate::sweep::{ChoiceId, Extension, Stage};
+use crate::sweep::{ChoiceId, Extension, Passage, Stage};
 use crate::trial::TrialState;
 
 /// A sweep that was extended so often is extended no more: whoever looks at it is told all extensions.
@@ -114,6 +114,9 @@ fn is_barren(sweep: &SweepState, number: u32) -> bool {
         return false;
     };
     let over = |key: TrialKey| {
+        if sweep.sweep().passage(key) == Passage::LeftOut {
+            return true;
+        }
         let row = sweep.trial(key);
         row.is_some_and(|row| !row.state.is_open() && !matches!(row.state, TrialState::Succeeded { .. }))
     };

@@ -4,6 +4,7 @@
 //! and fail where it fails. A store of a version that trained all of them may hold any mixture: what has a result or is being
 //! trained stays as it is, and what waits follows, a part at each tick after loading.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_types::{SweepId, TrialKey};
@@ -126,28 +127,22 @@ fn changed<'a>(state: &'a State, records: &[Record]) -> BTreeMap<SweepId, After<
         if plain.contains(&id) {
             continue;
         }
-        if !found.contains_key(&id) {
-            match state.sweep(id).filter(|sweep| sweep.sweep().has_twins()) {
-                Some(before) => {
-                    let after = After {
-                        before,
-                        sweep: before.sweep().clone(),
-                        rows: BTreeMap::new(),
-                    };
-                    found.insert(id, after);
-                }
+        let after = match found.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => match state.sweep(id).filter(|sweep| sweep.sweep().has_twins()) {
+                Some(before) => place.insert(After {
+                    before,
+                    sweep: before.sweep().clone(),
+                    rows: BTreeMap::new(),
+                }),
                 None => {
                     plain.insert(id);
                     continue;
                 }
-            }
-        }
+            },
+        };
         match record {
-            Record::Trial(row) => {
-                if let Some(after) = found.get_mut(&id) {
-                    after.rows.insert(row.id.key, row.clone());
-                }
-            }
+            Record::Trial(row) => _ = after.rows.insert(row.id.key, row.clone()),
             Record::Extension(row) => {
                 change(state, id, &mut changing, |sweep| {
                     sweep.extended(&row.extension).ok()

@@ -223,3 +223,27 @@ fn pairs_of_the_same_networks_count_once() {
     };
     assert_eq!((of(0), of(1)), ((2, 1), (2, 2)));
 }
+
+#[test]
+fn a_network_is_not_compared_with_itself() {
+    // Dropout matters in one of the two networks; in the other both sides are the same.
+    let text = r#"
+epochs = 5
+repetitions = 3
+[axes]
+architecture = ["perceptron-5", "drops"]
+dropout = [0.1, 0.5]
+[[architecture]]
+name = "drops"
+layers = ["flatten", "dropout", { linear = { units = 10 } }]
+[[hypothesis]]
+claim = "dropout matters little"
+this = { dropout = 0.5 }
+than = { dropout = 0.1 }
+within = 0.1
+"#;
+    let sweep = parse(text);
+    let hypothesis = &sweep.hypotheses()[0];
+    assert_eq!(hypothesis.pairs(&sweep), [(1, 0), (3, 2)]);
+    assert_eq!(hypothesis.distinct_pairs(&sweep), [(3, 2)]);
+}

@@ -219,7 +219,7 @@ fn repetitions_by_need_are_the_same_sweep_however_they_are_written() {
     assert!(
         sweep
             .describe()
-            .contains("1 points × 5 to 30 repetitions = at most 30"),
+            .contains("1 point × 5 to 30 repetitions = at most 30"),
         "{}",
         sweep.describe()
     );
@@ -249,7 +249,7 @@ fn repetitions_that_confirm_are_trained_as_none_that_another_stage_can_have() {
     assert_eq!(sweep.stages()[1].repetitions(), 4);
     let plan = sweep.describe();
     assert!(
-        plan.contains("2 points × 4 repetitions that no choice has seen = 8"),
+        plan.contains("2 points × 4 repetitions that no earlier choice has seen = 8"),
         "{plan}"
     );
     let choice = sweep.choices().next().unwrap().0;

@@ -1,8 +1,6 @@
 //! Error rates of verdicts, where there is nothing to be found: differences of counts of known distributions, and families of
 //! true and of false claims.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tenfold_core::compare::{Evidence, Verdict, corrected};

@@ -8,7 +8,7 @@ use tenfold_proto::v1;
 use tenfold_types::{Metric, Setting};
 
 use super::exit::Failure;
-use super::{Common, format, hypotheses, results};
+use super::{Common, format, hypotheses, results, wire};
 
 #[derive(Args)]
 pub(crate) struct Compare {
@@ -50,7 +50,10 @@ enum Format {
 impl Compare {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = common.client().await?;
-        let (id, sweep) = hypotheses::sweep(&client, self.selector.clone()).await?;
+        let shown = hypotheses::show(&client, self.selector.clone()).await?;
+        let sweep = wire::sweep(&shown)?;
+        let status = shown.status.unwrap_or_default();
+        let (id, finished) = (format::hex(&status.sweep), status.finished_at_ms.is_some());
         let (number, stage) = self.stage(&sweep).map_err(Failure::Usage)?;
         let wanted = self.wanted(number, stage).map_err(Failure::Usage)?;
         let request = v1::CurvesRequest {
@@ -61,7 +64,7 @@ impl Compare {
             ..v1::CurvesRequest::default()
         };
         let rows = results::request_curves(&client, request).await?;
-        let family = family(stage, wanted, &rows).map_err(Failure::Usage)?;
+        let family = family(stage, wanted, &rows, finished).map_err(Failure::Usage)?;
         let wanted = if common.json { Format::Jsonl } else { self.format };
         match wanted {
             Format::Table => format::print(&family.table()),
@@ -100,9 +103,12 @@ impl Compare {
                 format!("{name:?} is no axis here; the axes are {}", names.join(", "))
             })?;
             if axis.values.len() < 2 {
-                return Err(format!(
-                    "axis {name} has one value only; there is nothing to compare"
-                ));
+                return Err(match stage.is_taken(axis.setting) {
+                    true => format!(
+                        "{name} is taken from an earlier stage: where all else is equal it has one value, and there is nothing to compare"
+                    ),
+                    false => format!("axis {name} has one value only; there is nothing to compare"),
+                });
             }
             if !by.contains(&axis.setting) {
                 by.push(axis.setting);

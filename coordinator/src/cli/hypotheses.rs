@@ -91,15 +91,8 @@ pub(crate) async fn judged(
     }))
 }
 
-/// A sweep as this program reads it, with its id.
-pub(crate) async fn sweep(client: &Client, selector: String) -> Result<(String, Sweep), Failure> {
-    let shown = show(client, selector).await?;
-    let sweep = wire::sweep(&shown)?;
-    let status = shown.status.unwrap_or_default();
-    Ok((format::hex(&status.sweep), sweep))
-}
-
-async fn show(client: &Client, selector: String) -> Result<v1::ShowResponse, Failure> {
+/// What a coordinator shows of a sweep.
+pub(super) async fn show(client: &Client, selector: String) -> Result<v1::ShowResponse, Failure> {
     let request = v1::ShowRequest { selector };
     client
         .ask(request, |mut control, request| async move {

@@ -71,7 +71,12 @@ type Stratum = (Vec<(Setting, Value)>, Vec<Compared>);
 ///
 /// # Errors
 /// What is wrong with the request, in words.
-pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<Family, String> {
+pub fn family(
+    stage: &Stage,
+    wanted: Wanted,
+    rows: &[TrialCurveRow],
+    finished: bool,
+) -> Result<Family, String> {
     let values = Values::of(
         rows,
         wanted.stage,
@@ -79,7 +84,8 @@ pub fn family(stage: &Stage, wanted: Wanted, rows: &[TrialCurveRow]) -> Result<F
         wanted.epoch,
         stage.repetitions(),
     )
-    .run_as(stage);
+    .run_as(stage)
+    .of_finished(finished);
     let (strata, unrecorded) = strata(stage, &wanted.by, wanted.metric);
     let points = strata
         .iter()

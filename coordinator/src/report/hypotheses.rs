@@ -21,7 +21,12 @@ pub fn text(judged: &[Judged], selector: &str) -> String {
     let each: Vec<String> = judged.iter().map(|judged| one(judged, selector)).collect();
     let rates = verdicts::error_rates(judged).into_iter();
     let rates: Vec<String> = rates.map(|rate| words::sentence(&rate) + ".\n").collect();
-    format!("{}\n{}", each.join("\n"), rates.concat())
+    format!(
+        "{}\n{}{}\n",
+        each.join("\n"),
+        rates.concat(),
+        verdicts::RATES_HOLD
+    )
 }
 
 fn one(judged: &Judged, selector: &str) -> String {
@@ -30,7 +35,7 @@ fn one(judged: &Judged, selector: &str) -> String {
         Unit::Percent => (100.0, " points"),
         Unit::Plain => (1.0, ""),
     };
-    let number = |value: f64| format!("{:.4}", value * scale);
+    let number = |value: f64| words::fixed(value * scale, 4);
     let expected = match hypothesis.expected {
         Claim::Lower(margin) => format!("below {}{unit}", number(-margin + 0.0)),
         Claim::Higher(margin) => format!("above {}{unit}", number(margin)),
@@ -118,6 +123,9 @@ struct Line<'a> {
     left_out: u32,
     provisional: bool,
     averages_over: &'a [String],
+    points_without_success: &'a [String],
+    twins: u32,
+    answers: Option<u32>,
     planned: u32,
     missing: &'static str,
     missing_pairs: u32,
@@ -246,6 +254,9 @@ fn line(judged: &Judged) -> Line<'_> {
         missing_left_out: absent.left_out,
         missing_unfinished: absent.unfinished,
         left_out_points: &absent.left_out_points,
+        points_without_success: &absent.never_succeeded,
+        twins: judged.twins,
+        answers: judged.answers,
         verdict_of_present: judged.of_present,
         verdict_by_interval: evidence.by_interval,
         family: hypothesis.family.name(),

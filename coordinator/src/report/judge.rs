@@ -54,7 +54,8 @@ pub struct Judged {
     pub provisional: bool,
     /// The number of answers that a value is a share of; none where it is no share.
     pub answers: Option<u32>,
-    /// The points that it averages over, by what tells them apart; empty where there is one.
+    /// The points with a value on both sides, whose mean is judged, by what tells them apart; empty where the hypothesis is about one
+    /// pair of points.
     pub averages: Vec<String>,
     /// Pairs of points that are the same networks as others of them, and count once.
     pub twins: u32,
@@ -83,6 +84,8 @@ pub struct Present {
     pub repetitions: u32,
     /// Those in which all trials of all points have a value.
     pub whole: u32,
+    /// The pairs of points that have a value on both sides.
+    pub points: Vec<(u64, u64)>,
     /// Means of both sides over the pairs that are there.
     pub means: [Option<f64>; 2],
     /// What the pairs that are there say of the claim. Points without any value on a side are no part of them.
@@ -223,13 +226,16 @@ fn found(case: Case<'_>, hypothesis: &Hypothesis, post_hoc: bool) -> Judged {
     };
     let looks = stage.map_or(&[][..], Stage::looks);
     let twins = (hypothesis.pairs(case.sweep).len() - pairs.len()) as u32;
+    let planned_pairs = present(planned);
     Judged {
         post_hoc,
         asked: missing.is_some() || family.is_some(),
         stage: stage.map_or_else(String::new, |stage| stage.name().to_owned()),
         provisional: !case.finished && stage.is_some_and(|stage| runs(stage, hypothesis.stage, case.rows)),
         answers,
-        averages: stage.map_or_else(Vec::new, |stage| averages(stage, &hypothesis, &pairs)),
+        averages: stage.map_or_else(Vec::new, |stage| {
+            averages(stage, &hypothesis, &pairs, &planned_pairs.points)
+        }),
         twins,
         absent: stage.map_or_else(Absent::default, |stage| {
             Absent::of(&values, stage, &pairs, planned, case.finished)
@@ -241,7 +247,7 @@ fn found(case: Case<'_>, hypothesis: &Hypothesis, post_hoc: bool) -> Judged {
             present: present(stage.map_or(0, Stage::repetitions)),
             verdict: Verdict::Undecided,
         }),
-        planned: present(planned),
+        planned: planned_pairs,
         verdict: Verdict::Undecided,
         of_present: Verdict::Undecided,
         corrected: Corrected {
@@ -262,8 +268,8 @@ fn runs(stage: &Stage, number: u32, rows: &[TrialCurveRow]) -> bool {
     (over as u64) < stage.trials() || stage.may_shrink()
 }
 
-/// What tells the points apart that a hypothesis averages over; nothing where there is one pair.
-fn averages(stage: &Stage, hypothesis: &Hypothesis, pairs: &Pairs) -> Vec<String> {
+/// What tells the points apart that a hypothesis averages over: of those `kept`, beside all others; nothing where there is one pair.
+fn averages(stage: &Stage, hypothesis: &Hypothesis, pairs: &Pairs, kept: &Pairs) -> Vec<String> {
     if pairs.len() < 2 {
         return Vec::new();
     }
@@ -287,7 +293,13 @@ fn averages(stage: &Stage, hypothesis: &Hypothesis, pairs: &Pairs) -> Vec<String
             told.cloned().collect()
         })
         .collect();
-    words::labels(&told.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    let labels = words::labels(&told.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let labels = points.iter().zip(labels);
+    let is_kept = |index: u64| kept.iter().any(|(this, _)| *this == index);
+    labels
+        .filter(|(point, _)| is_kept(point.index))
+        .map(|(_, label)| label)
+        .collect()
 }
 
 impl Present {
@@ -327,6 +339,7 @@ impl Present {
             },
             means: [mean(|pair| pair.0), mean(|pair| pair.1)],
             evidence: Evidence::of(hypothesis.expected, &differences, answers),
+            points: kept,
         }
     }
 }

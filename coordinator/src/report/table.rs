@@ -123,6 +123,15 @@ fn caption(results: &[GroupResult], labels: &Labels, metrics: &[Metric]) -> Stri
         what.push('\n');
         what += words::CUT_HALF_WIDTH;
     }
+    let is_equal = |result: &GroupResult, &metric: &Metric| {
+        last(result, metric).is_some_and(|of| of.standard_deviation == Some(0.0))
+    };
+    if results
+        .iter()
+        .any(|result| metrics.iter().any(|metric| is_equal(result, metric)))
+    {
+        what += "\n± 0.00: all repetitions have the same value, which says little of how they vary.";
+    }
     let lacks = |result: &GroupResult| metrics.iter().any(|&metric| last(result, metric).is_none());
     if most.is_some() && results.iter().any(lacks) {
         what += "\n–: no repetition counts, or none has this metric.";
@@ -162,15 +171,15 @@ mod tests {
         assert_eq!(
             final_table(&results),
             "\
-┌─────────────────────────────────────────────────────────┐
-│ weight sharing     n        test error      train error │
-╞═════════════════════════════════════════════════════════╡
-│ off              2/2   15.00 % ± 12.71   1.50 % ± 6.35† │
-│ on               2/2   15.00 % ± 12.71   1.50 % ± 6.35† │
-└─────────────────────────────────────────────────────────┘
+┌───────────────────────────────────────────────────────────────┐
+│ weight sharing     n        test error            train error │
+╞═══════════════════════════════════════════════════════════════╡
+│ off              2/2   15.00 % ± 12.71   1.50 % [0.00, 7.85]† │
+│ on               2/2   15.00 % ± 12.71   1.50 % [0.00, 7.85]† │
+└───────────────────────────────────────────────────────────────┘
 Everywhere: perceptron-100.
 After epoch 2. Means over n repetitions; ± is half the width of the 95 % t interval.
-†: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.
+†: the 95 % t interval, cut at 0 or 100 %, since no share lies beyond.
 "
         );
     }

@@ -13,6 +13,8 @@ use super::raw::TrialCurveRow;
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     repetitions: u32,
+    /// Nothing of the sweep waits or runs.
+    finished: bool,
     /// Points that are run less often.
     fewer: BTreeMap<u64, u32>,
     values: BTreeMap<(u64, u32), f64>,
@@ -51,6 +53,13 @@ impl Values {
             .map(|(index, _)| *index);
         let run = points.map(|index| (index, stage.repetitions_of(index)));
         self.fewer = run.filter(|(_, run)| *run < self.repetitions).collect();
+        self
+    }
+
+    /// The same of a sweep of which nothing waits or runs, or not.
+    #[must_use]
+    pub fn of_finished(mut self, finished: bool) -> Self {
+        self.finished = finished;
         self
     }
 
@@ -118,6 +127,8 @@ impl Values {
                     Some("diverged") => counts.diverged += 1,
                     Some("failed") => counts.failed += 1,
                     Some("cancelled") => counts.cancelled += 1,
+                    // Trials of a stopped sweep that never began.
+                    None if self.finished => counts.cancelled += 1,
                     _ => counts.pending += 1,
                 }
             }

@@ -7,6 +7,9 @@ use tenfold_core::sweep::{Claim, Family, Missing};
 use super::judge::{Judged, Present};
 use super::words;
 
+/// For which verdicts the error rates hold.
+pub(super) const RATES_HOLD: &str =
+    "These chances hold where no planned pair is missing, and for the planned repetitions.";
 /// The most points that are named.
 const MAX_NAMED: usize = 6;
 
@@ -43,21 +46,40 @@ fn missing(judged: &Judged) -> Option<String> {
     let are = if missing == 1 { "is" } else { "are" };
     let said = format!("{missing} of {} {are} missing", count(of, "pair"));
     let others = planned.evidence.pairs();
-    let which = match (others, planned.whole) {
+    let (said, which) = match (others, planned.whole) {
         (0, _) => return Some(said),
-        (n, 0) => format!("{} of the points that have both sides", count(n, "pair")),
-        (n, _) => format!("the other {n}"),
+        (n, 0) => (
+            format!(
+                "in none of {} do all points have both sides",
+                count(of, "repetition")
+            ),
+            format!("{} of the points that have them", count(n, "pair")),
+        ),
+        (n, _) => (said, format!("the other {n}")),
     };
     Some(match judged.hypothesis.missing {
+        Missing::Drop if planned.whole == 0 => format!("{said}; judged over {which}, may be biased"),
         Missing::Drop => format!("{said} and dropped; judged over {which}, may be biased"),
         Missing::Count => {
             let found = found(planned, judged);
             format!(
-                "{said}; over {which}: {}{found}, may be biased",
-                judged.of_present.name()
+                "{said}; over {which}: {}{found}{}, may be biased",
+                judged.of_present.name(),
+                by_interval(planned, judged.of_present)
             )
         }
     })
+}
+
+/// Why a verdict is none by its interval alone, where the correction for its family is the reason.
+fn by_interval(present: &Present, verdict: Verdict) -> String {
+    match present.evidence.by_interval {
+        alone if alone == verdict => String::new(),
+        alone => format!(
+            " (its interval alone would say {}; Holm's correction does not)",
+            alone.name()
+        ),
+    }
 }
 
 /// An interval with a space before it; nothing where there is none.
@@ -83,12 +105,21 @@ fn extended(judged: &Judged) -> Option<String> {
         })
         .collect();
     Some(format!(
-        "over the {} planned repetitions; extended {}; over all {}: {}{}",
+        "over the {} planned repetitions; extended {}; over all {}{}: {}{}{}",
         judged.planned.repetitions,
         looks.join(", then "),
         of.present.repetitions,
+        match of.present.evidence.pairs() {
+            pairs if pairs == of.present.repetitions => String::new(),
+            pairs => format!(" ({} there)", count(pairs, "pair")),
+        },
         of.verdict.name(),
-        found(&of.present, judged)
+        found(&of.present, judged),
+        match of.present.missing() > 0 && judged.hypothesis.missing == Missing::Count {
+            // Missing pairs are the reason then, and said.
+            true => String::new(),
+            false => by_interval(&of.present, of.verdict),
+        }
     ))
 }
 
@@ -119,8 +150,12 @@ pub(super) fn remarks(judged: &Judged, selector: &str) -> Vec<String> {
     }
     if let Some(of) = judged.divergence {
         let p = words_of_p(of.p);
+        let which = match judged.planned.points.len() {
+            0 | 1 => "",
+            _ => "; a repetition counts where a trial of any of the points diverged",
+        };
         remarks.push(format!(
-            "diverged: {} of {} with this, {} of {} with than, p = {p} (exact paired test)",
+            "diverged: {} of {} repetitions of this, {} of {} of than, p = {p} (exact McNemar test{which})",
             of.this, of.of, of.than, of.of
         ));
     }
@@ -187,6 +222,9 @@ pub(super) fn error_rates(all: &[Judged]) -> Vec<String> {
         let of = judged.corrected.family;
         let name = match (&judged.hypothesis.family, of) {
             (Family::Alone, _) | (_, 1) => "a hypothesis by itself".to_owned(),
+            (Family::Named(name), of) if judged.post_hoc => {
+                format!("family {name} of {of} that were added later")
+            }
             (Family::Named(name), of) => format!("family {name} of {of}"),
             (Family::Common, of) if judged.post_hoc => format!("family of {of} that were added later"),
             (Family::Common, of) => format!("family of {of}"),
@@ -221,6 +259,7 @@ pub(super) fn averages(judged: &Judged) -> Option<String> {
     match judged.averages.as_slice() {
         [] if judged.twins == 0 => None,
         [] => Some(format!("one pair of points{twins}")),
+        [one] => Some(format!("{one} alone has both sides{twins}")),
         points => Some(format!("mean over {}{twins}", listed(points))),
     }
 }

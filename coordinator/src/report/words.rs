@@ -270,6 +270,16 @@ pub fn quantity(value: f64, unit: Unit, decimals: usize) -> String {
     }
 }
 
+/// A number with so many decimals; what rounds to 0 has no sign.
+pub fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let is_zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
+    match text.strip_prefix('-') {
+        Some(unsigned) if is_zero => unsigned.to_owned(),
+        _ => text,
+    }
+}
+
 /// The sign beside an interval of a share that reaches beyond 0 or 100 %.
 pub const CUT: &str = "†";
 
@@ -300,8 +310,7 @@ pub const CUT_INTERVAL: &str =
     "†: cut at 0 or 100 %, since no share lies beyond; the CSV file has the whole interval.";
 
 /// What [`CUT`] says behind ±.
-pub const CUT_HALF_WIDTH: &str =
-    "†: the interval reaches beyond 0 or 100 %, where no share lies, and ends there.";
+pub const CUT_HALF_WIDTH: &str = "†: the 95 % t interval, cut at 0 or 100 %, since no share lies beyond.";
 
 /// The 95 % interval as numbers of the unit: `[13.1, 15.2]`; `–` for a single value.
 pub fn interval(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
@@ -335,10 +344,12 @@ pub fn plain(name: &str) -> String {
 pub fn mean_and_half_width(statistics: &Statistics, unit: Unit, decimals: usize) -> String {
     let mean = quantity(statistics.mean, unit, decimals);
     match statistics.half_width() {
+        Some(_) if is_cut(statistics, unit) => {
+            format!("{mean} {}", mean_interval(statistics, unit, decimals))
+        }
         Some(half) => {
             let half = quantity(half, unit, decimals);
-            let cut = if is_cut(statistics, unit) { CUT } else { "" };
-            format!("{mean} ± {}{cut}", half.trim_end_matches(" %"))
+            format!("{mean} ± {}", half.trim_end_matches(" %"))
         }
         None => mean,
     }
@@ -439,7 +450,10 @@ mod tests {
             "[−22.41, 28.41]",
             "a difference"
         );
-        assert_eq!(mean_and_half_width(&low, Unit::Percent, 2), "3.00 % ± 25.41†");
+        assert_eq!(
+            mean_and_half_width(&low, Unit::Percent, 2),
+            "3.00 % [0.00, 28.41]†"
+        );
         assert_eq!(mean_and_half_width(&low, Unit::Plain, 2), "0.0300 ± 0.2541");
         let high = Statistics::of(&[0.99, 0.95]).unwrap();
         assert_eq!(mean_interval(&high, Unit::Percent, 2), "[71.59, 100.00]†");

@@ -1,6 +1,7 @@
 //! What was found beside what should be: judged at once, and in the long form kept as a document.
 //!
-//! `TENFOLD_CALIBRATION=long` is the long form. `TENFOLD_CALIBRATION=before` is the long form of a program whose methods are not
+//! `TENFOLD_CALIBRATION=long` is the long form; `TENFOLD_CALIBRATION=short` has the sizes of the test and writes the document as well.
+//! `TENFOLD_CALIBRATION=before` is the long form of a program whose methods are not
 //! to be judged but to be compared with: its figures go to `before.tsv`, from where the document has them.
 
 use std::collections::BTreeMap;
@@ -159,7 +160,7 @@ impl Figures {
             .collect();
         match mode().as_str() {
             "before" => self.keep_as_before(),
-            "long" => self.write(),
+            "long" | "short" => self.write(),
             _ => {}
         }
         let judged = mode() != "before";

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use tenfold_core::aggregate::Statistics;
 use tenfold_core::rank::{Mean, Rank, Ratio};
 use tenfold_core::record::{Candidate, Outcome};
 use tenfold_core::search::{Standing, asha, halving, median, patience, width};
@@ -11,6 +12,9 @@ use tenfold_core::{RULES, pick};
 use tenfold_types::{Metric, TrialKey, Value};
 
 use crate::landscape::Landscape;
+
+/// A value of an axis: what its points came to, repetition by repetition, and how many trials have not succeeded.
+type OfValue = (Value, Vec<Vec<Option<f64>>>, u32);
 
 /// The sweep as it is in the end, and what was decided on the way.
 pub(crate) struct Expected {
@@ -95,7 +99,7 @@ impl Expected {
             let rule = &taken.rule;
             let wanted = taken.values(choice.cell);
             // For each value its points, each with its repetitions, and how many trials are missing.
-            let mut found: Vec<(Value, Vec<Vec<Option<f64>>>, u32)> = Vec::new();
+            let mut found: Vec<OfValue> = Vec::new();
             let mut specs = Vec::new();
             let source = self.sweep.stages()[rule.source as usize].clone();
             for index in source.indexes() {
@@ -244,7 +248,19 @@ impl Expected {
             let mut now = until.min;
             while now < until.max {
                 let (values, _) = self.values(stage, index, now, until.metric, until.epoch);
-                let then = match values.is_empty() || width::enough(&values, until.half_width) {
+                // Counts of N answers vary by one at least; equal values of another metric say nothing.
+                let enough = Statistics::of(&values).is_none_or(|of| {
+                    let error =
+                        of.standard_error
+                            .and_then(|error| match self.sweep.data().answers(until.metric) {
+                                Some(answers) => {
+                                    Some(error.max(1.0 / (f64::from(answers) * f64::from(of.n).sqrt())))
+                                }
+                                None => (error > 0.0).then_some(error),
+                            });
+                    error.is_some_and(|error| width::is_narrow(of.n, error, until.half_width))
+                });
+                let then = match enough {
                     true => now,
                     false => (now + until.step).min(until.max),
                 };

@@ -66,11 +66,27 @@ pub(super) fn points(sweep: &SweepState, choice: ChoiceId, rung: &Rung, candidat
 }
 
 /// How many repetitions a point has then: no more than it has when its mean is known well enough, or none has succeeded.
-pub(super) fn repetitions(until: &Until, choice: ChoiceId, candidates: &[Candidate]) -> Outcome {
+///
+/// Values that are equal by the luck of few do not make a mean known. Under the rules 1 the deviation of a count of N answers is
+/// at least 1/N, as in verdicts, and equal values of another metric say nothing.
+pub(super) fn repetitions(
+    until: &Until,
+    choice: ChoiceId,
+    candidates: &[Candidate],
+    (rules, answers): (u32, Option<u32>),
+) -> Outcome {
     let (_, now) = until.point(choice.cell);
     let enough = candidates.first().is_none_or(|candidate| {
+        let error = match (rules, answers) {
+            (0, _) => candidate.standard_error,
+            (_, Some(answers)) => {
+                let least = 1.0 / (f64::from(answers.max(1)) * f64::from(candidate.n).sqrt());
+                candidate.standard_error.map(|error| error.max(least))
+            }
+            (_, None) => candidate.standard_error.filter(|error| *error > 0.0),
+        };
         let narrow = |error: f64| width::is_narrow(candidate.n, error, until.half_width);
-        candidate.n == 0 || candidate.standard_error.is_some_and(narrow)
+        candidate.n == 0 || error.is_some_and(narrow)
     });
     let then = match enough {
         true => now,

@@ -27,7 +27,7 @@ pub use ties::ties;
 /// | number | rules |
 /// | --- | --- |
 /// | 0 | a value's mean is over all its trials; means are compared as float64 |
-/// | 1 | a value's mean is over its repetitions, each the mean over the value's points, of which equal ones count once; means are compared by [`Rank`](crate::rank::Rank) |
+/// | 1 | a value's mean is over its repetitions, each the mean over the value's points, of which equal ones count once; means are compared by [`Rank`](crate::rank::Rank); equal values do not end repetitions by need |
 pub const RULES: u32 = 1;
 
 /// Makes a choice that is due from what its candidates came to, in their order. One that is not due, or from other trials than
@@ -57,7 +57,10 @@ pub(crate) fn choose(
     let outcome = match chooses {
         Chooses::Axis(taken) => axis::choose(&taken.rule, rules, &candidates),
         Chooses::Points(rung) => gate::points(sweep, choice, rung, &candidates),
-        Chooses::Repetitions(until) => gate::repetitions(until, choice, &candidates),
+        Chooses::Repetitions(until) => {
+            let answers = sweep.sweep().data().answers(until.metric);
+            gate::repetitions(until, choice, &candidates, (rules, answers))
+        }
     };
     let mut records = Vec::new();
     match &outcome {

@@ -79,9 +79,13 @@ impl Comparison {
 }
 
 impl Difference {
-    /// Of finite differences, in repetition order; none of none.
+    /// Returns what finite differences say, in repetition order; `None` of no differences. Where all are equal there is no interval:
+    /// nothing is known of how they vary.
     pub fn of(differences: &[f64]) -> Option<Self> {
-        let statistics = Statistics::of(differences)?;
+        let mut statistics = Statistics::of(differences)?;
+        if statistics.standard_deviation == Some(0.0) {
+            statistics.ci95 = None;
+        }
         let deviation = statistics.standard_deviation.filter(|deviation| *deviation > 0.0);
         let d_z = deviation.map(|deviation| statistics.mean / deviation);
         let g_z = d_z.filter(|_| statistics.n >= 3).map(|d| {

@@ -126,8 +126,8 @@ impl SweepState {
         place.is_some_and(|place| self.accepted.contains(place))
     }
 
-    /// Whether two trials of a repetition of a stage have a result, whichever they are.
-    pub(super) fn has_two_results(&self, stage: u32, repetition: u32) -> bool {
+    /// Whether two trials of a repetition of a stage have a result or an epoch, whichever they are.
+    pub(super) fn shows_two(&self, stage: u32, repetition: u32) -> bool {
         let first = TrialKey {
             stage,
             index: 0,
@@ -136,7 +136,12 @@ impl SweepState {
         let (Some(from), Some(of)) = (self.line.place(first), self.sweep.stage(stage)) else {
             return false;
         };
-        self.accepted.count_within(from..from + of.raw_points(), 2) == 2
+        let live = self
+            .live
+            .iter()
+            .filter(|(key, curve)| (key.stage, key.repetition) == (stage, repetition) && curve.epochs() > 0);
+        let live = live.take(2).count();
+        live + self.accepted.count_within(from..from + of.raw_points(), 2 - live) >= 2
     }
 
     /// How many trials are touched.

@@ -29,8 +29,11 @@ fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
     let data = sweep.data();
     writeln!(
         out,
-        "  data          {} pairs to train, {} to test, target {}",
-        data.train, data.test, data.target
+        "  data          {} pair{} to train, {} to test, target {}",
+        data.train,
+        plural(data.train.into()),
+        data.test,
+        data.target
     )?;
     writeln!(out, "  seed          {}, {device}", sweep.seed())?;
     for hypothesis in sweep.hypotheses() {
@@ -80,17 +83,21 @@ fn write_stage(stage: &Stage, out: &mut String) -> std::fmt::Result {
         _ => repetitions.to_string(),
     };
     let seen = if stage.confirms() {
-        " that no choice has seen"
+        " that no earlier choice has seen"
     } else {
         ""
     };
     let at_most = if stage.may_shrink() { "at most " } else { "" };
     writeln!(
         out,
-        "  trials        {most}{} points{left_out} × {repetitions} repetitions{seen} = {at_most}{trials}{}, of {} epochs each: {epochs} epochs",
+        "  trials        {most}{} point{}{left_out} × {repetitions} repetition{}{seen} = {at_most}{trials}{}, of {} epoch{} each: {epochs} epoch{}",
         stage.points(),
+        plural(stage.points()),
+        plural(stage.repetitions().into()),
         of_which_trained(trained, trials),
-        stage.epochs()
+        stage.epochs(),
+        plural(stage.epochs().into()),
+        plural(epochs)
     )?;
     write_twins(stage, out)?;
     match stage.gate() {
@@ -167,7 +174,8 @@ fn write_twins(stage: &Stage, out: &mut String) -> std::fmt::Result {
     if distinct == points {
         return Ok(());
     }
-    let twins = points - distinct;
+    let twins = points.saturating_sub(distinct);
+    let about = if stage.counts_distinct() { "" } else { "about " };
     let settings: Vec<&str> = stage
         .idle_settings()
         .iter()
@@ -175,10 +183,15 @@ fn write_twins(stage: &Stage, out: &mut String) -> std::fmt::Result {
         .collect();
     writeln!(
         out,
-        "  the same      {twins} of the {points} points {} the same network as another one, which is trained once: {} cannot matter there",
+        "  the same      {about}{twins} of the {points} points {} the same network as another one, which is trained once: {} cannot matter there",
         if twins == 1 { "is" } else { "are" },
         settings.join(" and ")
     )
+}
+
+/// What makes a plural of a noun.
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn of_which_trained(trained: u64, trials: u64) -> String {

@@ -152,7 +152,7 @@ impl Hypothesis {
     }
 
     /// Returns those of [`pairs`](Self::pairs) that differ in what is trained: pairs of the same two networks with the same
-    /// settings count once, the first of them.
+    /// settings count once, the first of them, and a network is not compared with itself.
     pub fn distinct_pairs(&self, sweep: &Sweep) -> Vec<(u64, u64)> {
         let Some(stage) = sweep.stage(self.stage) else {
             return Vec::new();
@@ -164,8 +164,11 @@ impl Hypothesis {
         };
         let mut seen = BTreeSet::new();
         let mut pairs = self.pairs(sweep);
+        if !stage.has_twins() {
+            return pairs;
+        }
         pairs.retain(|(this, than)| match trained(*this).zip(trained(*than)) {
-            Some(both) => seen.insert(both),
+            Some((this, than)) => this != than && seen.insert((this, than)),
             None => true,
         });
         pairs
@@ -431,7 +434,28 @@ impl<'a> Reader<'a> {
             );
             return Err(Problem::new(&node.at, message));
         }
+        let (Claim::Lower(margin) | Claim::Higher(margin) | Claim::Within(margin)) = hypothesis.expected;
+        if stage.data().answers(*metric).is_some() && margin >= 1.0 {
+            let message = format!(
+                "{metric} is a share, and no two shares differ by {margin} or more; margins are shares too: 2 percentage points are 0.02"
+            );
+            let named = EXPECTATIONS.iter().find_map(|key| find(table, key));
+            return Err(Problem::new(
+                named.map_or(&node.at, |entry| &entry.value.at),
+                message,
+            ));
+        }
         let pairs = pairs(stage, this, than);
+        let same =
+            |(this, than): &(u64, u64)| stage.representative(*this, 0) == stage.representative(*than, 0);
+        if stage.has_twins() && !pairs.is_empty() && pairs.iter().all(same) {
+            let named: Vec<&str> = this.keys().map(|setting| setting.name()).collect();
+            let message = format!(
+                "this and than are the same network at every point: {} cannot matter there, and there is nothing to compare",
+                named.join(" and ")
+            );
+            return Err(Problem::new(at("this"), message));
+        }
         if pairs.is_empty() {
             let message = "no two points with these values have all other values in common; name the settings that \
                            differ as well";

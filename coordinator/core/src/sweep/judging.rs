@@ -62,12 +62,17 @@ impl std::str::FromStr for Family {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let plain = !text.trim().is_empty() && text.len() <= MAX_NAME && !text.chars().any(char::is_control);
+        // What only looks like "none" or like another name would be a family of one by accident.
+        let plain = !text.is_empty()
+            && text.trim() == text
+            && text.len() <= MAX_NAME
+            && !text.chars().any(char::is_control)
+            && !text.eq_ignore_ascii_case(NONE);
         match text {
             NONE => Ok(Self::Alone),
             name if plain => Ok(Self::Named(name.to_owned())),
             _ => Err(format!(
-                "a family's name of 1 to {MAX_NAME} bytes, without control characters, or \"{NONE}\""
+                "a family's name of 1 to {MAX_NAME} bytes, without spaces at its ends or control characters, or \"{NONE}\""
             )),
         }
     }

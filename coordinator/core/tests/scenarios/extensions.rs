@@ -529,3 +529,43 @@ learning_rate = { best_of = "coarse" }
     assert!(world.extend(sweep, None, 2).is_ok());
     assert!(world.woken());
 }
+
+/// A hypothesis over several points shows a verdict over those that are there: one pair of points is enough for a look.
+#[test]
+fn who_has_seen_one_pair_of_points_extends_after_a_look() {
+    let text = r#"
+epochs = 1
+repetitions = 2
+[axes]
+architecture = ["perceptron-1", "perceptron-2"]
+weight_sharing = [false, true]
+[[hypothesis]]
+claim = "sharing helps"
+this = { weight_sharing = true }
+than = { weight_sharing = false }
+lower_by = 0
+"#;
+    let mut world = World::new();
+    let (sweep, _) = world.try_submit(text);
+    assert!(world.woken());
+    let worker = world.worker(1, 1);
+    // Both points of the first network, in the first repetition alone.
+    for request in 1..=2 {
+        let held = world.lease(worker, request);
+        assert_eq!(held.key(), key(0, u64::from(request) - 1, 0));
+        world.complete(&held);
+    }
+    world.extend(sweep, None, 5).unwrap();
+    assert!(world.woken());
+    let stage = world
+        .state
+        .sweep(sweep)
+        .unwrap()
+        .sweep()
+        .stage(0)
+        .unwrap()
+        .clone();
+    assert_eq!((stage.planned_repetitions(), stage.repetitions()), (2, 5));
+    let looks: Vec<_> = stage.looks().iter().map(|look| look.seen).collect();
+    assert_eq!(looks, [Some(1)]);
+}

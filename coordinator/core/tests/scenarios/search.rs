@@ -373,6 +373,26 @@ fn a_point_is_repeated_until_its_mean_is_known_well_enough() {
 }
 
 #[test]
+fn values_that_are_equal_by_luck_end_no_repetitions() {
+    let trained = |keys: &str| {
+        let mut world = World::new();
+        let until = NEED.replace("ci95_half_width = 0.5", keys);
+        let text = until.replace("[axes]", "[data]\ntest = 10\n[axes]");
+        let (sweep, _) = world.try_submit(&text);
+        _ = world.woken();
+        world.run(sweep, |_| 0.5, never);
+        world.trained(sweep, 0)[0]
+    };
+    // One answer of ten: t · 0.1/√n is 0.90 for two equal values and 0.16 for four.
+    assert_eq!(trained("ci95_half_width = 0.2"), (0, 4));
+    assert_eq!(
+        trained("ci95_half_width = 0.2, metric = \"test_loss\""),
+        (0, 7),
+        "nothing is known of a deviation"
+    );
+}
+
+#[test]
 fn a_point_without_any_success_is_not_repeated_and_a_search_without_ends() {
     let mut world = World::new();
     let (sweep, _) = world.try_submit(NEED);

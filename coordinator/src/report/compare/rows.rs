@@ -11,7 +11,7 @@ use super::{Line, Row};
 
 /// A row of the table for terminals, without the columns that not every table has.
 pub(super) fn cells(row: &Row, line: &Line, scale: f64, corrected: bool) -> Vec<String> {
-    let number = |value: f64| format!("{:.3}", value * scale);
+    let number = |value: f64| words::fixed(value * scale, 3);
     let or_none = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
     let effect = |of: fn(&Difference) -> Option<f64>| {
         or_none(line.difference.as_ref().and_then(of).map(|d| format!("{d:.2}")))

@@ -245,13 +245,14 @@ impl Corrected {
                 .is_some_and(|of| of.t_test.is_none() && of.statistics.n >= 2)
         }) {
             notes.push(
-                "Where all differences are equal there is no deviation to measure their mean by: the interval has no width and tells nothing, \
-                 p (t) is 1, and the row counts in the correction."
+                "Where all differences are equal there is no deviation to measure their mean by: there is no interval, p (t) \
+                 is 1, and the row counts in the correction."
                     .to_owned(),
             );
         }
         if let Some(least) = self.impossible() {
             let n = match any(&|row| row.n() > least.n) {
+                true if least.n == 1 => "at most 1 difference other than 0".to_owned(),
                 true => format!("at most {} differences other than 0", least.n),
                 false => format!("n = {}", least.n),
             };

@@ -192,10 +192,23 @@ pub fn choice_text(choice: &v1::Choice) -> String {
                 few if few.len() <= LISTED => format!(" (points {})", few.join(", ")),
                 many => format!(" (points {}, …)", many[..LISTED].join(", ")),
             };
-            let go = if values.len() == 1 { "goes" } else { "go" };
+            // Points that are the same network as one that was compared go on with it.
+            let goes_on = |of: &&v1::Candidate| {
+                of.value
+                    .as_ref()
+                    .is_some_and(|value| choice.values.contains(value))
+            };
+            let compared = choice.candidates.iter().filter(goes_on);
+            let on = if all > 0 { compared.count() } else { values.len() };
+            let with_them = match values.len() - on.min(values.len()) {
+                0 => String::new(),
+                1 => ", and 1 that is the same network as one of them".to_owned(),
+                more => format!(", and {more} that are the same networks as some of them"),
+            };
+            let go = if on == 1 { "goes" } else { "go" };
+            let points = if all == 1 { "point" } else { "points" };
             format!(
-                "{}{of} points {go} on to {}{listed}",
-                values.len(),
+                "{on}{of} {points} {go} on to {}{with_them}{listed}",
                 choice.stage_name
             )
         }

@@ -78,7 +78,7 @@ fn figures(metrics: &[Metric], statistics: &[Statistics]) -> String {
             // A line has no caption that could explain the sign.
             let figure = figure.trim_end_matches(words::CUT);
             let cut = if words::is_cut(statistics, unit) {
-                " within 0 and 100 %"
+                " cut at 0 or 100 %"
             } else {
                 ""
             };
@@ -195,7 +195,7 @@ mod tests {
         let curves = [0.01, 0.05].map(|end| curve(&[0.1], &[end]));
         let text = complete_text(&result(group(2, values(), 2), &curves));
         assert!(
-            text.contains("test error 3.0 % ± 25.4 within 0 and 100 %  (n = 2)"),
+            text.contains("test error 3.0 % [0.0, 28.4] cut at 0 or 100 %  (n = 2)"),
             "{text}"
         );
     }

@@ -90,8 +90,10 @@ pub struct Rung {
     cell_of: BTreeMap<u64, u64>,
     /// For each point the one before it in its cell.
     before: BTreeMap<u64, u64>,
-    /// For each cell the most points that go on.
+    /// For each cell the most points that go on, those that are the same network as one that does included.
     most: BTreeMap<u64, u64>,
+    /// For each cell the most networks that go on.
+    most_networks: BTreeMap<u64, u64>,
 }
 
 /// A rung as it stands in a normalised text.
@@ -189,7 +191,6 @@ impl RungDraft {
         }
         let mut cells: BTreeMap<Vec<Option<Value>>, u64> = BTreeMap::new();
         let (mut cell_of, mut last, mut previous) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut sizes: BTreeMap<u64, u64> = BTreeMap::new();
         for index in stage.indexes() {
             let values = self.per.iter().map(|setting| stage.value_at(index, *setting));
             let next = cells.len() as u64;
@@ -198,16 +199,28 @@ impl RungDraft {
             if let Some(before) = last.insert(cell, index) {
                 previous.insert(index, before);
             }
-            *sizes.entry(cell).or_default() += 1;
         }
-        if let Some(Gate::Points(rung)) = before.gate() {
-            sizes.clone_from(&rung.most);
-        }
-        let most = |(cell, size): (u64, u64)| match self.rule {
-            // As `search::halving` rounds it.
-            StopRule::SuccessiveHalving { factor } => (cell, (size / u64::from(factor)).max(1)),
-            _ => (cell, size),
+        let networks = networks(stage, &cell_of);
+        let earlier = match before.gate() {
+            Some(Gate::Points(rung)) => Some(&rung.most_networks),
+            _ => None,
         };
+        let most_networks = networks.iter().map(|(cell, sizes)| {
+            let size = earlier.and_then(|most| most.get(cell).copied());
+            let size = size.unwrap_or(sizes.len() as u64);
+            match self.rule {
+                // As `search::halving` rounds it.
+                StopRule::SuccessiveHalving { factor } => (*cell, (size / u64::from(factor)).max(1)),
+                _ => (*cell, size),
+            }
+        });
+        let most_networks: BTreeMap<u64, u64> = most_networks.collect();
+        // At most those with the most points.
+        let most = networks.iter().map(|(cell, sizes)| {
+            let go_on = most_networks.get(cell).map_or(0, |most| *most as usize);
+            (*cell, sizes.iter().take(go_on).sum())
+        });
+        let most: BTreeMap<u64, u64> = most.collect();
         Ok(Rung {
             source,
             source_name: self.source.clone(),
@@ -217,9 +230,33 @@ impl RungDraft {
             per: self.per.clone(),
             cell_of,
             before: previous,
-            most: sizes.into_iter().map(most).collect(),
+            most,
+            most_networks,
         })
     }
+}
+
+/// For each cell how many points each of its networks has, the most first.
+fn networks(stage: &Stage, cell_of: &BTreeMap<u64, u64>) -> BTreeMap<u64, Vec<u64>> {
+    let mut points: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for (index, cell) in cell_of {
+        points.entry(*cell).or_default().push(*index);
+    }
+    let sizes = |points: Vec<u64>| -> Vec<u64> {
+        if !stage.has_twins() {
+            return vec![1; points.len()];
+        }
+        let firsts = stage.compared(&points).into_iter();
+        let mut sizes: Vec<u64> = firsts
+            .map(|first| stage.with_twins(&[first], &points).len() as u64)
+            .collect();
+        sizes.sort_unstable_by_key(|size| std::cmp::Reverse(*size));
+        sizes
+    };
+    points
+        .into_iter()
+        .map(|(cell, points)| (cell, sizes(points)))
+        .collect()
 }
 
 impl Rung {

@@ -19,7 +19,10 @@ pub(in crate::sweep) fn axis_set(axis: usize) -> AxisSet {
 /// For products, their dimensions and sets of axes: the positions in the order of their values at all other axes. Filled for
 /// dimensions of which some axes are in the set and others are not, four bytes for each position.
 #[derive(Debug, Default)]
-pub(in crate::sweep) struct Orders(Mutex<BTreeMap<(usize, usize, AxisSet), Arc<[u32]>>>);
+pub(in crate::sweep) struct Orders(Mutex<BTreeMap<OrderKey, Arc<[u32]>>>);
+
+/// A product, a dimension of it, and the axes that are free.
+type OrderKey = (usize, usize, AxisSet);
 
 impl Orders {
     fn get(&self, place: (usize, usize), dimension: &Dimension, free: AxisSet) -> Arc<[u32]> {

@@ -95,9 +95,8 @@ impl Stage {
             (None, None) => None,
         };
         let stage = Self::bare(name, definition, grid, taken, gate);
-        match stage.definition().confirm.clone() {
-            Some(at) => stage.check_confirms(stages.earlier).map_err(refused(&at))?,
-            None => {}
+        if let Some(at) = stage.definition().confirm.clone() {
+            stage.check_confirms(stages.earlier).map_err(refused(&at))?;
         }
         Ok(stage)
     }

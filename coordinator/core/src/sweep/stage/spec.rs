@@ -43,6 +43,9 @@ impl Stage {
     /// Returns the points whose trials no point before them in the list has too: of points that are the same network with the
     /// same settings the first. Points with a value that is still to be chosen are all distinct.
     pub fn distinct(&self, points: &[u64]) -> Vec<u64> {
+        if !self.has_twins() {
+            return points.to_vec();
+        }
         let mut seen = BTreeSet::new();
         let is_new = |index: &&u64| match self.spec(**index, 0) {
             // Plain data with finite numbers: there is nothing that JSON could refuse.

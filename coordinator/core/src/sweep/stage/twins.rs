@@ -15,6 +15,8 @@ use super::Stage;
 
 /// Twins that are looked at before it is remembered which of them is the first that exists.
 const LOOKS: usize = 64;
+/// Most points that are counted one by one.
+const MAX_COUNTED: u64 = 100_000;
 /// Points from which the share of those without a representative is estimated.
 const SAMPLE: u64 = 1024;
 
@@ -31,6 +33,8 @@ pub(super) struct Twins {
     /// For the first of some twins the first that exists, where many are excluded: one entry for more than [`LOOKS`] points.
     first_there: Mutex<BTreeMap<u64, u64>>,
     share: OnceLock<f64>,
+    /// How many points of the grid are trained for themselves, where they were counted.
+    distinct: OnceLock<u64>,
 }
 
 impl Twins {
@@ -83,6 +87,7 @@ impl Twins {
             orders: Orders::default(),
             first_there: Mutex::default(),
             share: OnceLock::new(),
+            distinct: OnceLock::new(),
         })
     }
 
@@ -218,19 +223,32 @@ impl Stage {
         }
     }
 
-    /// How many of its points are trained for themselves, as far as that is known before values are chosen; all of them
-    /// where it has no twins. Looks at each.
+    /// Returns how many of its points are trained for themselves, as far as that is known before values are chosen; all of
+    /// them where it has no twins. Estimated where there are too many points to [count](Self::counts_distinct).
     pub fn distinct_points(&self) -> u64 {
-        match self.twins() {
-            None => self.points(),
-            Some(twins) => {
-                let own = |index: &u64| self.lowest(twins, *index) == *index;
-                self.indexes().filter(own).count() as u64
-            }
+        let Some(twins) = self.twins() else {
+            return self.points();
+        };
+        if !self.counts_distinct() {
+            return (self.points() as f64 * self.distinct_share()).round() as u64;
+        }
+        let own = |index: &u64| self.lowest(twins, *index) == *index;
+        match self.is_gated() {
+            // What is decided changes which points there are; a gated stage is small.
+            true => self.indexes().filter(own).count() as u64,
+            false => *twins
+                .distinct
+                .get_or_init(|| self.indexes().filter(own).count() as u64),
         }
     }
 
-    /// The most trials that are trained, as far as that is known. Looks at each point where it has twins.
+    /// Returns whether the points that are trained for themselves are counted, one by one, and not estimated: whoever shows a
+    /// sweep must not hold up the coordinator.
+    pub fn counts_distinct(&self) -> bool {
+        !self.has_twins() || self.raw_points() <= MAX_COUNTED
+    }
+
+    /// Returns the most trials that are trained, as far as that is known; about, where points are not counted.
     pub fn most_trained(&self) -> u64 {
         if !self.has_twins() {
             return self.most_trials();

@@ -131,7 +131,8 @@ fn compare(study: &Study, stage: &StageOf, results: &[&GroupResult], by: &[Setti
         study.metric(),
         stage.epochs,
         stage.repetitions,
-    );
+    )
+    .of_finished(study.provisional.is_none());
     let known = study.sweep.as_ref().and_then(|sweep| sweep.stage(number));
     let values = match known {
         Some(stage) => values.run_as(stage),

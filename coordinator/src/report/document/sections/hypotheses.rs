@@ -43,8 +43,9 @@ fn rates(study: &Study) -> String {
     let rates: Vec<String> = rates.map(|rate| sentence(&rate) + ".").collect();
     format!(
         "{} Several hypotheses of a family are corrected by Holm, the tests of support and those of refutation each by themselves. \
-         These chances hold where no planned pair is missing, and for the planned repetitions.",
-        rates.join(" ")
+         {}",
+        rates.join(" "),
+        verdicts::RATES_HOLD
     )
 }
 

@@ -71,11 +71,19 @@ fn lowest(study: &Study, stage: &StageOf) -> Option<Vec<Span>> {
     let unit = words::unit(metric);
     let mean = words::quantity(statistics.mean, unit, 2);
     let interval = match statistics.ci95 {
-        Some((low, high)) => format!(
-            "95 % interval {} to {}, ",
-            words::quantity(low, unit, 2),
-            words::quantity(high, unit, 2)
-        ),
+        Some(interval) => {
+            let (low, high) = words::possible(unit, interval);
+            format!(
+                "95 % interval {} to {}{}, ",
+                words::quantity(low, unit, 2),
+                words::quantity(high, unit, 2),
+                if words::is_cut(statistics, unit) {
+                    ", cut where shares end"
+                } else {
+                    ""
+                }
+            )
+        }
         None => String::new(),
     };
     let lead = match stage.name.as_str() {

@@ -39,7 +39,13 @@ fn shared(study: &Study) -> Option<Block> {
     );
     let stages = sweep.stages();
     if stages.len() > 1 {
-        text += " All stages have the same seed: the same repetition of two stages sees the same data.";
+        text += match stages.iter().any(Stage::confirms) {
+            false => " All stages have the same seed: the same repetition of two stages sees the same data.",
+            true => {
+                " All stages have the same seed: the same repetition of two stages sees the same data, unless one of them is trained on \
+                 repetitions that no earlier choice has seen."
+            }
+        };
     }
     let names = |confirms: bool| {
         let taking = stages
@@ -60,7 +66,7 @@ fn shared(study: &Study) -> Option<Block> {
         none if none.is_empty() => {}
         names => {
             text += &format!(
-                " In these stages the chosen values were trained on repetitions that no choice has seen (from {CONFIRMING} on), with other \
+                " In these stages the chosen values were trained on repetitions that no earlier choice has seen (from {CONFIRMING} on), with other \
                  pairs, though of the same {TEST_IMAGES} test images: {names}."
             );
         }

@@ -119,7 +119,7 @@ impl Study {
         let mut first = None;
         while let Some(Gate::Points(rung)) = of.gate() {
             of = sweep.stage(rung.source)?;
-            first = Some(of.points());
+            first = Some(of.distinct_points());
         }
         first
     }

@@ -110,7 +110,7 @@ fn caption(metric: &str, common: Option<f64>) -> String {
     if let Some(common) = common {
         caption += &format!(
             " What does is the median of the epochs to {}, the same for all: a point above the median of the last means of the \
-             groups that learned.",
+             groups that learned (of an even number the higher of the middle two).",
             words::quantity(common, Unit::Percent, 2)
         );
     }

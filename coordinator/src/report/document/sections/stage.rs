@@ -31,7 +31,7 @@ pub(super) fn blocks(study: &Study, stage: &StageOf) -> Vec<Block> {
     }
     if study.confirms(stage) {
         blocks.push(paragraph(format!(
-            "Its {} repetitions are ones that no choice has seen.",
+            "Its {} repetitions are ones that no earlier choice has seen.",
             stage.repetitions
         )));
     }
