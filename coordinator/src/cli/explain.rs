@@ -1,7 +1,5 @@
 //! `tenfold explain`.
 
-use std::fmt::Write;
-
 use clap::Args;
 use serde_json::{Value, json};
 use tenfold::report::log;
@@ -9,6 +7,7 @@ use tenfold_core::rounding::significant;
 use tenfold_proto::v1::{self, choice::Kind, reason::Reason};
 
 use super::exit::Failure;
+use super::format::Fields;
 use super::{Common, format, json, show};
 
 #[derive(Args)]
@@ -49,11 +48,8 @@ fn as_json(answer: &v1::ExplainResponse) -> String {
 fn page(answer: &v1::ExplainResponse) -> String {
     let status = answer.status.clone().unwrap_or_default();
     let sweep = format::short(&status.sweep);
-    let mut text = String::new();
-    let mut line = |name: &str, what: &str| {
-        // Writing to a string cannot fail.
-        _ = writeln!(text, "{name:<15} {what}");
-    };
+    let mut fields = Fields::new(0, 15);
+    let mut line = |name: &str, what: &str| fields.line(name, what);
     line("trial", &format!("{sweep}/{}", format::key(status.trial)));
     if !answer.stage_name.is_empty() {
         line("stage", &answer.stage_name);
@@ -75,6 +71,7 @@ fn page(answer: &v1::ExplainResponse) -> String {
         );
     }
     line("attempts", &tried(&status));
+    let mut text = fields.finish();
     for attempt in &answer.attempts {
         text.push_str(&show::attempt(attempt, &ended(attempt)));
     }
@@ -243,7 +240,7 @@ fn words(reason: &Reason, sweep: &str, now: u64) -> String {
             format!(
                 "slot {} of {} has had it for {}, {alone}, with fence {}: {} of {} epochs have come",
                 held.slot,
-                format::foreign(&held.host),
+                held.host,
                 format::duration(now.saturating_sub(held.since_ms) as f64 / 1000.0),
                 held.fence,
                 held.epochs,
@@ -268,7 +265,6 @@ fn words(reason: &Reason, sweep: &str, now: u64) -> String {
                 0 => String::new(),
                 failures => format!(" ({failures} of {} failures)", of.limit),
             };
-            let error = format::foreign(error);
             format!("{error}{often}; again: tenfold retry {sweep} --failed")
         }
         Reason::Twin(twin) => {

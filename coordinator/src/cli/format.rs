@@ -1,10 +1,10 @@
 //! Numbers, times and states as people read them.
 
-use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, presets};
 use tenfold_proto::v1;
 use tenfold_types::printable;
 
@@ -24,25 +24,66 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         })
 }
 
-/// A peer's text in a cell or on a line of its own, [printable](tenfold_types::printable).
-pub(crate) fn foreign(text: &str) -> Cow<'_, str> {
-    printable::line(text)
-}
-
-/// A peer's text of several lines: those behind the first begin at a column, so that none passes for a line of ours.
-pub(crate) fn indented(text: &str, column: usize) -> String {
-    let lines: Vec<_> = text.lines().map(foreign).collect();
-    lines.join(&format!("\n{:column$}", ""))
-}
-
 /// A table without more lines than it needs.
-pub(crate) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.to_vec());
-    table
+pub(crate) struct Table(comfy_table::Table);
+
+impl Table {
+    /// An empty one with these titles.
+    pub(crate) fn new(header: &[&str]) -> Self {
+        let mut table = comfy_table::Table::new();
+        table
+            .load_preset(presets::UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(header.to_vec());
+        Self(table)
+    }
+
+    /// Adds a row, each cell on one [printable](tenfold_types::printable) line.
+    pub(crate) fn row(&mut self, cells: &[String]) {
+        self.0.add_row(cells.iter().map(|cell| printable::line(cell)));
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names and values, a line each. A value of several lines goes on below its beginning, so that no line of a peer's text passes
+/// for one of ours.
+pub(crate) struct Fields {
+    text: String,
+    margin: usize,
+    width: usize,
+}
+
+impl Fields {
+    /// None yet; names begin behind a margin and have this width, and values begin a space behind it.
+    pub(crate) fn new(margin: usize, width: usize) -> Self {
+        Self {
+            text: String::new(),
+            margin,
+            width,
+        }
+    }
+
+    /// Appends a name and its value.
+    pub(crate) fn line(&mut self, name: &str, value: &str) {
+        let (margin, width) = (self.margin, self.width);
+        let mut lines = value.lines();
+        let first = printable::line(lines.next().unwrap_or_default());
+        // Writing to a string cannot fail.
+        _ = writeln!(self.text, "{:margin$}{name:<width$} {first}", "");
+        for line in lines {
+            _ = writeln!(self.text, "{:margin$}{:width$} {}", "", "", printable::line(line));
+        }
+    }
+
+    /// All lines.
+    pub(crate) fn finish(self) -> String {
+        self.text
+    }
 }
 
 /// `1 trial`, `2 trials`.

@@ -43,7 +43,7 @@ impl Workers {
             let start = format!("tenfold worker --coordinator {}", client.address);
             return format::print(&format!("no workers yet; start one on each node with: {start}\n"));
         }
-        let mut table = format::table(&[
+        let mut table = format::Table::new(&[
             "worker",
             "host",
             "slots",
@@ -54,17 +54,13 @@ impl Workers {
         ]);
         for worker in &workers {
             let seen = format::ago(worker.last_seen_ms);
-            table.add_row(vec![
+            table.row(&[
                 format::short(&worker.worker),
-                format!("{} ({})", format::foreign(&worker.host), worker.process),
+                format!("{} ({})", worker.host, worker.process),
                 worker.slots.to_string(),
                 worker.busy.to_string(),
-                format::foreign(&worker.device).into_owned(),
-                format!(
-                    "{} (libtorch {})",
-                    format::foreign(&worker.version),
-                    format::foreign(&worker.libtorch)
-                ),
+                worker.device.clone(),
+                format!("{} (libtorch {})", worker.version, worker.libtorch),
                 match worker {
                     v1::Worker { connected: false, .. } => format!("{seen}: gone"),
                     v1::Worker { draining: true, .. } => format!("{seen}: draining"),

@@ -47,7 +47,7 @@ fn row(cells: &[String], text: &mut String) {
 /// Text as LaTeX has it, on one line.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable::lines(text).chars() {
         match c {
             '\\' => escaped += "\\textbackslash{}",
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
@@ -73,7 +73,7 @@ fn escape(text: &str) -> String {
             'Γ' => escaped += "$\\Gamma$",
             '–' => escaped += "--",
             '†' => escaped += "$\\dagger$",
-            c if printable::acts(c) => escaped.push(' '),
+            '\n' | '\t' => escaped.push(' '),
             c => escaped.push(c),
         }
     }

@@ -11,17 +11,15 @@ mod extension;
 mod group;
 mod text;
 
-use std::borrow::Cow;
-
 use serde::{Serialize, Serializer};
 use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
-use tenfold_types::{Block, Metric, SweepId, TrialKey, printable};
+use tenfold_types::{Block, Metric, SweepId, TrialKey};
 
 use self::choice::ChoiceLine;
 use self::extension::ExtensionLine;
 use self::group::GroupLines;
-use super::JSON_VERSION;
+use super::{JSON_VERSION, json};
 use crate::watch::Event;
 
 pub use choice::{choice_lines, choice_tables, choice_text, decides};
@@ -137,16 +135,6 @@ pub fn state_name(state: i32) -> &'static str {
 fn line(line: &impl Serialize, out: &mut Vec<u8>) {
     out.extend_from_slice(json(line).as_bytes());
     out.push(b'\n');
-}
-
-/// A line of JSON, [printable](tenfold_types::printable) on a terminal that follows the log: the escapes are JSON's own. What is
-/// written here holds only text, numbers and maps with text for keys, none of which JSON refuses.
-fn json(line: &impl Serialize) -> String {
-    let text = serde_json::to_string(line).unwrap_or_default();
-    match printable::line(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(escaped) => escaped,
-    }
 }
 
 #[derive(Serialize)]
