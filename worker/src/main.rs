@@ -258,7 +258,10 @@ async fn work(node: Node) -> ExitCode {
             tracing::info!("drained: all that was leased is done");
             ExitCode::SUCCESS
         }
-        Exit::Refused(why) => end(4, &format!("the coordinator refused this worker: {why}")),
+        Exit::Refused(why) => end(
+            4,
+            &format!("the coordinator refused this worker: {}", printable::line(&why)),
+        ),
         Exit::ServerLost(after) => end(
             3,
             &format!("no coordinator at {} for {} s", node.coordinator, after / 1000),

@@ -225,7 +225,10 @@ pub(crate) fn point(assignments: &[v1::Assignment]) -> String {
         format!(
             "{}={}",
             assignment.setting,
-            value.map_or_else(|| "?".to_owned(), |value| printable::line(&value.to_string()).into_owned())
+            value.map_or_else(
+                || "?".to_owned(),
+                |value| printable::line(&value.to_string()).into_owned()
+            )
         )
     };
     assignments.iter().map(one).collect::<Vec<_>>().join(" ")
@@ -250,6 +253,18 @@ pub(crate) fn hex(id: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_of_a_peer_passes_for_one_of_ours() {
+        let mut fields = Fields::new(2, 5);
+        fields.line("host", "a\nstate\u{1b}[2J");
+        fields.line("end", "");
+        assert_eq!(fields.finish(), "  host  a\n        state\\u001b[2J\n  end   \n");
+        let mut table = Table::new(&["host", "n"]);
+        table.row(&["a\nb\u{202e}".to_owned(), "1".to_owned()]);
+        let table = table.to_string();
+        assert!(table.contains("│ a\\u000ab\\u202e ┆ 1 │"), "{table}");
+    }
 
     #[test]
     fn times_are_utc() {

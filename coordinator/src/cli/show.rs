@@ -156,7 +156,12 @@ pub(super) fn attempt(attempt: &v1::Attempt, ended: &str) -> String {
     if !attempt.error.is_empty() {
         fields.line("error", &attempt.error);
     }
-    let mut text = format!("\nattempt {}: {}\n{}", attempt.number, printable::line(ended), fields.finish());
+    let mut text = format!(
+        "\nattempt {}: {}\n{}",
+        attempt.number,
+        printable::line(ended),
+        fields.finish()
+    );
     if !attempt.stderr.is_empty() {
         text += "  the end of its standard error:\n";
         text.extend(attempt.stderr.lines().map(|line| format!("    {line}\n")));

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use tenfold_core::record::AttemptRow;
 use tenfold_types::{Curve, Metric, Setting, TrialKey, Value};
 
-use super::{JSON_VERSION, json};
 use super::export::{Axes, axes, cell, record};
+use super::{JSON_VERSION, json};
 
 /// A trial with its accepted curve, or what there is of one.
 #[derive(Debug, Clone, PartialEq)]

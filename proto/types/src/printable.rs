@@ -122,7 +122,8 @@ mod tests {
             "\\u202egnp.exe\\u2066\\u200f"
         );
         assert_eq!(line("\u{e0041}"), "\\udb40\\udc41");
-        let separators_and_marks = "\u{85}\u{ad}\u{61c}\u{180e}\u{200b}\u{200e}\u{2028}\u{2029}\u{2060}\u{2065}\u{feff}\u{fff9}";
+        let separators_and_marks =
+            "\u{85}\u{ad}\u{61c}\u{180e}\u{200b}\u{200e}\u{2028}\u{2029}\u{2060}\u{2065}\u{feff}\u{fff9}";
         assert!(!separators_and_marks.contains(is_printable));
         let directional = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
         assert_eq!(directional.filter(|c| is_printable(*c)).count(), 0);
@@ -141,7 +142,10 @@ mod tests {
             "🦀 ❤\u{fe0f} 👩\u{200d}🔬 e\u{301}",
             "\u{e0b0}",
         ] {
-            assert!(matches!(line(text), Cow::Borrowed(same) if same == text), "{text}");
+            assert!(
+                matches!(line(text), Cow::Borrowed(same) if same == text),
+                "{text}"
+            );
         }
         assert!(matches!(lines("one\ntwo\n"), Cow::Borrowed(_)));
     }
@@ -149,7 +153,10 @@ mod tests {
     #[test]
     fn a_record_is_one_line_with_its_own_colours() {
         let written = |colours, text: &str| {
-            let mut log = Log { to: Vec::new(), colours };
+            let mut log = Log {
+                to: Vec::new(),
+                colours,
+            };
             log.write_all(text.as_bytes()).unwrap();
             String::from_utf8(log.to).unwrap()
         };
