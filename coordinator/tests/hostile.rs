@@ -24,7 +24,7 @@ const MARKS: &str = "\u{202e}gnp\u{2066}\u{200f}\u{2028}\u{feff}\u{e0041}";
 fn evil_sweep() -> String {
     let sweep = r#"
         name = "rates@"
-        description = "a description@"
+        description = "a description@\nFORGED\rFORGED"
         repetitions = 2
         epochs = 2
         data = { train = 20, test = 20 }
