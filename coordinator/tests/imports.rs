@@ -110,10 +110,11 @@ fn packages_know_only_what_they_may() {
     }
 }
 
-#[test]
-fn core_has_no_clock_no_files_and_no_network() {
-    let mut folders = vec![workspace().join("coordinator/core/src")];
-    let mut files = 0;
+/// The sources of these folders of the workspace, with what is in them.
+fn sources(folders: &[&str]) -> Vec<(String, String)> {
+    let workspace = workspace();
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| workspace.join(folder)).collect();
+    let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -121,20 +122,73 @@ fn core_has_no_clock_no_files_and_no_network() {
                 folders.push(path);
                 continue;
             }
-            files += 1;
-            let text = fs::read_to_string(&path).unwrap();
-            for banned in [
-                "std::time",
-                "std::fs",
-                "std::net",
-                "std::env",
-                "std::process",
-                "std::thread",
-                "rand::",
-            ] {
-                assert!(!text.contains(banned), "{} uses {banned}", path.display());
+            if path.extension().is_some_and(|kind| kind == "rs") {
+                let name = path.strip_prefix(&workspace).unwrap().display().to_string();
+                sources.push((name, fs::read_to_string(&path).unwrap()));
             }
         }
     }
-    assert!(files > 10, "the sources were not found");
+    assert!(sources.len() > 10, "the sources were not found");
+    sources
+}
+
+#[test]
+fn core_has_no_clock_no_files_and_no_network() {
+    for (file, text) in sources(&["coordinator/core/src"]) {
+        for banned in [
+            "std::time",
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::process",
+            "std::thread",
+            "rand::",
+        ] {
+            assert!(!text.contains(banned), "{file} uses {banned}");
+        }
+    }
+}
+
+/// What is written elsewhere could be a peer's text as it came.
+#[test]
+fn only_a_few_places_write_to_terminals() {
+    let places = [
+        // Printable text on standard output; a line on standard error, and the log.
+        ("coordinator/src/cli/format.rs", 1),
+        ("coordinator/src/cli/mod.rs", 3),
+        // A bar of numbers and words of ours.
+        ("coordinator/src/cli/progress.rs", 1),
+        // The worker's log and last words; its doctor.
+        ("worker/src/main.rs", 3),
+        ("worker/src/doctor.rs", 1),
+        // The trainer's log, what it tells its worker, and that it is not to be started by hand.
+        ("worker/trainer/src/main.rs", 3),
+    ];
+    let folders = [
+        "coordinator/src",
+        "coordinator/core/src",
+        "worker/src",
+        "worker/trainer/src",
+        "proto/src",
+        "proto/types/src",
+    ];
+    let mut found = Vec::new();
+    for (file, text) in sources(&folders) {
+        if file.ends_with("tests.rs") {
+            continue;
+        }
+        let writes = ["stdout()", "stderr()", "print!(", "println!(", "dbg!("];
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let count = writes
+            .map(|write| code.matches(write).count())
+            .iter()
+            .sum::<usize>();
+        if count > 0 {
+            found.push((file, count));
+        }
+    }
+    found.sort();
+    let mut places = places.map(|(file, count)| (file.to_owned(), count));
+    places.sort();
+    assert_eq!(found, places);
 }

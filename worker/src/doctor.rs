@@ -7,6 +7,7 @@ use std::time::Duration;
 use tenfold_proto::dial::Addresses;
 use tenfold_proto::v1;
 use tenfold_proto::v1::control_client::ControlClient;
+use tenfold_types::printable;
 
 use crate::node;
 use crate::throughput::Cache;
@@ -32,6 +33,8 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
     let mut well = true;
     let mut say = |good: bool, what: &str, text: &str| {
         well &= good;
+        // A coordinator's words may be among them.
+        let text = printable::lines(text);
         let mut lines = text.lines();
         // A reader that has gone away has seen enough.
         let mut out = std::io::stdout().lock();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tenfold_proto::dial::Addresses;
 use tenfold_types::frame::{CHECKPOINT_MIB, MAX_PACK};
+use tenfold_types::printable;
 use tenfold_worker::agent::{self, Config};
 use tenfold_worker::doctor::{self, Checkup};
 use tenfold_worker::node::{self, Checkpoints};
@@ -140,13 +141,17 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
         // A log that cannot be written, as on a full disk, must not end the process: complaining about it would.
         .log_internal_errors(false)
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || printable::Log {
+            to: std::io::stderr(),
+            colours,
+        })
         .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(colours)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -169,7 +174,7 @@ fn main() -> ExitCode {
 
 fn end(code: u8, message: &str) -> ExitCode {
     // Nobody may be able to read it: where it goes may be closed, or full.
-    _ = writeln!(std::io::stderr(), "tenfold-worker: {message}");
+    _ = writeln!(std::io::stderr(), "tenfold-worker: {}", printable::lines(message));
     ExitCode::from(code)
 }
 
@@ -253,7 +258,10 @@ async fn work(node: Node) -> ExitCode {
             tracing::info!("drained: all that was leased is done");
             ExitCode::SUCCESS
         }
-        Exit::Refused(why) => end(4, &format!("the coordinator refused this worker: {why}")),
+        Exit::Refused(why) => end(
+            4,
+            &format!("the coordinator refused this worker: {}", printable::line(&why)),
+        ),
         Exit::ServerLost(after) => end(
             3,
             &format!("no coordinator at {} for {} s", node.coordinator, after / 1000),

@@ -68,7 +68,7 @@ impl Compare {
         let wanted = if common.json { Format::Jsonl } else { self.format };
         match wanted {
             Format::Table => format::print(&family.table()),
-            Format::Csv => format::print_bytes(&family.document().csv()),
+            Format::Csv => format::print(&String::from_utf8_lossy(&family.document().csv())),
             Format::Latex => format::print(&family.document().latex()),
             Format::Jsonl => format::print(&family.jsonl()),
         }

@@ -1,7 +1,5 @@
 //! `tenfold explain`.
 
-use std::fmt::Write;
-
 use clap::Args;
 use serde_json::{Value, json};
 use tenfold::report::log;
@@ -9,6 +7,7 @@ use tenfold_core::rounding::significant;
 use tenfold_proto::v1::{self, choice::Kind, reason::Reason};
 
 use super::exit::Failure;
+use super::format::Fields;
 use super::{Common, format, json, show};
 
 #[derive(Args)]
@@ -49,11 +48,8 @@ fn as_json(answer: &v1::ExplainResponse) -> String {
 fn page(answer: &v1::ExplainResponse) -> String {
     let status = answer.status.clone().unwrap_or_default();
     let sweep = format::short(&status.sweep);
-    let mut text = String::new();
-    let mut line = |name: &str, what: &str| {
-        // Writing to a string cannot fail.
-        _ = writeln!(text, "{name:<15} {what}");
-    };
+    let mut fields = Fields::new(0, 15);
+    let mut line = |name: &str, what: &str| fields.line(name, what);
     line("trial", &format!("{sweep}/{}", format::key(status.trial)));
     if !answer.stage_name.is_empty() {
         line("stage", &answer.stage_name);
@@ -75,6 +71,7 @@ fn page(answer: &v1::ExplainResponse) -> String {
         );
     }
     line("attempts", &tried(&status));
+    let mut text = fields.finish();
     for attempt in &answer.attempts {
         text.push_str(&show::attempt(attempt, &ended(attempt)));
     }

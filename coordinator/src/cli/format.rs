@@ -1,22 +1,22 @@
 //! Numbers, times and states as people read them.
 
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, presets};
 use tenfold_proto::v1;
+use tenfold_types::printable;
 
 use super::exit::Failure;
 
-/// Writes to standard output. Whoever reads may go away.
+/// Writes text to standard output, [printable]: names, errors and the like may be a peer's. Whoever reads may go away.
+///
+/// [printable]: tenfold_types::printable
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    print_bytes(text.as_bytes())
-}
-
-/// As [`print`].
-pub(crate) fn print_bytes(text: &[u8]) -> Result<(), Failure> {
+    let text = printable::lines(text);
     let mut out = io::stdout().lock();
-    out.write_all(text)
+    out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
@@ -25,13 +25,65 @@ pub(crate) fn print_bytes(text: &[u8]) -> Result<(), Failure> {
 }
 
 /// A table without more lines than it needs.
-pub(crate) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.to_vec());
-    table
+pub(crate) struct Table(comfy_table::Table);
+
+impl Table {
+    /// An empty one with these titles.
+    pub(crate) fn new(header: &[&str]) -> Self {
+        let mut table = comfy_table::Table::new();
+        table
+            .load_preset(presets::UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(header.to_vec());
+        Self(table)
+    }
+
+    /// Adds a row, each cell on one [printable](tenfold_types::printable) line.
+    pub(crate) fn row(&mut self, cells: &[String]) {
+        self.0.add_row(cells.iter().map(|cell| printable::line(cell)));
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names and values, a line each. A value of several lines goes on below its beginning, so that no line of a peer's text passes
+/// for one of ours.
+pub(crate) struct Fields {
+    text: String,
+    margin: usize,
+    width: usize,
+}
+
+impl Fields {
+    /// None yet; names begin behind a margin and have this width, and values begin a space behind it.
+    pub(crate) fn new(margin: usize, width: usize) -> Self {
+        Self {
+            text: String::new(),
+            margin,
+            width,
+        }
+    }
+
+    /// Appends a name and its value.
+    pub(crate) fn line(&mut self, name: &str, value: &str) {
+        let (margin, width) = (self.margin, self.width);
+        let mut lines = value.lines();
+        let first = printable::line(lines.next().unwrap_or_default());
+        // Writing to a string cannot fail.
+        _ = writeln!(self.text, "{:margin$}{name:<width$} {first}", "");
+        for line in lines {
+            _ = writeln!(self.text, "{:margin$}{:width$} {}", "", "", printable::line(line));
+        }
+    }
+
+    /// All lines.
+    pub(crate) fn finish(self) -> String {
+        self.text
+    }
 }
 
 /// `1 trial`, `2 trials`.
@@ -173,7 +225,10 @@ pub(crate) fn point(assignments: &[v1::Assignment]) -> String {
         format!(
             "{}={}",
             assignment.setting,
-            value.map_or_else(|| "?".to_owned(), |value| value.to_string())
+            value.map_or_else(
+                || "?".to_owned(),
+                |value| printable::line(&value.to_string()).into_owned()
+            )
         )
     };
     assignments.iter().map(one).collect::<Vec<_>>().join(" ")
@@ -198,6 +253,18 @@ pub(crate) fn hex(id: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_of_a_peer_passes_for_one_of_ours() {
+        let mut fields = Fields::new(2, 5);
+        fields.line("host", "a\nstate\u{1b}[2J");
+        fields.line("end", "");
+        assert_eq!(fields.finish(), "  host  a\n        state\\u001b[2J\n  end   \n");
+        let mut table = Table::new(&["host", "n"]);
+        table.row(&["a\nb\u{202e}".to_owned(), "1".to_owned()]);
+        let table = table.to_string();
+        assert!(table.contains("│ a\\u000ab\\u202e ┆ 1 │"), "{table}");
+    }
 
     #[test]
     fn times_are_utc() {

@@ -2,7 +2,7 @@
 //! `worker`.
 
 use serde_json::{Map, Value, json};
-use tenfold::report::JSON_VERSION;
+use tenfold::report::{self, JSON_VERSION};
 use tenfold_proto::v1;
 
 use super::format;
@@ -19,7 +19,7 @@ fn object(kind: &str, fields: Value) -> Value {
 
 /// A line.
 pub(crate) fn line(value: &Value) -> String {
-    format!("{value}\n")
+    report::json(value) + "\n"
 }
 
 fn counts(counts: &v1::TrialCounts) -> Value {
@@ -184,7 +184,7 @@ pub(crate) fn with_cursor(line: &str, cursor: u64) -> String {
     match serde_json::from_str::<Map<String, Value>>(line) {
         Ok(mut object) => {
             object.insert("cursor".to_owned(), cursor.into());
-            format!("{}\n", Value::Object(object))
+            self::line(&Value::Object(object))
         }
         Err(_) => format!("{line}\n"),
     }

@@ -37,11 +37,11 @@ impl List {
         if answer.sweeps.is_empty() {
             return format::print("no sweeps yet; submit one with: tenfold submit FILE\n");
         }
-        let mut table = format::table(&["sweep", "name", "state", "trials", "", "submitted"]);
+        let mut table = format::Table::new(&["sweep", "name", "state", "trials", "", "submitted"]);
         for sweep in &answer.sweeps {
             let counts = sweep.trials.unwrap_or_default();
             let (over, trials) = format::over(&counts);
-            table.add_row(vec![
+            table.row(&[
                 format::short(&sweep.sweep),
                 sweep.name.clone(),
                 format::sweep_state(sweep.state()).to_owned(),

@@ -1,11 +1,12 @@
 //! The command line: one file a command. Commands talk to a coordinator through gRPC alone; only `run` and `serve`
 //! start one.
 
-/// A line on the standard error. That nobody can read it is no reason to end: where it goes may be closed, or full.
+/// A line on the standard error, printable whatever a peer has put into it. That nobody can read it is no reason to end: where it goes may be closed, or full.
 macro_rules! note {
     ($($what:tt)*) => {{
         use std::io::Write as _;
-        _ = writeln!(std::io::stderr(), $($what)*);
+        let what = format!($($what)*);
+        _ = writeln!(std::io::stderr(), "{}", tenfold_types::printable::lines(&what));
     }};
 }
 
@@ -46,6 +47,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tenfold_core::sweep::MAX_TEXT;
 use tenfold_proto::v1;
+use tenfold_types::printable;
 
 use client::Client;
 use exit::Failure;
@@ -219,13 +221,17 @@ pub(crate) fn main() -> ExitCode {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
         // A log that cannot be written, as on a full disk, must not end the process: complaining about it would.
         .log_internal_errors(false)
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || printable::Log {
+            to: std::io::stderr(),
+            colours,
+        })
         .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(colours)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

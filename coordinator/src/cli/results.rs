@@ -8,7 +8,7 @@ use tenfold::report::raw::{self, Provenance, TrialCurveRow};
 use tenfold::report::{export, table};
 use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
-use tenfold_types::{Curve, TrialKey};
+use tenfold_types::{Curve, TrialKey, printable};
 
 use super::client::Client;
 use super::exit::Failure;
@@ -74,9 +74,11 @@ impl Results {
             }
         }
         .map_err(|error| Failure::Refused(error.to_string()))?;
+        // The same bytes in a file and on a terminal.
+        let text = printable::lines(&String::from_utf8_lossy(&text)).into_owned();
         match self.output {
-            Some(path) => write_file(&path, &text),
-            None => format::print_bytes(&text),
+            Some(path) => write_file(&path, text.as_bytes()),
+            None => format::print(&text),
         }
     }
 }

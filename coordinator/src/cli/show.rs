@@ -1,12 +1,12 @@
 //! `tenfold show`.
 
-use std::fmt::Write;
-
 use clap::Args;
 use tenfold::report::log;
 use tenfold_proto::v1;
+use tenfold_types::printable;
 
 use super::exit::Failure;
+use super::format::Fields;
 use super::{Common, format, json};
 
 #[derive(Args)]
@@ -56,59 +56,43 @@ fn sweep(answer: &v1::ShowResponse, as_json: bool) -> String {
     }
     let counts = status.trials.unwrap_or_default();
     let (over, trials) = format::over(&counts);
-    let mut text = answer.description.clone();
     let remarks = match format::remarks(&counts) {
         none if none.is_empty() => none,
         some => format!(" ({some})"),
     };
-    // Writing to a string cannot fail.
-    _ = write!(
-        text,
-        "\nstate           {}: {over} of {trials} trials over{remarks}, {} of {} epochs\nid              {}\nsubmitted       {}\n",
-        format::sweep_state(status.state()),
-        status.epochs,
-        status.total_epochs,
-        format::hex(&status.sweep),
-        format::time(status.submitted_at_ms),
+    let mut fields = Fields::new(0, 15);
+    let state = format::sweep_state(status.state());
+    let epochs = format!("{} of {} epochs", status.epochs, status.total_epochs);
+    fields.line(
+        "state",
+        &format!("{state}: {over} of {trials} trials over{remarks}, {epochs}"),
     );
+    fields.line("id", &format::hex(&status.sweep));
+    fields.line("submitted", &format::time(status.submitted_at_ms));
     if let Some(at) = status.finished_at_ms {
         let took = format::duration(at.saturating_sub(status.submitted_at_ms) as f64 / 1000.0);
-        _ = writeln!(
-            text,
-            "finished        {} ({took} after it was submitted)",
-            format::time(at)
-        );
+        let when = format::time(at);
+        fields.line("finished", &format!("{when} ({took} after it was submitted)"));
     }
     for extension in &answer.extensions {
-        _ = writeln!(
-            text,
-            "{:<15} {} at {}",
-            "extension",
-            log::extension_text(extension),
-            format::time(extension.at_ms)
-        );
+        let (what, when) = (log::extension_text(extension), format::time(extension.at_ms));
+        fields.line("extension", &format!("{what} at {when}"));
     }
+    let mut text = format!("{}\n{}", answer.description, fields.finish());
     if !answer.choices.is_empty() {
-        _ = writeln!(text, "\nchoices");
-        text.push_str(&log::choice_tables(&answer.choices));
+        text += "\nchoices\n";
+        text += &log::choice_tables(&answer.choices);
     }
-    if !answer.failures.is_empty() {
-        _ = writeln!(text, "\nfailed trials");
+    if let Some(first) = answer.failures.first() {
+        text += "\nfailed trials\n";
+        let mut fields = Fields::new(2, 10);
         for trial in &answer.failures {
-            let error = trial.error.as_deref().unwrap_or("no reason is known");
-            _ = writeln!(
-                text,
-                "  {:<10} {}\n             {error}",
-                format::key(trial.trial),
-                format::point(&trial.point)
-            );
+            fields.line(&format::key(trial.trial), &format::point(&trial.point));
+            fields.line("", trial.error.as_deref().unwrap_or("no reason is known"));
         }
-        let id = format::short(&status.sweep);
-        let first = format::key(answer.failures[0].trial);
-        _ = writeln!(
-            text,
-            "\nmore: tenfold show {id}/{first}; again: tenfold retry {id} --failed"
-        );
+        let (id, first) = (format::short(&status.sweep), format::key(first.trial));
+        text += &fields.finish();
+        text += &format!("\nmore: tenfold show {id}/{first}; again: tenfold retry {id} --failed\n");
     }
     text
 }
@@ -124,76 +108,63 @@ fn trial(answer: &v1::ShowTrialResponse, as_json: bool) -> String {
             .chain(attempts)
             .collect();
     }
-    let mut text = String::new();
-    _ = writeln!(
-        text,
-        "trial           {}/{}",
-        format::short(&status.sweep),
-        format::key(status.trial)
-    );
-    _ = writeln!(text, "point           {}", format::point(&status.point));
-    _ = writeln!(
-        text,
-        "state           {}, {} epochs",
-        format::trial_state(status.state()),
-        status.epochs
-    );
+    let mut fields = Fields::new(0, 15);
+    let key = format::key(status.trial);
+    fields.line("trial", &format!("{}/{key}", format::short(&status.sweep)));
+    fields.line("point", &format::point(&status.point));
+    let state = format::trial_state(status.state());
+    fields.line("state", &format!("{state}, {} epochs", status.epochs));
     if let Some(until) = status.until_ms {
-        _ = writeln!(text, "waits until     {}", format::time(until));
+        fields.line("waits until", &format::time(until));
     }
     if let Some(error) = &status.error {
-        _ = writeln!(text, "error           {error}");
+        fields.line("error", error);
     }
-    _ = writeln!(
-        text,
-        "attempts        {} ({} charged to the trial)",
-        status.attempts, status.failures
-    );
+    let attempts = format!("{} ({} charged to the trial)", status.attempts, status.failures);
+    fields.line("attempts", &attempts);
+    let mut text = fields.finish();
     for attempt in &answer.attempts {
-        let ended = if attempt.ended.is_empty() {
-            "runs"
-        } else {
-            &attempt.ended
+        let ended = match attempt.ended.as_str() {
+            "" => "runs",
+            ended => ended,
         };
-        text.push_str(&self::attempt(attempt, ended));
+        text += &self::attempt(attempt, ended);
     }
     text
 }
 
 /// An attempt, where and when it ran; how it ended is said so.
 pub(super) fn attempt(attempt: &v1::Attempt, ended: &str) -> String {
-    let mut text = format!("\nattempt {}: {ended}\n", attempt.number);
-    // Writing to a string cannot fail.
-    _ = writeln!(
-        text,
-        "  ran on        {}, {}, {}",
-        attempt.host,
-        attempt.device,
-        format::count(attempt.threads.into(), "thread")
+    let mut fields = Fields::new(2, 13);
+    let threads = format::count(attempt.threads.into(), "thread");
+    fields.line(
+        "ran on",
+        &format!("{}, {}, {threads}", attempt.host, attempt.device),
     );
-    _ = writeln!(
-        text,
-        "  versions      tenfold {}, libtorch {}",
-        attempt.version, attempt.libtorch
+    fields.line(
+        "versions",
+        &format!("tenfold {}, libtorch {}", attempt.version, attempt.libtorch),
     );
     let took = attempt
         .ended_at_ms
         .map(|at| at.saturating_sub(attempt.started_at_ms) as f64 / 1000.0);
     let took = took.map_or_else(String::new, |seconds| format!(", {}", format::duration(seconds)));
-    _ = writeln!(
-        text,
-        "  started       {}{took}",
-        format::time(attempt.started_at_ms)
+    fields.line(
+        "started",
+        &format!("{}{took}", format::time(attempt.started_at_ms)),
     );
     if !attempt.error.is_empty() {
-        _ = writeln!(text, "  error         {}", attempt.error);
+        fields.line("error", &attempt.error);
     }
+    let mut text = format!(
+        "\nattempt {}: {}\n{}",
+        attempt.number,
+        printable::line(ended),
+        fields.finish()
+    );
     if !attempt.stderr.is_empty() {
-        _ = writeln!(text, "  the end of its standard error:");
-        attempt
-            .stderr
-            .lines()
-            .for_each(|line| _ = writeln!(text, "    {line}"));
+        text += "  the end of its standard error:\n";
+        text.extend(attempt.stderr.lines().map(|line| format!("    {line}\n")));
     }
     text
 }

@@ -8,6 +8,7 @@ use tenfold::groups::{GroupPart, GroupProgress};
 use tenfold::report::log;
 use tenfold::watch::Event;
 use tenfold_proto::v1::{self, watch_response};
+use tenfold_types::printable;
 
 use super::client::Client;
 use super::exit::Failure;
@@ -209,7 +210,7 @@ fn lines(
             let error = trial
                 .error
                 .as_ref()
-                .map_or_else(String::new, |error| format!(": {error}"));
+                .map_or_else(String::new, |error| format!(": {}", printable::line(error)));
             let state = format::trial_state(trial.state());
             return Ok(format!(
                 "{:<10} {state}{error}  {}\n",

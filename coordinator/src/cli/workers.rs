@@ -43,7 +43,7 @@ impl Workers {
             let start = format!("tenfold worker --coordinator {}", client.address);
             return format::print(&format!("no workers yet; start one on each node with: {start}\n"));
         }
-        let mut table = format::table(&[
+        let mut table = format::Table::new(&[
             "worker",
             "host",
             "slots",
@@ -54,7 +54,7 @@ impl Workers {
         ]);
         for worker in &workers {
             let seen = format::ago(worker.last_seen_ms);
-            table.add_row(vec![
+            table.row(&[
                 format::short(&worker.worker),
                 format!("{} ({})", worker.host, worker.process),
                 worker.slots.to_string(),

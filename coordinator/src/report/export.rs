@@ -9,9 +9,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use tenfold_core::aggregate::{GroupResult, Statistics};
 use tenfold_core::rounding::significant;
-use tenfold_types::{Metric, Setting, Value};
+use tenfold_types::{Metric, Setting, Value, printable};
 
-use super::JSON_VERSION;
+use super::{JSON_VERSION, json};
 
 /// Writes CSV. Columns: `stage`, `point` (the index of the group's first point), one for each axis, then
 /// [`CSV_COLUMNS`]. Cells without a value are empty. A group without a succeeded trial has one row, without epoch and
@@ -27,15 +27,29 @@ pub fn csv(results: &[GroupResult], out: impl Write) -> io::Result<()> {
     let mut out = csv::Writer::from_writer(out);
     let axes = axes(results.iter().map(|result| result.group.values.as_slice()));
     let names = axes.iter().map(|axis| axis.name());
-    out.write_record(["stage", "point"].into_iter().chain(names).chain(CSV_COLUMNS))?;
+    record(
+        &mut out,
+        ["stage", "point"].into_iter().chain(names).chain(CSV_COLUMNS),
+    )?;
     for result in results {
         let mut lead = vec![result.group.stage.to_string(), result.group.index.to_string()];
         lead.extend(axes.iter().map(|axis| cell(&result.group.values, *axis)));
         for row in rows(result) {
-            out.write_record(lead.iter().cloned().chain(row.cells()))?;
+            record(&mut out, lead.iter().cloned().chain(row.cells()))?;
         }
     }
     out.flush()
+}
+
+/// Writes a record of CSV, [printable](tenfold_types::printable) and on one line.
+pub(super) fn record(
+    out: &mut csv::Writer<impl Write>,
+    cells: impl IntoIterator<Item = impl AsRef<str>>,
+) -> csv::Result<()> {
+    for cell in cells {
+        out.write_field(&*printable::line(cell.as_ref()))?;
+    }
+    out.write_record(None::<&[u8]>)
 }
 
 const COLUMNS: usize = 22;
@@ -81,8 +95,7 @@ pub fn jsonl(results: &[GroupResult], mut out: impl Write) -> io::Result<()> {
                 axes: Axes(&result.group.values),
                 row,
             };
-            serde_json::to_writer(&mut out, &line)?;
-            out.write_all(b"\n")?;
+            writeln!(out, "{}", json(&line))?;
         }
     }
     out.flush()

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use tenfold_core::record::AttemptRow;
 use tenfold_types::{Curve, Metric, Setting, TrialKey, Value};
 
-use super::JSON_VERSION;
-use super::export::{Axes, axes, cell};
+use super::export::{Axes, axes, cell, record};
+use super::{JSON_VERSION, json};
 
 /// A trial with its accepted curve, or what there is of one.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +70,7 @@ pub fn csv(rows: &[TrialCurveRow], out: impl Write) -> io::Result<()> {
             .filter(|_| provenance)
             .map(|&name| name.to_owned()),
     );
-    out.write_record(&header)?;
+    record(&mut out, &header)?;
 
     for row in rows {
         let TrialKey {
@@ -93,7 +93,7 @@ pub fn csv(rows: &[TrialCurveRow], out: impl Write) -> io::Result<()> {
             if provenance {
                 cells.extend(provenance_cells(row.provenance.as_ref(), epoch));
             }
-            out.write_record(&cells)?;
+            record(&mut out, &cells)?;
         }
     }
     out.flush()
@@ -122,8 +122,7 @@ pub fn jsonl(rows: &[TrialCurveRow], mut out: impl Write) -> io::Result<()> {
                     .as_ref()
                     .map(|provenance| ProvenanceLine::new(provenance, epoch)),
             };
-            serde_json::to_writer(&mut out, &line)?;
-            out.write_all(b"\n")?;
+            writeln!(out, "{}", json(&line))?;
         }
     }
     out.flush()

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tenfold_core::aggregate::{Counts, Group, Statistics};
 use tenfold_core::rounding::significant;
-use tenfold_types::{Metric, Setting, Value};
+use tenfold_types::{Metric, Setting, Value, printable};
 
 pub use super::counted::{left_out, left_out_of_all, repetitions};
 
@@ -107,7 +107,8 @@ fn value(setting: Setting, value: &Value, digits: Digits) -> String {
                 Value::Float(number).to_string()
             }
         }
-        Value::Int(_) | Value::Text(_) => value.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Text(text) => printable::line(text).into_owned(),
     }
 }
 

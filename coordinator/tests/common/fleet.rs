@@ -53,18 +53,23 @@ impl FakeWorker {
     }
 
     pub fn register_again(&mut self, name: &str) {
+        self.register_saying(name, "an abacus", "0.1.0", "none");
+    }
+
+    /// Registers again with these texts.
+    pub fn register_saying(&mut self, host: &str, device: &str, version: &str, libtorch: &str) {
         let slot = v1::Slot {
             kind: v1::DeviceKind::Cpu.into(),
-            device: "an abacus".to_owned(),
+            device: device.to_owned(),
             threads: 1,
         };
         let request = v1::RegisterRequest {
             protocol: PROTOCOL,
             worker: self.id.clone(),
-            host: name.to_owned(),
+            host: host.to_owned(),
             process: 1,
-            version: "0.1.0".to_owned(),
-            libtorch: "none".to_owned(),
+            version: version.to_owned(),
+            libtorch: libtorch.to_owned(),
             slots: vec![slot],
         };
         // The first call on a connection that a killed coordinator has left behind finds out that it is broken.

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod hyperparameter;
 pub mod id;
 pub mod network;
+pub mod printable;
 pub mod seed;
 pub mod trial;
 

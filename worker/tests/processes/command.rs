@@ -5,6 +5,7 @@ use std::process::{Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tenfold_proto::v1::end::Outcome;
+use tenfold_types::printable;
 use tokio::process::{Child, Command};
 
 use crate::fleet::{Coordinator, Shared};
@@ -156,6 +157,11 @@ async fn a_coordinator_that_refuses_it_ends_it() {
     let (code, _, stderr) = output(faking(&coordinator.url(), &[])).await;
     assert_eq!(code, Some(4), "{stderr}");
     assert!(stderr.contains("this coordinator wants none"), "{stderr}");
+    let acts = |c: char| !printable::is_printable(c) && c != '\n';
+    assert!(
+        !stderr.contains(acts) && !stderr.contains("\nFORGED"),
+        "{stderr:?}"
+    );
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{AT_MOST, soon};
 
+/// Retitles the terminal of whoever reads it, rings, turns text around, and goes on in a line of its own.
+const EVIL: &str = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}lave\u{2028}\u{e0041}\r\nFORGED";
+
 /// What it knows. Outlives the process, as a store does.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
@@ -115,7 +118,9 @@ impl Fleet for Shared {
         let message = request.into_inner();
         self.answer(|book| {
             if book.refuses_workers {
-                return Err(Status::failed_precondition("this coordinator wants none"));
+                return Err(Status::failed_precondition(format!(
+                    "this coordinator wants none{EVIL}"
+                )));
             }
             book.registrations += 1;
             book.workers.insert(message.worker.clone(), message);

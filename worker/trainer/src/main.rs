@@ -9,6 +9,7 @@ use clap::Parser;
 use tenfold_trainer::device::Wanted;
 use tenfold_trainer::{probe, session, socket};
 use tenfold_types::frame::{CHECKPOINT_MIB, DESCRIPTOR};
+use tenfold_types::printable;
 
 const NOTES: &str = "\
 A trainer is started by tenfold-worker, which talks with it over a socket on descriptor 3. It trains what the worker \
@@ -67,7 +68,10 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         // A log that cannot be written, as on a full disk, must not end the process: complaining about it would.
         .log_internal_errors(false)
-        .with_writer(std::io::stderr)
+        .with_writer(|| printable::Log {
+            to: std::io::stderr(),
+            colours: false,
+        })
         .with_ansi(false)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),

@@ -21,7 +21,9 @@ pub(super) fn describe(sweep: &Sweep) -> String {
 fn write(sweep: &Sweep, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{} ({})", sweep.name(), sweep.id().short())?;
     if !sweep.description().is_empty() {
-        writeln!(out, "{}", sweep.description().trim())?;
+        // Indented throughout: no line of it passes for one of ours.
+        let lines: Vec<&str> = sweep.description().trim().lines().map(str::trim).collect();
+        writeln!(out, "  description   {}", lines.join("\n                "))?;
     }
     let device = sweep
         .required_device()

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use tenfold_types::printable;
+
 /// At most so many problems are told at once, and none but the first beyond so many bytes: the whole text travels in
 /// a header of the answer, which clients limit.
 const MAX_PROBLEMS: usize = 10;
@@ -146,7 +148,7 @@ fn excerpt(line: &str, column: usize, width: usize) -> (String, String) {
     )
 }
 
-/// Text that leaves a terminal as it is, cut where it gets too long.
+/// Text that is [printable](tenfold_types::printable), cut where it gets too long.
 fn shown(text: &str, most: usize) -> String {
     let mut shown: String = text.chars().take(most).map(visible).collect();
     if text.chars().nth(most).is_some() {
@@ -155,11 +157,12 @@ fn shown(text: &str, most: usize) -> String {
     shown
 }
 
+/// One character for one, so that a caret stays below what it points at.
 fn visible(c: char) -> char {
-    if c.is_control() && c != '\t' {
-        '\u{fffd}'
-    } else {
+    if printable::is_printable(c) || c == '\t' {
         c
+    } else {
+        '\u{fffd}'
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tenfold_types::printable;
+
 use super::Table;
 
 /// A `table` environment, to be taken in with `\input`. Rows that stand out are bold.
@@ -44,7 +46,7 @@ fn row(cells: &[String], text: &mut String) {
 /// Text as LaTeX has it, on one line.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable::lines(text).chars() {
         match c {
             '\\' => escaped += "\\textbackslash{}",
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
@@ -70,7 +72,7 @@ fn escape(text: &str) -> String {
             'Γ' => escaped += "$\\Gamma$",
             '–' => escaped += "--",
             '†' => escaped += "$\\dagger$",
-            c if c.is_control() => escaped.push(' '),
+            '\n' | '\t' => escaped.push(' '),
             c => escaped.push(c),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tenfold_types::printable;
+
 use super::{Block, Column, Document, Span, Table};
 
 /// The text.
@@ -24,7 +26,8 @@ pub(super) fn page(document: &Document) -> String {
             }
             Block::Preformatted(text) => {
                 let fence = "`".repeat(longest_run(text).max(2) + 1);
-                _ = writeln!(page, "{fence}\n{}\n{fence}", text.trim_end_matches('\n'));
+                let text = printable::lines(text.trim_end_matches('\n'));
+                _ = writeln!(page, "{fence}\n{text}\n{fence}");
             }
             Block::Table(of) => {
                 tables += 1;
@@ -85,13 +88,13 @@ pub(super) fn rows(columns: &[Column], rows: &[Vec<String>], strong: &[(usize, u
 /// Text that means nothing but itself, on one line.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable::lines(text).chars() {
         match c {
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '$' | '&' | '#' | '!' => {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            c if c.is_control() => escaped.push(' '),
+            '\n' | '\t' => escaped.push(' '),
             c => escaped.push(c),
         }
     }
@@ -111,10 +114,7 @@ fn at_start(text: &str) -> String {
 
 /// Code within a line.
 pub(super) fn code(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let text = printable::lines(text).replace(['\n', '\t'], " ");
     let fence = "`".repeat(longest_run(&text) + 1);
     if text.starts_with('`') || text.ends_with('`') {
         format!("{fence} {text} {fence}")

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use tenfold_core::rounding::significant;
+use tenfold_types::printable;
 
 use super::super::JSON_VERSION;
 use super::super::raw::TrialCurveRow;
@@ -145,7 +146,8 @@ impl Provenance<'_> {
             trials,
         };
         // Plain data with string keys and finite numbers: there is nothing that JSON could refuse.
-        let mut json = serde_json::to_vec_pretty(&all).unwrap_or_default();
+        let json = serde_json::to_string_pretty(&all).unwrap_or_default();
+        let mut json = printable::lines(&json).into_owned().into_bytes();
         json.push(b'\n');
         vec![
             File::new("provenance.json", json),

@@ -1,5 +1,6 @@
 //! Tables: cells for people, and values for programs.
 
+use super::super::export::record;
 use super::latex;
 
 /// A table of a document.
@@ -80,7 +81,7 @@ impl Table {
         let mut out = csv::Writer::from_writer(Vec::new());
         for row in std::iter::once(&self.header).chain(&self.values) {
             // Rows are as long as the header, and memory takes what it is given.
-            _ = out.write_record(row);
+            _ = record(&mut out, row);
         }
         out.into_inner().unwrap_or_default()
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tenfold_types::printable;
+
 use super::text::{FAMILY, FONT_FACES, Face};
 
 /// A document in the making.
@@ -111,18 +113,18 @@ pub(super) fn number(length: f64) -> String {
     }
 }
 
-/// Text as it stands in an element or attribute. Characters that XML does not allow show as U+FFFD.
+/// Text as it stands in an element or attribute, on one line. Characters that XML does not allow are not
+/// [printable](tenfold_types::printable) either.
 pub(in super::super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable::lines(text).chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            '\t' | '\n' | '\r' => escaped.push(' '),
-            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            '\n' | '\t' => escaped.push(' '),
             c => escaped.push(c),
         }
     }
@@ -144,8 +146,8 @@ mod tests {
     #[test]
     fn text_cannot_break_out() {
         assert_eq!(
-            escape("a<b> & \"c\"\u{7}\n"),
-            "a&lt;b&gt; &amp; &quot;c&quot;\u{fffd} "
+            escape("a<b> & \"c\"\u{7}\u{202e}\u{ffff}\n"),
+            "a&lt;b&gt; &amp; &quot;c&quot;\\u0007\\u202e\\uffff "
         );
     }
 }

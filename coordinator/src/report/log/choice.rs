@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tenfold_core::rounding::significant;
 use tenfold_proto::v1;
 use tenfold_proto::v1::choice::Kind;
+use tenfold_types::printable;
 
 use crate::report::JSON_VERSION;
 
@@ -152,7 +153,7 @@ fn json(value: Option<&v1::Value>) -> Value {
 fn text(value: Option<&v1::Value>) -> String {
     let value = value.cloned().map(tenfold_types::Value::try_from);
     match value {
-        Some(Ok(value)) => value.to_string(),
+        Some(Ok(value)) => printable::line(&value.to_string()).into_owned(),
         Some(Err(_)) | None => String::new(),
     }
 }

@@ -19,7 +19,7 @@ use tenfold_types::{Block, Metric, SweepId, TrialKey};
 use self::choice::ChoiceLine;
 use self::extension::ExtensionLine;
 use self::group::GroupLines;
-use super::JSON_VERSION;
+use super::{JSON_VERSION, json};
 use crate::watch::Event;
 
 pub use choice::{choice_lines, choice_tables, choice_text, decides};
@@ -133,16 +133,8 @@ pub fn state_name(state: i32) -> &'static str {
 
 /// Appends a line.
 fn line(line: &impl Serialize, out: &mut Vec<u8>) {
-    let before = out.len();
-    if serde_json::to_writer(&mut *out, line).is_err() {
-        out.truncate(before);
-    }
+    out.extend_from_slice(json(line).as_bytes());
     out.push(b'\n');
-}
-
-/// What is written here holds only text, numbers and maps with text for keys, none of which JSON refuses.
-fn json(line: &impl Serialize) -> String {
-    serde_json::to_string(line).unwrap_or_default()
 }
 
 #[derive(Serialize)]
