@@ -53,7 +53,7 @@ impl Hypotheses {
         };
         let judged = judged(&client, &shown, &sweep, &added, &asked).await?;
         format::print(&match common.json {
-            true => jsonl(&judged).map_err(|error| Failure::Refused(error.to_string()))?,
+            true => jsonl(&judged),
             false => text(&judged, &selector),
         })
     }

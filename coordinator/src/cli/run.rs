@@ -15,7 +15,7 @@ use tenfold::server::{self, Server, ServerConfig};
 use tenfold_core::Settings;
 use tenfold_core::aggregate::GroupResult;
 use tenfold_proto::v1;
-use tenfold_types::{DeviceKind, Metric};
+use tenfold_types::{DeviceKind, Metric, printable};
 use tokio::process::{Child, Command};
 
 use super::client::Client;
@@ -249,7 +249,7 @@ impl Run {
         let verdicts = hypotheses::judged(client, &shown, &sweep, &[], &Asked::default()).await?;
         if !verdicts.is_empty() {
             let text = judged::text(&verdicts, &format::short(&status.sweep));
-            write_file(&folder.join(HYPOTHESES), text.as_bytes())?;
+            write_file(&folder.join(HYPOTHESES), printable::lines(&text).as_bytes())?;
         }
         if let Some(output) = &self.report
             && groups.iter().any(|group| !group.epochs.is_empty())

@@ -248,16 +248,9 @@ pub(super) fn numbers(present: &Present) -> [Option<f64>; 3] {
 
 /// As JSON Lines, `"kind": "hypothesis"`; differences are in the unit of the metric. `n`, `difference` and its interval are of the
 /// planned pairs that are there; `left_out` is the number of those that are not.
-///
-/// # Errors
-/// None that a finite number has.
-pub fn jsonl(judged: &[Judged]) -> serde_json::Result<String> {
-    let mut out = String::new();
-    for judged in judged {
-        out += &serde_json::to_string(&line(judged))?;
-        out.push('\n');
-    }
-    Ok(out)
+pub fn jsonl(judged: &[Judged]) -> String {
+    let lines = judged.iter().map(|judged| super::json(&line(judged)) + "\n");
+    lines.collect()
 }
 
 fn line(judged: &Judged) -> Line<'_> {
