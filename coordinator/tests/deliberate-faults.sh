@@ -75,6 +75,9 @@ fault decisions-whatever-comes-first $core/state/choices.rs 's/sweep\.predecesso
 fault decided-from-what-was $core/choice/mod.rs 's/counted\(chooses, &candidates\) != succeeded/false/' \
     -p tenfold-core --test scenarios
 fault left-out-and-counted $core/sweep/stage/mod.rs 's/ - self\.decided\.closed\(\)//' -p tenfold-core --test scenarios
+fault printed-as-it-came coordinator/src/cli/format.rs 's/let text = printable::lines\(text\);\n    let mut out/let mut out/' \
+    -p tenfold --test hostile
+fault noted-as-it-came coordinator/src/cli/mod.rs 's/tenfold_types::printable::lines\(&what\)/what/' -p tenfold --test hostile
 fault checkpoint-of-another-trial worker/trainer/src/checkpoint/mod.rs \
     's/            epochs: 0,\n/            epochs: 0,\n            learning_rate: 1.0,\n/' -p tenfold-trainer --test checkpoints
 
