@@ -27,23 +27,33 @@ pub struct Checkup<'a> {
     pub checkpoints: Option<node::Checkpoints>,
 }
 
-/// Prints a line a finding; true when nothing is missing.
-pub async fn run(checkup: Checkup<'_>) -> bool {
-    let mut well = true;
+/// What a checkup comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is missing.
+    Well,
+    /// Something is.
+    Missing,
+    /// Whoever read the findings has gone away.
+    Unread,
+}
+
+/// Prints a line a finding.
+pub async fn run(checkup: Checkup<'_>) -> Verdict {
+    let (mut well, mut unread) = (true, false);
     let mut say = |good: bool, what: &str, text: &str| {
         well &= good;
         let mut lines = text.lines();
-        // A reader that has gone away has seen enough.
-        let mut out = std::io::stdout().lock();
-        _ = writeln!(
-            out,
-            "{} {what:<12} {}",
+        let mut finding = format!(
+            "{} {what:<12} {}\n",
             if good { "ok     " } else { "missing" },
             lines.next().unwrap_or_default()
         );
         for line in lines {
-            _ = writeln!(out, "        {:<12} {line}", "");
+            finding.push_str(&format!("        {:<12} {line}\n", ""));
         }
+        let written = std::io::stdout().lock().write_all(finding.as_bytes());
+        unread |= written.is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
     };
     say(
         true,
@@ -143,7 +153,11 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
             ),
         ),
     }
-    well
+    match (unread, well) {
+        (true, _) => Verdict::Unread,
+        (false, true) => Verdict::Well,
+        (false, false) => Verdict::Missing,
+    }
 }
 
 /// `, 22 GiB free`, if the trainer says how much.
