@@ -200,7 +200,9 @@ impl Turn {
             let reply = self.order(order, now, &mut records, work);
             outcome.replies.push(reply);
         }
-        outcome.deleted = records.iter().any(|record| matches!(record, Record::SweepGone(_)));
+        outcome.deleted = records
+            .iter()
+            .any(|record| matches!(record, Record::SweepGone(_)));
         if records.is_empty() {
             return outcome;
         }

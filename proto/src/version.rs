@@ -36,7 +36,10 @@ impl Interceptor for Announce {
 
 /// Adds this build's version and protocol to the headers of an answer.
 pub fn announce(headers: &mut HeaderMap) {
-    headers.insert(HeaderName::from_static(VERSION_KEY), HeaderValue::from_static(OWN));
+    headers.insert(
+        HeaderName::from_static(VERSION_KEY),
+        HeaderValue::from_static(OWN),
+    );
     headers.insert(HeaderName::from_static(PROTOCOL_KEY), HeaderValue::from(PROTOCOL));
 }
 
@@ -53,7 +56,14 @@ impl Said {
         let text = |key: &str| {
             let value = headers.get(key)?;
             // Printable ASCII alone: it is repeated to people.
-            Some(value.to_str().unwrap_or("?").chars().take(LONGEST).collect::<String>())
+            Some(
+                value
+                    .to_str()
+                    .unwrap_or("?")
+                    .chars()
+                    .take(LONGEST)
+                    .collect::<String>(),
+            )
         };
         Some(Self {
             protocol: text(PROTOCOL_KEY)?,
@@ -64,7 +74,11 @@ impl Said {
     /// As a peer that sends these in a message.
     pub fn in_message(version: &str, protocol: u32) -> Self {
         Self {
-            version: version.chars().filter(char::is_ascii_graphic).take(LONGEST).collect(),
+            version: version
+                .chars()
+                .filter(char::is_ascii_graphic)
+                .take(LONGEST)
+                .collect(),
             protocol: protocol.to_string(),
         }
     }
@@ -75,13 +89,18 @@ impl Said {
     }
 
     fn is_newer(&self) -> bool {
-        self.protocol.parse().is_ok_and(|protocol: u32| protocol > PROTOCOL)
+        self.protocol
+            .parse()
+            .is_ok_and(|protocol: u32| protocol > PROTOCOL)
     }
 
     /// Says to a peer of this coordinator that it does not fit, and what to install.
     pub fn refusal(&self, peer: &str) -> String {
         let instead = if self.is_newer() {
-            format!("install its tenfold for the coordinator too, or {} in its place", own())
+            format!(
+                "install its tenfold for the coordinator too, or {} in its place",
+                own()
+            )
         } else {
             format!("install {} in its place", own())
         };
@@ -108,9 +127,8 @@ fn own() -> String {
 /// # Errors
 /// What to install, when it speaks another protocol. One that says nothing is older than [`PROTOCOL`] 4.
 pub fn check_coordinator(metadata: &MetadataMap) -> Result<(), String> {
-    let instead = format!(
-        "install tenfold {OWN} for the coordinator, or call it with the tenfold that came with it"
-    );
+    let instead =
+        format!("install tenfold {OWN} for the coordinator, or call it with the tenfold that came with it");
     match Said::by(metadata.as_ref()) {
         None => Err(format!(
             "the coordinator is older than this program, {}: it says no version; {instead}",
@@ -158,12 +176,25 @@ mod tests {
             assert!(!said.fits());
             let why = said.refusal("the caller");
             assert!(
-                why.contains(version) && why.contains(protocol) && why.contains(&own()) && why.contains(install),
+                why.contains(version)
+                    && why.contains(protocol)
+                    && why.contains(&own())
+                    && why.contains(install),
                 "{why}"
             );
         }
         let older = check_coordinator(&MetadataMap::from_headers(said("0.0.9", "3"))).unwrap_err();
         assert!(older.contains("0.0.9") && older.contains(OWN), "{older}");
+    }
+
+    #[test]
+    fn the_protos_say_the_number() {
+        let (control, fleet) = (
+            include_str!("../tenfold/v1/control.proto"),
+            include_str!("../tenfold/v1/fleet.proto"),
+        );
+        assert!(control.contains(&format!("{PROTOCOL_KEY}, which is {PROTOCOL}.")));
+        assert!(fleet.contains(&format!("the worker speaks: {PROTOCOL}.")));
     }
 
     #[test]
@@ -173,6 +204,9 @@ mod tests {
         assert_eq!(Said::by(&headers).unwrap().version, "?");
         headers.insert(VERSION_KEY, HeaderValue::from_str(&"x".repeat(500)).unwrap());
         assert_eq!(Said::by(&headers).unwrap().version.len(), LONGEST);
-        assert_eq!(Said::in_message("0.1\u{1b}[31m.0\u{202e}", 3).version, "0.1[31m.0");
+        assert_eq!(
+            Said::in_message("0.1\u{1b}[31m.0\u{202e}", 3).version,
+            "0.1[31m.0"
+        );
     }
 }

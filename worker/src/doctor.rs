@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use tenfold_proto::dial::Addresses;
-use tenfold_proto::v1;
 use tenfold_proto::v1::control_client::ControlClient;
+use tenfold_proto::{v1, version};
 
 use crate::node;
 use crate::throughput::Cache;
@@ -174,9 +174,7 @@ async fn reach(coordinator: &Addresses) -> Result<(), String> {
     })?;
     let mut request = tonic::Request::new(v1::WorkersRequest::default());
     request.set_timeout(Duration::from_secs(3));
-    ControlClient::new(channel)
-        .workers(request)
-        .await
-        .map_err(|status| status.message().to_owned())?;
-    Ok(())
+    let answer = ControlClient::new(channel).workers(request).await;
+    let answer = answer.map_err(|status| status.message().to_owned())?;
+    version::check_coordinator(answer.metadata())
 }

@@ -177,7 +177,9 @@ impl Patience {
         if !std::mem::replace(&mut self.told, true) {
             match &failure {
                 Failure::Busy { why } => note!("tenfold: waiting: {why}"),
-                Failure::Unreachable { why, .. } => note!("tenfold: the answer did not come, asking again: {why}"),
+                Failure::Unreachable { why, .. } => {
+                    note!("tenfold: the answer did not come, asking again: {why}")
+                }
                 other => note!("tenfold: asking again: {other}"),
             }
         }

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::tail::Tail;
 use super::once::{self, Decided};
+use super::tail::Tail;
 use super::{Service, backup, messages, parts, selector, status};
 use crate::groups::{Found, Groups};
 use crate::store::Reader;

@@ -106,7 +106,11 @@ impl Service {
         };
         let reply = self.turn.order(order).await.map_err(status::of_turn)?;
         if let Some((method, id)) = asked.filter(|_| reply.repeated) {
-            tracing::info!(method, id, "a request came again, and is answered as the first time");
+            tracing::info!(
+                method,
+                id,
+                "a request came again, and is answered as the first time"
+            );
         }
         if reply.code != 0 {
             let message = String::from_utf8_lossy(&reply.bytes);
@@ -163,7 +167,13 @@ mod tests {
     #[test]
     fn what_is_no_id_is_refused() {
         let long = "x".repeat(65);
-        for wrong in ["1", "fifteen-letters", &long, "sixteen letters!", "sixteen\u{202e}letters!!"] {
+        for wrong in [
+            "1",
+            "fifteen-letters",
+            &long,
+            "sixteen letters!",
+            "sixteen\u{202e}letters!!",
+        ] {
             let error = key("Pause", &mut select("last", wrong)).unwrap_err();
             assert_eq!(error.code(), tonic::Code::InvalidArgument, "{wrong}");
         }

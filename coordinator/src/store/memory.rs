@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, RequestRow, SweepRow, TrialRow,
-    WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, RequestRow, SweepRow,
+    TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey, WorkerId};

@@ -266,13 +266,12 @@ pub(super) fn requests(place: &mut impl Place) {
     };
     let mut store = place.open();
     let keep = |number| Record::Request(request(number, "first"));
-    store.commit(&[Record::Sweep(sweep(1)), keep(1), keep(2)]).unwrap();
+    store
+        .commit(&[Record::Sweep(sweep(1)), keep(1), keep(2)])
+        .unwrap();
     store.commit(&[keep(3), keep(4)]).unwrap();
     drop(store);
-    assert_eq!(
-        kept(place),
-        [1, 2, 3, 4].map(|number| request(number, "first"))
-    );
+    assert_eq!(kept(place), [1, 2, 3, 4].map(|number| request(number, "first")));
     let mut store = place.open();
     loaded(store.as_mut());
     let forget = |through| Record::RequestsForgotten { through };
@@ -280,9 +279,7 @@ pub(super) fn requests(place: &mut impl Place) {
     store
         .commit(&[forget(2), keep(5), forget(3), keep(6), forget(5), keep(7)])
         .unwrap();
-    store
-        .commit(&[Record::Request(request(7, "again"))])
-        .unwrap();
+    store.commit(&[Record::Request(request(7, "again"))]).unwrap();
     drop(store);
     assert_eq!(kept(place), [request(6, "first"), request(7, "again")]);
 }

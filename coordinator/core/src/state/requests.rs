@@ -48,7 +48,11 @@ impl Requests {
         assert!(bytes <= RequestRow::MAX_BYTES, "{bytes} bytes of kept answers");
         assert_eq!(self.numbers.len(), self.rows.len(), "an id is kept twice");
         for row in self.rows() {
-            assert_eq!(self.get(&row.key.id), Some(row), "an answer that its id does not find");
+            assert_eq!(
+                self.get(&row.key.id),
+                Some(row),
+                "an answer that its id does not find"
+            );
         }
     }
 }

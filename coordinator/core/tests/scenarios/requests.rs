@@ -28,7 +28,7 @@ fn kept(world: &World) -> Vec<&str> {
 
 #[test]
 fn a_request_that_comes_again_finds_its_answer_and_another_under_its_id_is_refused() {
-    let mut world = World::default();
+    let mut world = World::new();
     assert_eq!(answered(&world.state, &key("a", 1)), Ok(None));
     decided(&mut world, "a", 3);
     let found = answered(&world.state, &key("a", 1)).unwrap().unwrap();
@@ -39,22 +39,25 @@ fn a_request_that_comes_again_finds_its_answer_and_another_under_its_id_is_refus
     });
     assert_eq!(answered(&world.state, &key("a", 2)), reused);
     let method = "Extend".to_owned();
-    let other = RequestKey { method, ..key("a", 1) };
+    let other = RequestKey {
+        method,
+        ..key("a", 1)
+    };
     assert_eq!(answered(&world.state, &other), reused);
     assert_eq!(answered(&world.state, &key("b", 1)), Ok(None));
 }
 
 #[test]
 fn answers_are_kept_for_a_day_and_go_when_others_come() {
-    let mut world = World::default();
+    let mut world = World::new();
     for id in ["a", "b"] {
         decided(&mut world, id, 0);
         world.now += 1;
     }
-    world.now = KEPT_FOR - 1;
+    world.now = 1_000 + KEPT_FOR - 1;
     decided(&mut world, "c", 0);
     assert_eq!(kept(&world), ["a", "b", "c"]);
-    world.now = KEPT_FOR;
+    world.now += 1;
     decided(&mut world, "d", 0);
     assert_eq!(kept(&world), ["b", "c", "d"]);
     // Nothing removes them but another one.
@@ -62,7 +65,11 @@ fn answers_are_kept_for_a_day_and_go_when_others_come() {
     assert_eq!(kept(&world), ["b", "c", "d"]);
     decided(&mut world, "e", 0);
     assert_eq!(kept(&world), ["e"]);
-    assert_eq!(world.state.requests().next().unwrap().number, 5, "numbers only grow");
+    assert_eq!(
+        world.state.requests().next().unwrap().number,
+        5,
+        "numbers only grow"
+    );
     // A clock that was set back removes nothing.
     world.now = 0;
     decided(&mut world, "f", 0);
@@ -71,7 +78,7 @@ fn answers_are_kept_for_a_day_and_go_when_others_come() {
 
 #[test]
 fn the_oldest_make_room_however_young_they_are() {
-    let mut world = World::default();
+    let mut world = World::new();
     let most = RequestRow::MAX_BYTES / RequestRow::OVERHEAD;
     for number in 0..most {
         assert_eq!(decided(&mut world, &format!("small-{number}"), 0), 1);
@@ -84,7 +91,7 @@ fn the_oldest_make_room_however_young_they_are() {
     assert_eq!(left.len(), most - (4 << 20) / RequestRow::OVERHEAD);
     assert_eq!(left.last(), Some(&"large"));
     // After a quiet day they go bit by bit.
-    world.now = KEPT_FOR;
+    world.now += KEPT_FOR;
     let before = left.len();
     decided(&mut world, "tomorrow", 0);
     assert_eq!(kept(&world).len(), before + 1 - 256);
@@ -96,7 +103,7 @@ fn a_worker_that_an_older_coordinator_took_in_registers_before_it_gets_more() {
         protocol: 4,
         ..SETTINGS
     });
-    world.submit(1, 1);
+    world.sweep(1, 1, 1);
     let worker = world.worker(1, 1);
     let older = Err(Refusal::UnknownWorker(worker));
     assert_eq!(world.acquire(worker, 1), older);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Transaction;
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, RequestRow, SweepRow, TrialRow,
-    WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, RequestRow, SweepRow,
+    TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Fence, SweepId, TrialKey, WorkerId, floats};

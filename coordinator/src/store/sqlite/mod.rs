@@ -159,10 +159,8 @@ impl Store for SqliteStore {
             for row in statement.query_and_then([], |row| rows::worker(row))? {
                 visit(Record::Worker(row?));
             }
-            let mut statement = transaction.prepare(&format!(
-                "SELECT {} FROM request ORDER BY number",
-                rows::REQUEST
-            ))?;
+            let mut statement =
+                transaction.prepare(&format!("SELECT {} FROM request ORDER BY number", rows::REQUEST))?;
             for row in statement.query_and_then([], |row| rows::request(row))? {
                 visit(Record::Request(row?));
             }

@@ -221,10 +221,9 @@ pub(super) fn write_record(
                 row.answer
             ],
         ),
-        Record::RequestsForgotten { through } => execute(
-            "DELETE FROM request WHERE number <= ?1",
-            params![*through as i64],
-        ),
+        Record::RequestsForgotten { through } => {
+            execute("DELETE FROM request WHERE number <= ?1", params![*through as i64])
+        }
         Record::SweepGone(sweep) => {
             let number = number(*sweep)?;
             execute("DELETE FROM sweep WHERE number = ?1", params![number])?;
