@@ -91,8 +91,8 @@ fn the_oldest_make_room_however_young_they_are() {
     assert_eq!(left.len(), most - (4 << 20) / RequestRow::OVERHEAD);
     assert_eq!(left.last(), Some(&"large"));
     // After a quiet day they go bit by bit.
-    world.now += KEPT_FOR;
     let before = left.len();
+    world.now += KEPT_FOR;
     decided(&mut world, "tomorrow", 0);
     assert_eq!(kept(&world).len(), before + 1 - 256);
 }
