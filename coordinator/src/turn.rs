@@ -17,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::store::{Cursor, Store, StoreError};
 
-pub use order::{Order, Prepared, Reply};
+pub use order::{Answering, Order, Prepared, Preparing, Reply};
 
 /// Inputs that may wait for the thread; more are turned away with [`TurnError::Busy`].
 const QUEUE: usize = 8192;

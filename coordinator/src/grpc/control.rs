@@ -63,7 +63,7 @@ impl Service {
     ) -> Result<Response<v1::SweepStatus>, Status> {
         let key = once::key(method, &mut message)?;
         let prepare = move |state: &State| {
-            let sweep = once::sweep(state, &message.selector)?.row().id;
+            let sweep = selector::resolve(state, &message.selector)?.row().id;
             let answer = move |state: &State, _: Vec<Answer>| once::status_of(state, sweep);
             Ok(Decided::new(vec![Input::Order { sweep, order }], answer))
         };
@@ -79,11 +79,11 @@ impl Service {
         answer: fn(&SweepState, u64) -> R,
     ) -> Result<Response<R>, Status> {
         let prepare = move |state: &State| {
-            let sweep = once::sweep(state, &selector)?.row().id;
+            let sweep = selector::resolve(state, &selector)?.row().id;
             let answer = move |state: &State, answers: Vec<Answer>| match answers.as_slice() {
                 [Answer::Extended { kept }] => {
                     tracing::info!(%sweep, "a sweep is extended");
-                    once::sweep(state, &sweep.to_string()).map(|sweep| answer(sweep, *kept))
+                    selector::resolve(state, &sweep.to_string()).map(|sweep| answer(sweep, *kept))
                 }
                 other => Err(super::unexpected(other)),
             };
@@ -421,7 +421,7 @@ impl Control for Service {
             ));
         }
         let prepare = move |state: &State| {
-            let sweep = once::sweep(state, &selector)?.row().id;
+            let sweep = selector::resolve(state, &selector)?.row().id;
             let answer = move |state: &State, answers: Vec<Answer>| match *answers.as_slice() {
                 [Answer::Ordered { retried }] => Ok(v1::RetryResponse {
                     status: Some(once::status_of(state, sweep)?),
@@ -572,7 +572,7 @@ impl Control for Service {
         let mut message = request.into_inner();
         let key = once::key("Delete", &mut message)?;
         let prepare = move |state: &State| {
-            let row = once::sweep(state, &message.selector)?.row();
+            let row = selector::resolve(state, &message.selector)?.row();
             let (sweep, name) = (row.id, row.name.clone());
             let answer = move |_: &State, _: Vec<Answer>| {
                 tracing::info!(%sweep, name, "a sweep is deleted");

@@ -3,12 +3,12 @@
 use prost::Message;
 use sha2::{Digest, Sha256};
 use tenfold_core::record::RequestKey;
-use tenfold_core::{Answer, Input, Refusal, State, SweepState};
+use tenfold_core::{Answer, Input, Refusal, State};
 use tenfold_proto::v1;
 use tenfold_types::SweepId;
 use tonic::{Response, Status};
 
-use super::{Service, messages, selector, status};
+use super::{Service, messages, status};
 use crate::turn::{Order, Prepared, Reply};
 
 /// Characters of a request id: fewer could come twice by accident, more would only be kept.
@@ -126,11 +126,6 @@ impl Service {
 fn refusal(status: &Status) -> Reply {
     let code = i32::from(status.code()).cast_unsigned();
     Reply::new(code, status.message().as_bytes().to_vec())
-}
-
-/// The sweep that a selector names.
-pub(super) fn sweep<'a>(state: &'a State, selector: &str) -> Result<&'a SweepState, Status> {
-    selector::resolve(state, selector)
 }
 
 /// Where a sweep stands after it was changed.

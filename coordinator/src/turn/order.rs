@@ -27,12 +27,18 @@ impl Reply {
     }
 }
 
+/// Makes an answer from the state that follows a decision, and from the answers to its inputs.
+pub type Answering = Box<dyn FnOnce(&State, Vec<Answer>) -> Reply>;
+
+/// Looks at the state that an order meets.
+pub type Preparing = Box<dyn FnOnce(&State) -> Result<Prepared, Reply> + Send>;
+
 /// What an order comes to in the state as it is.
 pub struct Prepared {
     /// To be decided, up to the first that is refused.
     pub inputs: Vec<Input>,
-    /// Makes the answer from the state that follows, and from the answers to the inputs.
-    pub reply: Box<dyn FnOnce(&State, Vec<Answer>) -> Reply>,
+    /// Makes the answer.
+    pub reply: Answering,
 }
 
 /// An order. All of it happens in one turn: looking whether it was decided before, resolving what it names, deciding, and
@@ -40,8 +46,8 @@ pub struct Prepared {
 pub struct Order {
     /// What identifies the request; none where its caller gave it no id.
     pub key: Option<RequestKey>,
-    /// Looks at the state. A refusal is an answer too, and kept as one.
-    pub prepare: Box<dyn FnOnce(&State) -> Result<Prepared, Reply> + Send>,
+    /// Resolves what it names. A refusal is an answer too, and kept as one.
+    pub prepare: Preparing,
     /// Makes the answer to a refused input.
     pub refused: fn(Refusal) -> Reply,
 }
