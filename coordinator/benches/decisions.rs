@@ -148,6 +148,7 @@ fn case(name: &str, points: u64, stop: &str, late: bool) {
         id: WORKER,
         host: "node".to_owned(),
         process: 1,
+        protocol: 0,
         version: "0.1.0".to_owned(),
         libtorch: "2.11.0".to_owned(),
         slots: vec![Slot {

@@ -101,6 +101,7 @@ fn case(specification: &str, trials: u64, epochs: u32, pack: u32) {
             id: WorkerId([worker; 8]),
             host: "node".to_owned(),
             process: 1,
+            protocol: 0,
             version: "0.1.0".to_owned(),
             libtorch: "2.11.0".to_owned(),
             slots: vec![Slot {

@@ -5,14 +5,19 @@
 //! only then lets the answers out. So that each decision sees the ones before it, the state evolves ahead of the
 //! commit; a commit that fails, or whose outcome is unknown, lets nothing out and the state is rebuilt from the store.
 
+mod order;
+
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tenfold_core::record::Record;
 use tenfold_core::{Answer, Effect, Input, Millis, Refusal, Settings, State, decide};
 use tokio::sync::{oneshot, watch};
 
 use crate::store::{Cursor, Store, StoreError};
+
+pub use order::{Answering, Order, Prepared, Preparing, Reply};
 
 /// Inputs that may wait for the thread; more are turned away with [`TurnError::Busy`].
 const QUEUE: usize = 8192;
@@ -57,6 +62,7 @@ type Look = Box<dyn FnOnce(Result<&State, TurnError>, Millis) + Send>;
 /// What waits for the thread.
 enum Job {
     Decide(Input, oneshot::Sender<Result<Answer, TurnError>>),
+    Order(Order, oneshot::Sender<Result<Reply, TurnError>>),
     Read(Look),
     Stop,
 }
@@ -98,6 +104,10 @@ pub struct Turn {
 pub struct Outcome {
     /// For each input, in order.
     pub answers: Vec<Result<Answer, TurnError>>,
+    /// For each order, in order.
+    pub replies: Vec<Result<Reply, TurnError>>,
+    /// A sweep was deleted: the store has something to tidy up.
+    pub deleted: bool,
     /// A trial became free to be leased.
     pub work_available: bool,
     /// The store can no longer be trusted: stop.
@@ -152,10 +162,17 @@ impl Turn {
         self.store.tidy().ok()
     }
 
-    /// One turn. The first thing decided is what time alone has brought about.
+    /// One turn without orders.
     pub fn step(&mut self, inputs: Vec<Input>, now: Millis) -> Outcome {
+        self.step_with(inputs, Vec::new(), now)
+    }
+
+    /// One turn. The first thing decided is what time alone has brought about; orders come after inputs.
+    pub fn step_with(&mut self, inputs: Vec<Input>, orders: Vec<Order>, now: Millis) -> Outcome {
         let mut outcome = Outcome {
             answers: Vec::new(),
+            replies: Vec::new(),
+            deleted: false,
             work_available: false,
             fatal: None,
         };
@@ -164,6 +181,7 @@ impl Turn {
         }
         if let Some(error) = &self.broken {
             outcome.answers = inputs.iter().map(|_| Err(error.clone())).collect();
+            outcome.replies = orders.iter().map(|_| Err(error.clone())).collect();
             return outcome;
         }
         let mut records = Vec::new();
@@ -171,24 +189,20 @@ impl Turn {
             .next_deadline()
             .is_some_and(|at| at <= now)
             .then_some(Input::Tick);
+        let work = &mut outcome.work_available;
         for input in due.into_iter().chain(inputs) {
-            let transition = decide(&self.state, input, now);
-            for record in &transition.records {
-                self.state.evolve(record);
-            }
-            records.extend(
-                transition
-                    .records
-                    .into_iter()
-                    .filter(tenfold_core::record::Record::is_durable),
-            );
-            for effect in transition.effects {
-                match effect {
-                    Effect::Answer(answer) => outcome.answers.push(answer.map_err(TurnError::from)),
-                    Effect::WorkAvailable => outcome.work_available = true,
-                }
-            }
+            let answer = self.input(input, now, &mut records, work);
+            outcome
+                .answers
+                .extend(answer.map(|answer| answer.map_err(TurnError::from)));
         }
+        for order in orders {
+            let reply = self.order(order, now, &mut records, work);
+            outcome.replies.push(reply);
+        }
+        outcome.deleted = records
+            .iter()
+            .any(|record| matches!(record, Record::SweepGone(_)));
         if records.is_empty() {
             return outcome;
         }
@@ -211,6 +225,10 @@ impl Turn {
                     .answers
                     .iter_mut()
                     .for_each(|answer| *answer = Err(answer_for(&error)));
+                outcome
+                    .replies
+                    .iter_mut()
+                    .for_each(|reply| *reply = Err(answer_for(&error)));
                 outcome.work_available = false;
                 self.broken = Some(answer_for(&error));
                 outcome.fatal = if error.is_fatal() {
@@ -222,6 +240,29 @@ impl Turn {
             }
         }
         outcome
+    }
+
+    /// Decides one input and makes it so; its durable records join those of the turn.
+    fn input(
+        &mut self,
+        input: Input,
+        now: Millis,
+        records: &mut Vec<Record>,
+        work_available: &mut bool,
+    ) -> Option<Result<Answer, Refusal>> {
+        let transition = decide(&self.state, input, now);
+        for record in &transition.records {
+            self.state.evolve(record);
+        }
+        records.extend(transition.records.into_iter().filter(Record::is_durable));
+        let mut answered = None;
+        for effect in transition.effects {
+            match effect {
+                Effect::Answer(answer) => answered = Some(answer),
+                Effect::WorkAvailable => *work_available = true,
+            }
+        }
+        answered
     }
 
     /// Rebuilds the state from the store. What cannot be got over by trying again is returned.
@@ -277,6 +318,16 @@ impl Handle {
         let (sender, answer) = oneshot::channel();
         self.enqueue(Job::Decide(input, sender))?;
         answer.await.unwrap_or(Err(TurnError::Stopped))
+    }
+
+    /// Has an order decided, as [`Self::decide`] an input.
+    ///
+    /// # Errors
+    /// See [`TurnError`].
+    pub async fn order(&self, order: Order) -> Result<Reply, TurnError> {
+        let (sender, reply) = oneshot::channel();
+        self.enqueue(Job::Order(order, sender))?;
+        reply.await.unwrap_or(Err(TurnError::Stopped))
     }
 
     /// Looks at the state, in which everything is durable, and at the time.
@@ -407,11 +458,16 @@ impl Thread {
                 Err(RecvTimeoutError::Disconnected) => return None,
             };
             let (mut inputs, mut askers, mut reads, mut stop) = (Vec::new(), Vec::new(), Vec::new(), false);
+            let (mut orders, mut people) = (Vec::new(), Vec::new());
             for job in jobs {
                 match job {
                     Job::Decide(input, asker) => {
                         inputs.push(input);
                         askers.push(asker);
+                    }
+                    Job::Order(order, asker) => {
+                        orders.push(order);
+                        people.push(asker);
                     }
                     Job::Read(look) => reads.push(look),
                     Job::Stop => stop = true,
@@ -419,17 +475,17 @@ impl Thread {
             }
             let now = self.clock.now();
             self.together = inputs.len();
-            let outcome = self.turn.step(inputs, now);
-            self.untidy |= outcome
-                .answers
-                .iter()
-                .any(|answer| matches!(answer, Ok(Answer::Deleted)));
+            let outcome = self.turn.step_with(inputs, orders, now);
+            self.untidy |= outcome.deleted;
             for look in reads {
                 look(self.turn.state(), now);
             }
             for (asker, answer) in askers.into_iter().zip(outcome.answers) {
                 // Whoever no longer waits has gone away: the decision stands all the same.
                 _ = asker.send(answer);
+            }
+            for (asker, reply) in people.into_iter().zip(outcome.replies) {
+                _ = asker.send(reply);
             }
             if *self.commits.borrow() != self.turn.cursor() {
                 self.commits.send_replace(self.turn.cursor());

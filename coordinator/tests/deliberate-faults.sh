@@ -78,6 +78,12 @@ fault left-out-and-counted $core/sweep/stage/mod.rs 's/ - self\.decided\.closed\
 fault printed-as-it-came coordinator/src/cli/format.rs 's/let text = printable::lines\(text\);\n    let mut out/let mut out/' \
     -p tenfold --test hostile
 fault noted-as-it-came coordinator/src/cli/mod.rs 's/tenfold_types::printable::lines\(&what\)/what/' -p tenfold --test hostile
+fault answered-before-commit $turn \
+    's/\.for_each\(\|reply\| \*reply = Err\(answer_for\(&error\)\)\);/.for_each(drop);/' -p tenfold --test simulation
+fault answer-not-kept coordinator/src/turn/order.rs 's/Some\(key\) = order\.key \{/Some(key) = order.key.filter(|_| false) {/' \
+    -p tenfold --test simulation
+fault anything-under-one-id $core/request.rs 's/row\.key != \*key/row.key.id != key.id/' -p tenfold-core --test scenarios
+fault kept-for-ever $core/request.rs 's/bytes <= RequestRow::MAX_BYTES && !is_over/true || !is_over/' -p tenfold-core --test scenarios
 fault checkpoint-of-another-trial worker/trainer/src/checkpoint/mod.rs \
     's/            epochs: 0,\n/            epochs: 0,\n            learning_rate: 1.0,\n/' -p tenfold-trainer --test checkpoints
 

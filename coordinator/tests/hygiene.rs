@@ -205,7 +205,10 @@ fn a_message_of_more_than_a_mebibyte_is_refused_and_the_connection_goes_on() {
             ..v1::SweepSource::default()
         };
         let refused = control
-            .submit(v1::SubmitRequest { source: Some(source) })
+            .submit(v1::SubmitRequest {
+                source: Some(source),
+                ..v1::SubmitRequest::default()
+            })
             .await
             .unwrap_err();
         assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");

@@ -153,9 +153,9 @@ fn core_has_no_clock_no_files_and_no_network() {
 #[test]
 fn only_a_few_places_write_to_terminals() {
     let places = [
-        // Printable text on standard output; a line on standard error, and the log.
+        // Printable text on standard output; a line on standard error, the log, and the question where help was written.
         ("coordinator/src/cli/format.rs", 1),
-        ("coordinator/src/cli/mod.rs", 3),
+        ("coordinator/src/cli/mod.rs", 4),
         // A bar of numbers and words of ours.
         ("coordinator/src/cli/progress.rs", 1),
         // The worker's log and last words; its doctor.

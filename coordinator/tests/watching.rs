@@ -247,7 +247,7 @@ fn a_reader_of_a_tail_that_goes_away_is_no_error() {
     let output = command.stdout(writer).output().unwrap();
     assert_eq!(
         (output.status.code(), text(&output.stderr).as_str()),
-        (Some(0), "")
+        (Some(141), "")
     );
 }
 

@@ -10,7 +10,13 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tonic::transport::{Channel, Endpoint, Error, Uri};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Endpoint, Error, Uri};
+
+use crate::version::Announce;
+
+/// A connection whose calls say this build's version and protocol.
+pub type Channel = InterceptedService<tonic::transport::Channel, Announce>;
 
 /// How long one address may take to answer.
 const REACH: Duration = Duration::from_secs(5);
@@ -93,16 +99,20 @@ impl Addresses {
     /// When none of the addresses takes it; the last one's reason.
     pub async fn connect(&self) -> Result<Channel, Error> {
         let addresses = self.clone();
-        self.endpoint()
+        let channel = self
+            .endpoint()
             .connect_with_connector(tower::service_fn(move |_| addresses.clone().dial()))
-            .await
+            .await?;
+        Ok(InterceptedService::new(channel, Announce))
     }
 
     /// A connection that is made when it is needed, and again when it breaks.
     pub fn connect_lazy(&self) -> Channel {
         let addresses = self.clone();
-        self.endpoint()
-            .connect_with_connector_lazy(tower::service_fn(move |_| addresses.clone().dial()))
+        let channel = self
+            .endpoint()
+            .connect_with_connector_lazy(tower::service_fn(move |_| addresses.clone().dial()));
+        InterceptedService::new(channel, Announce)
     }
 
     fn endpoint(&self) -> Endpoint {

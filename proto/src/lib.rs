@@ -4,9 +4,14 @@
 pub mod convert;
 pub mod dial;
 pub mod pushback;
+pub mod version;
 
-/// The protocol between workers and coordinator; `Register` refuses any other.
-pub const PROTOCOL: u32 = 3;
+/// Version of the protocol between the coordinator, its workers and its commands. It grows when one side would misunderstand
+/// the other; a peer that says another version is refused.
+pub const PROTOCOL: u32 = 4;
+
+/// The services and messages as an encoded `google.protobuf.FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// The generated messages, clients and servers.
 #[expect(

@@ -4,14 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tenfold_proto::convert;
-use tenfold_proto::dial::Addresses;
+use tenfold_proto::dial::{Addresses, Channel};
 use tenfold_proto::v1::fleet_client::FleetClient;
 use tenfold_proto::{PROTOCOL, pushback, v1};
 use tenfold_types::frame::Device;
 use tenfold_types::{Fence, TrialKey, WorkerId};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::session::{Acknowledgement, Action, Call, Event, Exit, Failure, Lease, Options, Report, Session};

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use tenfold_proto::dial::Addresses;
-use tenfold_proto::v1;
 use tenfold_proto::v1::control_client::ControlClient;
+use tenfold_proto::{v1, version};
 use tenfold_types::printable;
 
 use crate::node;
@@ -28,25 +28,35 @@ pub struct Checkup<'a> {
     pub checkpoints: Option<node::Checkpoints>,
 }
 
-/// Prints a line a finding; true when nothing is missing.
-pub async fn run(checkup: Checkup<'_>) -> bool {
-    let mut well = true;
+/// What a checkup comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is missing.
+    Well,
+    /// Something is.
+    Missing,
+    /// Whoever read the findings has gone away.
+    Unread,
+}
+
+/// Prints a line a finding.
+pub async fn run(checkup: Checkup<'_>) -> Verdict {
+    let (mut well, mut unread) = (true, false);
     let mut say = |good: bool, what: &str, text: &str| {
         well &= good;
         // A coordinator's words may be among them.
         let text = printable::lines(text);
         let mut lines = text.lines();
-        // A reader that has gone away has seen enough.
-        let mut out = std::io::stdout().lock();
-        _ = writeln!(
-            out,
-            "{} {what:<12} {}",
+        let mut finding = format!(
+            "{} {what:<12} {}\n",
             if good { "ok     " } else { "missing" },
             lines.next().unwrap_or_default()
         );
         for line in lines {
-            _ = writeln!(out, "        {:<12} {line}", "");
+            finding.push_str(&format!("        {:<12} {line}\n", ""));
         }
+        let written = std::io::stdout().lock().write_all(finding.as_bytes());
+        unread |= written.is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
     };
     say(
         true,
@@ -146,7 +156,11 @@ pub async fn run(checkup: Checkup<'_>) -> bool {
             ),
         ),
     }
-    well
+    match (unread, well) {
+        (true, _) => Verdict::Unread,
+        (false, true) => Verdict::Well,
+        (false, false) => Verdict::Missing,
+    }
 }
 
 /// `, 22 GiB free`, if the trainer says how much.
@@ -163,9 +177,7 @@ async fn reach(coordinator: &Addresses) -> Result<(), String> {
     })?;
     let mut request = tonic::Request::new(v1::WorkersRequest::default());
     request.set_timeout(Duration::from_secs(3));
-    ControlClient::new(channel)
-        .workers(request)
-        .await
-        .map_err(|status| status.message().to_owned())?;
-    Ok(())
+    let answer = ControlClient::new(channel).workers(request).await;
+    let answer = answer.map_err(|status| status.message().to_owned())?;
+    version::check_coordinator(answer.metadata())
 }

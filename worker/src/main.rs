@@ -10,12 +10,12 @@ use tenfold_proto::dial::Addresses;
 use tenfold_types::frame::{CHECKPOINT_MIB, MAX_PACK};
 use tenfold_types::printable;
 use tenfold_worker::agent::{self, Config};
-use tenfold_worker::doctor::{self, Checkup};
+use tenfold_worker::doctor::{self, Checkup, Verdict};
 use tenfold_worker::node::{self, Checkpoints};
 use tenfold_worker::session::{Exit, Options};
 use tenfold_worker::slot::Launch;
 use tenfold_worker::throughput::Cache;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Unacknowledged epochs may take so much memory.
@@ -27,7 +27,8 @@ exit codes:
   2  usage
   3  no coordinator for longer than --on-server-lost allows
   4  the coordinator refused this worker
-  5  this node cannot train (doctor: something is missing)";
+  5  this node cannot train (doctor: something is missing)
+  141  doctor: nobody reads its output any more";
 
 /// Starts a worker: trains trials in its slots for a Tenfold coordinator.
 #[derive(Parser)]
@@ -192,10 +193,10 @@ async fn doctor(node: Node) -> ExitCode {
         cache: &Cache::new(node.cache.as_deref()),
         checkpoints: node.checkpoints(),
     };
-    if doctor::run(checkup).await {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(5)
+    match doctor::run(checkup).await {
+        Verdict::Well => ExitCode::SUCCESS,
+        Verdict::Missing => ExitCode::from(5),
+        Verdict::Unread => ExitCode::from(141),
     }
 }
 
@@ -275,6 +276,7 @@ async fn work(node: Node) -> ExitCode {
 
 /// The first signal stops in order, the second at once.
 async fn signals(stop: mpsc::Sender<()>, with_parent: bool) {
+    let mut hangup = hangups();
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -285,6 +287,7 @@ async fn signals(stop: mpsc::Sender<()>, with_parent: bool) {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            () = hung_up(&mut hangup) => {}
             () = tokio::time::sleep(Duration::from_millis(500)), if with_parent => {
                 if rustix::process::getppid() == parent {
                     continue;
@@ -294,5 +297,23 @@ async fn signals(stop: mpsc::Sender<()>, with_parent: bool) {
         if stop.send(()).await.is_err() {
             return;
         }
+    }
+}
+
+/// Listens for SIGHUP, which says that the terminal is gone; not where it was ignored when this process began, which is what `nohup`
+/// is for. To be called before there is a handler.
+fn hangups() -> Option<Signal> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is 1, the lowest bit.
+    let ignored = mask.is_some_and(|mask| mask & 1 != 0);
+    (!ignored).then(|| signal(SignalKind::hangup()).ok()).flatten()
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(hangup) => _ = hangup.recv().await,
+        None => std::future::pending().await,
     }
 }

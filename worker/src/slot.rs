@@ -167,6 +167,9 @@ impl Life {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            // A Ctrl-C, or the end of the terminal, is for the worker, which then stops its trainers in order: one that such a
+            // signal ended by itself would count as a failure of what it trained.
+            .process_group(0)
             .kill_on_drop(true);
         let mapping = FdMapping {
             parent_fd: OwnedFd::from(theirs),

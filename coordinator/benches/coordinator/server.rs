@@ -107,7 +107,10 @@ impl Server {
         let began = Instant::now();
         self.ask(async |mut control| {
             control
-                .submit(v1::SubmitRequest { source: Some(source) })
+                .submit(v1::SubmitRequest {
+                    source: Some(source),
+                    ..v1::SubmitRequest::default()
+                })
                 .await
                 .unwrap();
         });

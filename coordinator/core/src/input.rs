@@ -319,6 +319,14 @@ pub enum Refusal {
         /// Why, and what would be right.
         why: String,
     },
+    /// The id of a request came with another one before.
+    #[error("request id {id} came before with another request, a {method}; give each order an id of its own")]
+    RequestReused {
+        /// The id.
+        id: String,
+        /// The method of the request that it belongs to.
+        method: String,
+    },
     /// The order does not fit the sweep's state.
     #[error("sweep {sweep} is {state}: {hint}")]
     NotNow {

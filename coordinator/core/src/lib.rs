@@ -2,7 +2,8 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, choice, extend, explain, schedule, lease, twins → state, input → compare, search → aggregate, record → trial → sweep.
+//! order, choice, extend, explain, schedule, lease, request, twins → state, input → compare, search → aggregate, record → trial →
+//! sweep.
 
 pub mod aggregate;
 mod choice;
@@ -14,6 +15,7 @@ mod lease;
 mod order;
 pub mod rank;
 pub mod record;
+pub mod request;
 pub mod rounding;
 mod schedule;
 pub mod search;

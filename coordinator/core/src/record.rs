@@ -54,6 +54,13 @@ pub enum Record {
     LeaseClosed(Fence),
     /// A sweep and all its trials are forgotten.
     SweepGone(SweepId),
+    /// A person's request was decided.
+    Request(RequestRow),
+    /// The answers to the first requests, up to the one with this number, are no longer kept.
+    RequestsForgotten {
+        /// The number of the last of them.
+        through: u64,
+    },
     /// A lease was not renewed in its term: it is over then, unless it is renewed before. Not stored.
     Suspected {
         /// The lease.
@@ -367,6 +374,44 @@ pub struct LeaseRow {
     pub trials: Vec<(TrialKey, u32)>,
 }
 
+/// What identifies a person's request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The id that the caller made for it.
+    pub id: String,
+    /// The method called, such as `Refine`.
+    pub method: String,
+    /// A hash of the message without its id.
+    pub digest: [u8; 32],
+}
+
+/// A person's request with its answer, which a repetition of it gets too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRow {
+    /// Its number, which only grows.
+    pub number: u64,
+    /// The request.
+    pub key: RequestKey,
+    /// When it was decided.
+    pub at: Millis,
+    /// 0 for a good answer, else the kind of refusal, as the caller's protocol has it.
+    pub code: u32,
+    /// The answer or the text of the refusal, as the caller's protocol has it.
+    pub answer: Vec<u8>,
+}
+
+impl RequestRow {
+    /// Bytes that the answers that are kept may count for together.
+    pub const MAX_BYTES: usize = 32 << 20;
+    /// Bytes that each counts for beyond its own length, so that [`Self::MAX_BYTES`] holds at most 65,536.
+    pub const OVERHEAD: usize = 512;
+
+    /// Returns the bytes that it counts for among the answers that are kept.
+    pub fn bytes(&self) -> usize {
+        self.answer.len() + Self::OVERHEAD
+    }
+}
+
 /// A device share of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
@@ -387,6 +432,8 @@ pub struct WorkerRow {
     pub host: String,
     /// Its process id there.
     pub process: u32,
+    /// The version of the protocol that it said it speaks; 0 for one that a coordinator before version 4 took in.
+    pub protocol: u32,
     /// Tenfold's version.
     pub version: String,
     /// Libtorch's version.

@@ -42,7 +42,10 @@ pub(crate) fn acquire(
     wanted: &Wanted,
     now: Millis,
 ) -> Transition {
-    let Some(known) = state.worker(worker) else {
+    // One that an older coordinator took in has to register again, which says to it what to install. Until then it may hand
+    // over what it has trained.
+    let known = state.worker(worker);
+    let Some(known) = known.filter(|known| known.row.protocol == state.settings().protocol) else {
         return Transition::refuse(Refusal::UnknownWorker(worker));
     };
     let Some(device) = known.row.slots.get(slot as usize) else {

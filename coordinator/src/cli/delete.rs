@@ -18,9 +18,10 @@ impl Delete {
         let client = common.client().await?;
         let request = v1::SelectRequest {
             selector: self.selector,
+            ..v1::SelectRequest::default()
         };
         let answer = client
-            .ask(request, |mut control, request| async move {
+            .order(request, |mut control, request| async move {
                 control.delete(request).await
             })
             .await?;

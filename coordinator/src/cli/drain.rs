@@ -16,9 +16,12 @@ pub(crate) struct Drain {
 impl Drain {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = common.client().await?;
-        let request = v1::DrainRequest { worker: self.worker };
+        let request = v1::DrainRequest {
+            worker: self.worker,
+            ..v1::DrainRequest::default()
+        };
         let answer = client
-            .ask(request, |mut control, request| async move {
+            .order(request, |mut control, request| async move {
                 control.drain(request).await
             })
             .await?;

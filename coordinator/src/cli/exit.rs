@@ -18,7 +18,11 @@ exit codes:
   2    wrong usage, or a bad file
   3    no coordinator could be reached, or it had too much to do
   4    refused: it does not fit the state of things
-  130  interrupted";
+  130  interrupted
+  141  nobody reads its output any more (but run and serve go on)";
+
+/// As a shell has it for a process that SIGPIPE ended: 128 and the signal's number.
+pub(super) const BROKEN_PIPE: u8 = 141;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ pub(crate) enum Failure {
     Refused(String),
     /// The user interrupted it.
     Interrupted,
-    /// Whoever read the output has gone away, which is fine.
+    /// Whoever read the output has gone away: the command ends without a word, as SIGPIPE would have ended it.
     BrokenPipe,
 }
 
@@ -55,12 +59,12 @@ impl Failure {
 
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::BrokenPipe => 0,
             Self::Sweep => 1,
             Self::Usage(_) => 2,
             Self::Unreachable { .. } | Self::Busy { .. } => 3,
             Self::Refused(_) => 4,
             Self::Interrupted => 130,
+            Self::BrokenPipe => BROKEN_PIPE,
         })
     }
 
@@ -86,6 +90,11 @@ impl Failure {
                 address: address.to_owned(),
                 why: message,
             },
+            // What has no message comes from the transport: no such method.
+            Code::Unimplemented if message.is_empty() => Self::Refused(
+                "the coordinator does not know this command; it is older than the command, so install this version for it too"
+                    .to_owned(),
+            ),
             Code::Unimplemented => {
                 Self::Refused(format!("the coordinator does not know this command: {message}"))
             }

@@ -26,9 +26,10 @@ impl Extend {
             selector: self.selector,
             repetitions: self.repetitions,
             stage: self.stage,
+            ..v1::ExtendRequest::default()
         };
         let answer = client
-            .ask(request, |mut control, request| async move {
+            .order(request, |mut control, request| async move {
                 control.extend(request).await
             })
             .await?;

@@ -212,7 +212,10 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return help(&error),
+    };
     // The coordinator's own log: everything for `serve`, what went wrong for `run`, whose output is for the user.
     let default = if matches!(cli.command, Command::Serve(_)) {
         "info"
@@ -251,6 +254,16 @@ pub(crate) fn main() -> ExitCode {
             }
             failure.code()
         }
+    }
+}
+
+/// Prints help, the version, or what is wrong with the arguments.
+fn help(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        Err(broken) if broken.kind() == std::io::ErrorKind::BrokenPipe && !error.use_stderr() => {
+            Failure::BrokenPipe.code()
+        }
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
     }
 }
 

@@ -17,8 +17,8 @@ macro_rules! orders {
     ($($name:ident)*) => {$(
         pub(crate) async fn $name(select: Select, common: &Common) -> Result<(), Failure> {
             let client = common.client().await?;
-            let request = v1::SelectRequest { selector: select.selector };
-            let status = client.ask(request, |mut control, request| async move { control.$name(request).await }).await?;
+            let request = v1::SelectRequest { selector: select.selector, ..v1::SelectRequest::default() };
+            let status = client.order(request, |mut control, request| async move { control.$name(request).await }).await?;
             said(&status, common)
         }
     )*};
@@ -46,9 +46,10 @@ impl Retry {
             selector: self.select.selector,
             failed,
             cancelled,
+            ..v1::RetryRequest::default()
         };
         let answer = client
-            .ask(request, |mut control, request| async move {
+            .order(request, |mut control, request| async move {
                 control.retry(request).await
             })
             .await?;

@@ -39,9 +39,10 @@ impl Refine {
             span: self.span,
             stage: self.stage,
             metric: self.metric,
+            ..v1::RefineRequest::default()
         };
         let answer = client
-            .ask(request, |mut control, request| async move {
+            .order(request, |mut control, request| async move {
                 control.refine(request).await
             })
             .await?;

@@ -131,9 +131,12 @@ impl Run {
     ) -> Result<Done, Failure> {
         let client = Client::connect(address).await?;
         let text = source.text.clone();
-        let request = v1::SubmitRequest { source: Some(source) };
+        let request = v1::SubmitRequest {
+            source: Some(source),
+            ..v1::SubmitRequest::default()
+        };
         let answer = client
-            .ask(request, |mut control, request| async move {
+            .order(request, |mut control, request| async move {
                 control.submit(request).await
             })
             .await?;
@@ -158,9 +161,10 @@ impl Run {
             if resumable {
                 let request = v1::SelectRequest {
                     selector: selector.clone(),
+                    ..v1::SelectRequest::default()
                 };
                 client
-                    .ask(request, |mut control, request| async move {
+                    .order(request, |mut control, request| async move {
                         control.resume(request).await
                     })
                     .await?;
@@ -279,7 +283,7 @@ impl Run {
         common: &Common,
     ) -> Result<(), Failure> {
         if common.json {
-            return format::print(&super::json::line(&super::json::sweep(status)));
+            return last_word(&super::json::line(&super::json::sweep(status)));
         }
         let path = folder.join("table.txt");
         let table = fs::read_to_string(&path).map_err(|error| exit::of_file(&path, &error))?;
@@ -322,7 +326,15 @@ impl Run {
                 format::short(&status.sweep)
             ));
         }
-        format::print(&text)
+        last_word(&text)
+    }
+}
+
+/// Prints what came of the run. All of it is in files, and the exit code says how the sweep ended: that nobody reads it is no failure.
+fn last_word(text: &str) -> Result<(), Failure> {
+    match format::print(text) {
+        Err(Failure::BrokenPipe) => Ok(()),
+        printed => printed,
     }
 }
 

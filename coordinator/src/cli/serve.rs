@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args;
 use tenfold::server::{self, Server, ServerConfig, ServerError};
 use tenfold::store::StoreError;
 use tenfold_core::Settings;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::Failure;
 use super::{Common, format, json};
@@ -67,9 +68,9 @@ impl Serve {
         };
         let address = format!("http://{}", server.address());
         if common.json {
-            format::print(&json::line(&json::serving(&address)))?;
+            say(&json::line(&json::serving(&address)));
         } else {
-            format::print(&format!("serving on {address}\n"))?;
+            say(&format!("serving on {address}\n"));
         }
         tokio::select! {
             error = server.failed() => return Err(error.into()),
@@ -96,9 +97,9 @@ async fn start(config: ServerConfig, common: &Common) -> Result<Option<Server>, 
         if !std::mem::replace(&mut told, true) {
             tracing::info!("standing by: {held}");
             if common.json {
-                format::print(&json::line(&json::standing_by(&held.to_string())))?;
+                say(&json::line(&json::standing_by(&held.to_string())));
             } else {
-                format::print(&format!("standing by: {held}\n"))?;
+                say(&format!("standing by: {held}\n"));
             }
         }
         tokio::select! {
@@ -108,15 +109,46 @@ async fn start(config: ServerConfig, common: &Common) -> Result<Option<Server>, 
     }
 }
 
-/// Resolves at the next SIGINT or SIGTERM.
+/// Prints a line, if somebody reads it. A coordinator does not depend on that: where it goes may be closed, or full.
+fn say(text: &str) {
+    if let Err(failure) = format::print(text) {
+        tracing::debug!(%failure, "nobody reads the standard output");
+    }
+}
+
+/// Resolves at the next SIGINT, SIGTERM or SIGHUP.
 pub(crate) async fn asked_to_stop() {
+    let mut hangup = hangups();
     match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
         (Ok(mut interrupt), Ok(mut terminate)) => {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                () = hung_up(&mut hangup) => {}
             }
         }
         _ => std::future::pending().await,
+    }
+}
+
+/// Listens for SIGHUP, which says that the terminal is gone; not where it was ignored when this process began, which is what `nohup`
+/// is for.
+fn hangups() -> Option<Signal> {
+    static IGNORED: OnceLock<bool> = OnceLock::new();
+    // Looked at before there is a handler.
+    let ignored = *IGNORED.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        // SIGHUP is 1, the lowest bit.
+        mask.is_some_and(|mask| mask & 1 != 0)
+    });
+    (!ignored).then(|| signal(SignalKind::hangup()).ok()).flatten()
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(hangup) => _ = hangup.recv().await,
+        None => std::future::pending().await,
     }
 }

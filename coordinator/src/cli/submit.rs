@@ -23,9 +23,12 @@ impl Submit {
     pub(crate) async fn run(self, common: &Common) -> Result<(), Failure> {
         let source = Some(self.source.read()?);
         let client = common.client().await?;
-        let request = v1::SubmitRequest { source };
+        let request = v1::SubmitRequest {
+            source,
+            ..v1::SubmitRequest::default()
+        };
         let answer = client
-            .ask(request, |mut control, request| async move {
+            .order(request, |mut control, request| async move {
                 control.submit(request).await
             })
             .await?;

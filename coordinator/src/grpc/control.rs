@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tenfold_core::record::RequestKey;
 use tenfold_core::sweep::{Around, Extension, Grouping, Passage, Stage, Sweep, SweepError};
 use tenfold_core::{Answer, Input, Order, State, SweepState, Wider};
 use tenfold_proto::convert;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::once::{self, Decided};
 use super::tail::Tail;
 use super::{Service, backup, messages, parts, selector, status};
 use crate::groups::{Found, Groups};
@@ -52,13 +54,42 @@ impl Service {
         self.turn.read(look).await.map_err(status::of_turn)?
     }
 
-    async fn order(&self, selector: String, order: Order) -> Result<(v1::SweepStatus, u64), Status> {
-        let sweep = self.with_sweep(selector, |_, sweep| sweep.row().id).await?;
-        let retried = match self.decide(Input::Order { sweep, order }).await? {
-            Answer::Ordered { retried } => retried,
-            other => return Err(super::unexpected(&other)),
+    /// An order about a sweep as it is, which is answered by where the sweep stands.
+    async fn order(
+        &self,
+        method: &str,
+        mut message: v1::SelectRequest,
+        order: Order,
+    ) -> Result<Response<v1::SweepStatus>, Status> {
+        let key = once::key(method, &mut message)?;
+        let prepare = move |state: &State| {
+            let sweep = selector::resolve(state, &message.selector)?.row().id;
+            let answer = move |state: &State, _: Vec<Answer>| once::status_of(state, sweep);
+            Ok(Decided::new(vec![Input::Order { sweep, order }], answer))
         };
-        Ok((self.status_of(sweep).await?, retried))
+        self.once(key, prepare).await
+    }
+
+    /// Has a sweep extended. `answer` makes the answer from the sweep and from how many choices stay as they are.
+    async fn extended<R: prost::Message + Default + 'static>(
+        &self,
+        key: Option<RequestKey>,
+        selector: String,
+        wider: Wider,
+        answer: fn(&SweepState, u64) -> R,
+    ) -> Result<Response<R>, Status> {
+        let prepare = move |state: &State| {
+            let sweep = selector::resolve(state, &selector)?.row().id;
+            let answer = move |state: &State, answers: Vec<Answer>| match answers.as_slice() {
+                [Answer::Extended { kept }] => {
+                    tracing::info!(%sweep, "a sweep is extended");
+                    selector::resolve(state, &sweep.to_string()).map(|sweep| answer(sweep, *kept))
+                }
+                other => Err(super::unexpected(other)),
+            };
+            Ok(Decided::new(vec![Input::Extend { sweep, wider }], answer))
+        };
+        self.once(key, prepare).await
     }
 
     /// The attempts at a trial, the newest first.
@@ -70,11 +101,6 @@ impl Service {
             .take(ATTEMPTS)
             .map(messages::attempt)
             .collect())
-    }
-
-    async fn status_of(&self, sweep: SweepId) -> Result<v1::SweepStatus, Status> {
-        self.with_sweep(sweep.to_string(), |_, sweep| messages::sweep_status(sweep))
-            .await
     }
 
     async fn exists(&self, sweep: SweepId) -> Result<bool, Status> {
@@ -120,15 +146,19 @@ impl Control for Service {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
-        let sweep = self.parse(request.into_inner().source).await?;
-        match self.decide(Input::Submit(sweep)).await? {
-            Answer::Submitted { sweep, existing } => {
+        let mut message = request.into_inner();
+        let key = once::key("Submit", &mut message)?;
+        let sweep = self.parse(message.source).await?;
+        let answer = |state: &State, answers: Vec<Answer>| match *answers.as_slice() {
+            [Answer::Submitted { sweep, existing }] => {
                 tracing::info!(%sweep, existing, "a sweep is submitted");
-                let sweep = Some(self.status_of(sweep).await?);
-                Ok(Response::new(v1::SubmitResponse { sweep, existing }))
+                let sweep = Some(once::status_of(state, sweep)?);
+                Ok(v1::SubmitResponse { sweep, existing })
             }
-            other => Err(super::unexpected(&other)),
-        }
+            ref other => Err(super::unexpected(other)),
+        };
+        self.once(key, move |_| Ok(Decided::new(vec![Input::Submit(sweep)], answer)))
+            .await
     }
 
     async fn plan(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanResponse>, Status> {
@@ -361,73 +391,73 @@ impl Control for Service {
     }
 
     async fn pause(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
-        Ok(Response::new(
-            self.order(request.into_inner().selector, Order::Pause).await?.0,
-        ))
+        self.order("Pause", request.into_inner(), Order::Pause).await
     }
 
     async fn resume(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
-        Ok(Response::new(
-            self.order(request.into_inner().selector, Order::Resume).await?.0,
-        ))
+        self.order("Resume", request.into_inner(), Order::Resume).await
     }
 
     async fn stop(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
-        Ok(Response::new(
-            self.order(request.into_inner().selector, Order::Stop).await?.0,
-        ))
+        self.order("Stop", request.into_inner(), Order::Stop).await
     }
 
     async fn cancel(&self, request: Request<v1::SelectRequest>) -> Result<Response<v1::SweepStatus>, Status> {
-        Ok(Response::new(
-            self.order(request.into_inner().selector, Order::Cancel).await?.0,
-        ))
+        self.order("Cancel", request.into_inner(), Order::Cancel).await
     }
 
     async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::RetryResponse>, Status> {
+        let mut message = request.into_inner();
+        let key = once::key("Retry", &mut message)?;
         let v1::RetryRequest {
             selector,
             failed,
             cancelled,
-        } = request.into_inner();
+            ..
+        } = message;
         if !failed && !cancelled {
             return Err(Status::invalid_argument(
                 "say which trials to retry: failed ones, cancelled ones, or both",
             ));
         }
-        let (status, retried) = self.order(selector, Order::Retry { failed, cancelled }).await?;
-        Ok(Response::new(v1::RetryResponse {
-            status: Some(status),
-            retried,
-        }))
+        let prepare = move |state: &State| {
+            let sweep = selector::resolve(state, &selector)?.row().id;
+            let answer = move |state: &State, answers: Vec<Answer>| match *answers.as_slice() {
+                [Answer::Ordered { retried }] => Ok(v1::RetryResponse {
+                    status: Some(once::status_of(state, sweep)?),
+                    retried,
+                }),
+                ref other => Err(super::unexpected(other)),
+            };
+            let order = Order::Retry { failed, cancelled };
+            Ok(Decided::new(vec![Input::Order { sweep, order }], answer))
+        };
+        self.once(key, prepare).await
     }
 
     async fn extend(
         &self,
         request: Request<v1::ExtendRequest>,
     ) -> Result<Response<v1::ExtendResponse>, Status> {
-        let v1::ExtendRequest {
-            selector,
-            repetitions,
-            stage,
-        } = request.into_inner();
-        let sweep = self.with_sweep(selector, |_, sweep| sweep.row().id).await?;
-        let wider = Wider::Repetitions { stage, repetitions };
-        match self.decide(Input::Extend { sweep, wider }).await? {
-            Answer::Extended { kept } => {
-                tracing::info!(%sweep, repetitions, "a sweep is extended");
-                let status = Some(self.status_of(sweep).await?);
-                Ok(Response::new(v1::ExtendResponse { status, kept }))
-            }
-            other => Err(super::unexpected(&other)),
-        }
+        let mut message = request.into_inner();
+        let key = once::key("Extend", &mut message)?;
+        let wider = Wider::Repetitions {
+            stage: message.stage,
+            repetitions: message.repetitions,
+        };
+        self.extended(key, message.selector, wider, |sweep, kept| v1::ExtendResponse {
+            status: Some(messages::sweep_status(sweep)),
+            kept,
+        })
+        .await
     }
 
     async fn refine(
         &self,
         request: Request<v1::RefineRequest>,
     ) -> Result<Response<v1::RefineResponse>, Status> {
-        let wanted = request.into_inner();
+        let mut wanted = request.into_inner();
+        let key = once::key("Refine", &mut wanted)?;
         let metric = match wanted.metric.as_str() {
             "" => Ok(Metric::TestError),
             name => name.parse().map_err(|error: UnknownMetric| error.to_string()),
@@ -439,16 +469,7 @@ impl Control for Service {
             stage: wanted.stage,
             metric: metric.map_err(Status::invalid_argument)?,
         };
-        let sweep = self
-            .with_sweep(wanted.selector, |_, sweep| sweep.row().id)
-            .await?;
-        let wider = Wider::Around(around);
-        match self.decide(Input::Extend { sweep, wider }).await? {
-            Answer::Extended { .. } => {}
-            other => return Err(super::unexpected(&other)),
-        }
-        tracing::info!(%sweep, "a sweep is refined");
-        let newest = |_: &State, sweep: &SweepState| {
+        self.extended(key, wanted.selector, Wider::Around(around), |sweep, _| {
             let newest = sweep
                 .extensions()
                 .rev()
@@ -457,10 +478,8 @@ impl Control for Service {
                 status: Some(messages::sweep_status(sweep)),
                 extension: newest.map(|row| messages::extension(sweep.sweep(), row)),
             }
-        };
-        self.with_sweep(sweep.to_string(), newest)
-            .await
-            .map(Response::new)
+        })
+        .await
     }
 
     async fn workers(
@@ -528,27 +547,41 @@ impl Control for Service {
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
-        let wanted = request.into_inner().worker;
-        let find = move |state: &State, _| selector::workers(state, &wanted);
-        let workers = self.turn.read(find).await.map_err(status::of_turn)??;
-        for worker in &workers {
-            self.decide(Input::Drain(*worker)).await?;
-            tracing::info!(%worker, "a worker is drained");
-        }
-        let workers = workers.iter().map(|worker| worker.0.to_vec()).collect();
-        Ok(Response::new(v1::DrainResponse { workers }))
+        let mut message = request.into_inner();
+        let key = once::key("Drain", &mut message)?;
+        let prepare = move |state: &State| {
+            let workers = selector::workers(state, &message.worker)?;
+            let inputs = workers.iter().map(|worker| Input::Drain(*worker)).collect();
+            let answer = move |_: &State, _: Vec<Answer>| {
+                for worker in &workers {
+                    tracing::info!(%worker, "a worker is drained");
+                }
+                Ok(v1::DrainResponse {
+                    workers: workers.iter().map(|worker| worker.0.to_vec()).collect(),
+                })
+            };
+            Ok(Decided::new(inputs, answer))
+        };
+        self.once(key, prepare).await
     }
 
     async fn delete(
         &self,
         request: Request<v1::SelectRequest>,
     ) -> Result<Response<v1::DeleteResponse>, Status> {
-        let named = |_: &State, sweep: &SweepState| (sweep.row().id, sweep.row().name.clone());
-        let (sweep, name) = self.with_sweep(request.into_inner().selector, named).await?;
-        self.decide(Input::Delete(sweep)).await?;
-        tracing::info!(%sweep, name, "a sweep is deleted");
-        let sweep = sweep.0.to_vec();
-        Ok(Response::new(v1::DeleteResponse { sweep, name }))
+        let mut message = request.into_inner();
+        let key = once::key("Delete", &mut message)?;
+        let prepare = move |state: &State| {
+            let row = selector::resolve(state, &message.selector)?.row();
+            let (sweep, name) = (row.id, row.name.clone());
+            let answer = move |_: &State, _: Vec<Answer>| {
+                tracing::info!(%sweep, name, "a sweep is deleted");
+                let sweep = sweep.0.to_vec();
+                Ok(v1::DeleteResponse { sweep, name })
+            };
+            Ok(Decided::new(vec![Input::Delete(sweep)], answer))
+        };
+        self.once(key, prepare).await
     }
 }
 

@@ -7,6 +7,7 @@ use tenfold_core::{Acknowledgement, Answer, End, Grant, Input, Standing, TrialRe
 use tenfold_proto::PROTOCOL;
 use tenfold_proto::convert::{self, ConvertError};
 use tenfold_proto::v1::{self, fleet_server::Fleet};
+use tenfold_proto::version::Said;
 use tenfold_types::{DeviceKind, Outcome, ShapeKey};
 use tonic::{Request, Response, Status};
 
@@ -34,11 +35,8 @@ impl Fleet for Service {
     ) -> Result<Response<v1::RegisterResponse>, Status> {
         let message = request.into_inner();
         if message.protocol != PROTOCOL {
-            return Err(Status::failed_precondition(format!(
-                "the worker speaks protocol {} and this coordinator {PROTOCOL}; use a worker of tenfold {}",
-                message.protocol,
-                env!("CARGO_PKG_VERSION")
-            )));
+            let said = Said::in_message(&message.version, message.protocol);
+            return Err(Status::failed_precondition(said.refusal("the worker")));
         }
         if message.slots.is_empty() || message.slots.len() > MAX_SLOTS {
             let slots = message.slots.len();
@@ -57,6 +55,7 @@ impl Fleet for Service {
             id: convert::worker_id(&message.worker).map_err(status::of_convert)?,
             host: cut(message.host),
             process: message.process,
+            protocol: message.protocol,
             version: cut(message.version),
             libtorch: cut(message.libtorch),
             slots: message

@@ -5,6 +5,7 @@ mod control;
 mod explain;
 mod fleet;
 pub mod messages;
+mod once;
 mod parts;
 mod selector;
 mod status;
@@ -76,7 +77,7 @@ impl Service {
     }
 }
 
-fn unexpected(answer: &Answer) -> Status {
+fn unexpected(answer: &(impl std::fmt::Debug + ?Sized)) -> Status {
     Status::internal(format!(
         "the coordinator gave an answer of another kind: {answer:?}"
     ))

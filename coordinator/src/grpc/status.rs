@@ -34,6 +34,7 @@ fn of_refusal(refusal: &Refusal) -> Code {
         Refusal::Gap { .. } | Refusal::IncompleteCurve { .. } | Refusal::NotNow { .. } => {
             Code::FailedPrecondition
         }
+        Refusal::RequestReused { .. } => Code::AlreadyExists,
         Refusal::CannotExtend { .. } => Code::InvalidArgument,
         Refusal::UnknownSlot { .. }
         | Refusal::EmptyPack

@@ -8,6 +8,7 @@ mod connection;
 mod files;
 mod limits;
 mod refuse;
+mod versioned;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenfold_core::Settings;
+use tenfold_proto::PROTOCOL;
 use tenfold_proto::v1::control_server::ControlServer;
 use tenfold_proto::v1::fleet_server::FleetServer;
 use tokio::net::{TcpListener, TcpSocket};
@@ -33,6 +35,7 @@ use crate::{choose, results, turn};
 use accept::Accept;
 use limits::{Limited, Limits};
 use refuse::Refuser;
+use versioned::Versioned;
 
 /// Connections that are taken at the same time when nothing else is said: 2,000 workers and as many of every other
 /// kind of client fit in twice over.
@@ -155,7 +158,10 @@ impl Server {
         let files = files::raise();
         let listener = listen(config.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let settings = config.settings;
+        let settings = Settings {
+            protocol: PROTOCOL,
+            ..config.settings
+        };
         let turn = blocking(move || turn::start(store, settings)).await?;
         let (stop, shutdown) = shutdown::channel();
         let service = Service {
@@ -199,14 +205,14 @@ impl Server {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_max_header_list_size(MAX_HEADERS)
-            .add_service(Limited {
+            .add_service(Versioned(Limited {
                 service: control,
                 limits: Arc::clone(&limits),
-            })
-            .add_service(Limited {
+            }))
+            .add_service(Versioned(Limited {
                 service: fleet,
                 limits,
-            })
+            }))
             .serve_with_incoming_shutdown(ReceiverStream::new(connections), async move {
                 stopped.wait().await;
             });

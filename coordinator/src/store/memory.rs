@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, RequestRow, SweepRow,
+    TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey, WorkerId};
@@ -27,6 +28,7 @@ struct Rows {
     workers: BTreeMap<WorkerId, WorkerRow>,
     /// With whether they live: those that are over are kept for their provenance.
     leases: BTreeMap<Fence, (bool, LeaseRow)>,
+    requests: BTreeMap<u64, RequestRow>,
     extensions: BTreeMap<(SweepId, u32), (Cursor, ExtensionRow)>,
     choices: BTreeMap<(SweepId, ChoiceId), (Cursor, ChoiceRow)>,
     trials: BTreeMap<TrialId, (Cursor, TrialRow)>,
@@ -68,6 +70,9 @@ impl Store for MemoryStore {
             .into_values()
             .filter(|(lives, _)| *lives)
             .for_each(|(_, row)| visit(Record::Lease(row)));
+        rows.requests
+            .into_values()
+            .for_each(|row| visit(Record::Request(row)));
         let live = |(_, epochs): &&(Cursor, EpochsRow)| {
             let holder = rows
                 .trials
@@ -147,6 +152,10 @@ impl Store for MemoryStore {
                     if let Some((lives, _)) = rows.leases.get_mut(&fence) {
                         *lives = false;
                     }
+                }
+                Record::Request(row) => _ = rows.requests.insert(row.number, row),
+                Record::RequestsForgotten { through } => {
+                    rows.requests = rows.requests.split_off(&(through + 1));
                 }
                 Record::SweepGone(sweep) => {
                     rows.sweeps.retain(|_, (_, row)| row.id != sweep);

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use tenfold_core::record::{
-    AttemptRow, Candidate, ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, Provenance, Slot,
-    SweepRow, TrialRow, WorkerRow,
+    AttemptRow, Candidate, ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, Provenance,
+    RequestKey, RequestRow, Slot, SweepRow, TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::ChoiceId;
 use tenfold_core::trial::TrialState;
@@ -40,6 +40,9 @@ pub(super) const CHOICE: &str = "stage, rule, cell, row, seq";
 
 /// The columns that [`extension`] reads, from the first on.
 pub(super) const EXTENSION: &str = "number, extended_at, row, seq";
+
+/// The columns that [`request`] reads, from the first on.
+pub(super) const REQUEST: &str = "number, id, method, digest, decided_at, code, answer";
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -335,11 +338,28 @@ pub(super) fn extension(sweep: SweepId, row: &impl Columns) -> Result<ExtensionR
     })
 }
 
+pub(super) fn request(row: &impl Columns) -> Result<RequestRow> {
+    let digest = row.bytes(3)?.try_into();
+    Ok(RequestRow {
+        number: number(row, 0)?,
+        key: RequestKey {
+            id: row.text(1)?,
+            method: row.text(2)?,
+            digest: digest.map_err(|_| wrong(3, "no SHA-256"))?,
+        },
+        at: number(row, 4)?,
+        code: small(row, 5)?,
+        answer: row.bytes(6)?.to_vec(),
+    })
+}
+
 /// A worker's row, bar its id.
 #[derive(Serialize, Deserialize)]
 struct StoredWorker {
     host: String,
     process: u32,
+    #[serde(default)]
+    protocol: u32,
     version: String,
     libtorch: String,
     slots: Vec<Slot>,
@@ -351,6 +371,7 @@ pub(super) fn worker_text(row: &WorkerRow) -> Result<String> {
     let stored = StoredWorker {
         host: row.host.clone(),
         process: row.process,
+        protocol: row.protocol,
         version: row.version.clone(),
         libtorch: row.libtorch.clone(),
         slots: row.slots.clone(),
@@ -365,6 +386,7 @@ pub(super) fn worker(row: &impl Columns) -> Result<WorkerRow> {
         id: worker_id(row, 0)?,
         host: stored.host,
         process: stored.process,
+        protocol: stored.protocol,
         version: stored.version,
         libtorch: stored.libtorch,
         slots: stored.slots,

@@ -53,6 +53,10 @@ macro_rules! store_suite {
             suite::extensions(&mut $place);
         }
         #[test]
+        fn answers_to_requests_are_kept_until_they_are_forgotten() {
+            suite::requests(&mut $place);
+        }
+        #[test]
         fn choices_come_in_the_order_of_their_commits() {
             suite::choices(&mut $place);
         }
@@ -142,6 +146,7 @@ fn worker() -> WorkerRow {
         id: WorkerId([7; 8]),
         host: "node".to_owned(),
         process: 42,
+        protocol: 4,
         version: "0.1.0".to_owned(),
         libtorch: "2.11.0".to_owned(),
         slots: vec![Slot {
@@ -233,6 +238,50 @@ pub(super) fn extensions(place: &mut impl Place) {
     assert_eq!(reader.extensions(sweep(2).id, 0).unwrap(), []);
     let touched = reader.touched(id, 2, 100).unwrap();
     assert!(touched.sweep.is_some(), "a watcher sees that there is one");
+}
+
+fn request(number: u64, text: &str) -> RequestRow {
+    RequestRow {
+        number,
+        key: RequestKey {
+            id: format!("request-{number:08}"),
+            method: "Refine".to_owned(),
+            digest: [number as u8; 32],
+        },
+        at: 1_000 * number,
+        code: (number % 2) as u32,
+        // Any bytes: a message is no text.
+        answer: [text.as_bytes(), &[0, 255]].concat(),
+    }
+}
+
+pub(super) fn requests(place: &mut impl Place) {
+    let kept = |place: &mut dyn Place| -> Vec<RequestRow> {
+        let (records, _) = loaded(place.open().as_mut());
+        let kept = records.into_iter().filter_map(|record| match record {
+            Record::Request(row) => Some(row),
+            _ => None,
+        });
+        kept.collect()
+    };
+    let mut store = place.open();
+    let keep = |number| Record::Request(request(number, "first"));
+    store
+        .commit(&[Record::Sweep(sweep(1)), keep(1), keep(2)])
+        .unwrap();
+    store.commit(&[keep(3), keep(4)]).unwrap();
+    drop(store);
+    assert_eq!(kept(place), [1, 2, 3, 4].map(|number| request(number, "first")));
+    let mut store = place.open();
+    loaded(store.as_mut());
+    let forget = |through| Record::RequestsForgotten { through };
+    // One after the other in one commit, also of what the commit itself keeps.
+    store
+        .commit(&[forget(2), keep(5), forget(3), keep(6), forget(5), keep(7)])
+        .unwrap();
+    store.commit(&[Record::Request(request(7, "again"))]).unwrap();
+    drop(store);
+    assert_eq!(kept(place), [request(6, "first"), request(7, "again")]);
 }
 
 pub(super) fn choices(place: &mut impl Place) {
@@ -1022,6 +1071,8 @@ fn any_record() -> impl Strategy<Value = Record> {
         1 => (1..3u64, 1..3u32, 1..9u32).prop_map(|(number, which, n)| Record::Extension(extension(number, which, n))),
         1 => (1..3u64, 0..2u64, prop_oneof![Just(Outcome::Withdrawn), Just(Outcome::Chosen(vec![Value::Float(0.1)]))])
             .prop_map(|(number, cell, outcome)| Record::Choice(choice(number, cell, outcome))),
+        1 => (1..9u64).prop_map(|number| Record::Request(request(number, "any"))),
+        1 => (1..9u64).prop_map(|through| Record::RequestsForgotten { through }),
         1 => (1..5u64).prop_map(|fence| Record::Lease(lease(fence))),
         1 => (1..5u64).prop_map(|fence| Record::LeaseClosed(Fence(fence))),
         1 => (0..99u64).prop_map(|fence| Record::Counters(Counters { fence, sweeps: 2 })),

@@ -51,6 +51,7 @@ impl FakeWorker {
             id: self.id,
             host: text(),
             process: 1,
+            protocol: 0,
             version: text(),
             libtorch: text(),
             slots,

@@ -1,12 +1,15 @@
 //! A coordinator's turn, its workers, what lies between them, and what must hold after every step.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tenfold::choose;
 use tenfold::store::Store;
-use tenfold::turn::{Turn, TurnError};
+use tenfold::turn::{self, Prepared, Reply, Turn, TurnError};
+use tenfold_core::record::RequestKey;
 use tenfold_core::{Answer, Grant, Input, Order, Settings, State, SweepState, Wider};
 use tenfold_types::{Curve, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId};
 
@@ -43,6 +46,10 @@ pub(crate) struct World {
     pub(crate) landscape: Landscape,
     /// What was to be chosen, to be told once more.
     late: Vec<Input>,
+    /// What people have asked, under which ids; any of it may come again.
+    orders: Vec<(String, Input)>,
+    /// What was answered to them, whether or not that arrived.
+    replies: BTreeMap<String, Reply>,
     /// Messages under way: they may come late, twice, or out of order.
     mail: Vec<(usize, Input)>,
     /// Until when there is no room on the disk.
@@ -73,6 +80,8 @@ impl World {
             store,
             workers,
             sweep: SweepId([0; 16]),
+            orders: Vec::new(),
+            replies: BTreeMap::new(),
             mail: Vec::new(),
             full: 0,
             slow: 0,
@@ -107,6 +116,58 @@ impl World {
         }
         self.check();
         answer
+    }
+
+    /// A person's order, under a new id.
+    pub(crate) fn order(&mut self, input: Input) {
+        let id = format!("order-{}", self.orders.len());
+        self.orders.push((id, input));
+        self.send(self.orders.len() - 1);
+    }
+
+    /// Sends an order, which may have been decided before: then it gets its answer and changes nothing.
+    fn send(&mut self, number: usize) {
+        let (id, input) = self.orders[number].clone();
+        let known = self.replies.get(&id).cloned();
+        let sweep = self.sweep;
+        let looked_at = Arc::new(AtomicBool::new(false));
+        let looking = Arc::clone(&looked_at);
+        let order = turn::Order {
+            key: Some(RequestKey {
+                id: id.clone(),
+                method: "Order".to_owned(),
+                digest: [number as u8; 32],
+            }),
+            prepare: Box::new(move |_| {
+                looking.store(true, Ordering::Relaxed);
+                // Made of the state as it is then: made anew, it would be another.
+                let reply = move |state: &State, answers: Vec<Answer>| {
+                    let counts = state.sweep(sweep).map(SweepState::counts);
+                    Reply::new(0, format!("{answers:?} {counts:?}").into_bytes())
+                };
+                Ok(Prepared {
+                    inputs: vec![input],
+                    reply: Box::new(reply),
+                })
+            }),
+            refused: |refusal| Reply::new(1, refusal.to_string().into_bytes()),
+        };
+        let written = self.store.luck().written;
+        let mut outcome = self.turn.step_with(Vec::new(), vec![order], self.now);
+        if let Ok(reply) = outcome.replies.remove(0) {
+            if let Some(known) = known {
+                assert_eq!((reply.code, &reply.bytes), (known.code, &known.bytes), "{id}");
+                assert!(reply.repeated && !looked_at.load(Ordering::Relaxed), "{id}");
+            } else {
+                let is_written = self.store.luck().written > written;
+                assert!(
+                    reply.repeated || is_written,
+                    "{id}: an answer left that is not kept"
+                );
+                self.replies.insert(id, reply);
+            }
+        }
+        self.check();
     }
 
     /// A fence is one lease of one request, whenever its answer comes; of two attempts the later has the higher one.
@@ -244,18 +305,22 @@ impl World {
         if self.chance(1) {
             let orders = [Order::Pause, Order::Stop, Order::Cancel];
             let (sweep, order) = (self.sweep, orders[self.random.random_range(0..orders.len())]);
-            _ = self.decide(Input::Order { sweep, order });
+            self.order(Input::Order { sweep, order });
         }
         if self.chance(5) {
             let (sweep, order) = (self.sweep, Order::Resume);
-            _ = self.decide(Input::Order { sweep, order });
+            self.order(Input::Order { sweep, order });
         }
         if self.chance(1) {
             // Decisions that nothing has succeeded are made once more.
             let (sweep, failed) = (self.sweep, true);
             let cancelled = self.chance(50);
             let order = Order::Retry { failed, cancelled };
-            _ = self.decide(Input::Order { sweep, order });
+            self.order(Input::Order { sweep, order });
+        }
+        if self.chance(5) && !self.orders.is_empty() {
+            let number = self.random.random_range(0..self.orders.len());
+            self.send(number);
         }
         if self.chance(2) {
             // The coordinator's machine sleeps: leases expire.
@@ -320,7 +385,7 @@ impl World {
         let (stage, repetitions) = (Some(LAST.to_owned()), REPEATED);
         let wider = Wider::Repetitions { stage, repetitions };
         let sweep = self.sweep;
-        _ = self.decide(Input::Extend { sweep, wider });
+        self.order(Input::Extend { sweep, wider });
     }
 
     pub(crate) fn is_extended(&self) -> bool {

@@ -87,7 +87,9 @@ fn main() -> ExitCode {
     let socket = match socket {
         Ok(socket) => socket,
         Err(error) => {
-            eprintln!(
+            // Nobody may be able to read it.
+            _ = writeln!(
+                std::io::stderr(),
                 "tenfold-trainer is started by tenfold-worker, not by hand: there is no worker's socket on descriptor \
                  {DESCRIPTOR} ({error}); run tenfold-worker, or tenfold-trainer --help"
             );

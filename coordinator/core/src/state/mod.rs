@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenfold_types::{Fence, RequestId, SweepId, WorkerId};
 
 use crate::Millis;
-use crate::record::{Counters, LeaseRow, QuickFailure, Record, SweepRow, TrialRow, WorkerRow};
+use crate::record::{Counters, LeaseRow, QuickFailure, Record, RequestRow, SweepRow, TrialRow, WorkerRow};
 use crate::sweep::Sweep;
+
+use requests::Requests;
 
 mod accepted;
 mod choices;
 mod line;
 mod places;
+mod requests;
 mod seen;
 mod sweep;
 
@@ -30,6 +33,8 @@ pub struct Settings {
     pub backoff_base: Millis,
     /// The longest such pause, in milliseconds.
     pub backoff_cap: Millis,
+    /// The version of the protocol that workers must have registered with to get leases.
+    pub protocol: u32,
 }
 
 impl Default for Settings {
@@ -40,6 +45,7 @@ impl Default for Settings {
             failure_limit: 3,
             backoff_base: 10_000,
             backoff_cap: 360_000,
+            protocol: 0,
         }
     }
 }
@@ -58,6 +64,7 @@ pub struct State {
     by_request: BTreeMap<(WorkerId, RequestId), Fence>,
     expiries: BTreeSet<(Millis, Fence)>,
     problems: Vec<String>,
+    requests: Requests,
     /// Sweeps of which trials may be open that follow one that is over, and the places in line from which on.
     to_follow: BTreeMap<SweepId, u64>,
 }
@@ -186,6 +193,21 @@ impl State {
         self.to_follow.first_key_value().map(|(id, place)| (*id, *place))
     }
 
+    /// The request of this id that was decided, with its answer, while that is kept.
+    pub fn request(&self, id: &str) -> Option<&RequestRow> {
+        self.requests.get(id)
+    }
+
+    /// Requests whose answers are kept, the oldest first.
+    pub fn requests(&self) -> impl DoubleEndedIterator<Item = &RequestRow> {
+        self.requests.rows()
+    }
+
+    /// Bytes that these answers count for.
+    pub(crate) fn request_bytes(&self) -> usize {
+        self.requests.bytes()
+    }
+
     /// What could not be understood while loading; a coordinator must not go on with any.
     pub fn problems(&self) -> &[String] {
         &self.problems
@@ -281,6 +303,8 @@ impl State {
                     None => self.to_follow.remove(sweep),
                 };
             }
+            Record::Request(row) => self.requests.insert(row.clone()),
+            Record::RequestsForgotten { through } => self.requests.forget(*through),
             Record::SweepGone(id) => {
                 self.to_follow.remove(id);
                 if let Some(sweep) = self.sweeps.remove(id) {
@@ -358,6 +382,7 @@ impl State {
     #[expect(clippy::panic, reason = "it exists to panic, in tests")]
     pub fn check_invariants(&self) {
         assert!(self.problems.is_empty(), "{:?}", self.problems);
+        self.requests.check_invariants();
         let mut seen = BTreeSet::new();
         for lease in self.leases.values() {
             assert!(
@@ -427,5 +452,6 @@ impl State {
                 .map(|l| &l.row)
                 .eq(other.leases.values().map(|l| &l.row))
             && self.by_request == other.by_request
+            && self.requests().eq(other.requests())
     }
 }

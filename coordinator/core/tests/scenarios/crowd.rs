@@ -10,6 +10,7 @@ fn register(state: &mut State, number: u64, now: u64) -> (Result<Answer, Refusal
         id: WorkerId(number.to_le_bytes()),
         host: text(),
         process: 1,
+        protocol: 0,
         version: text(),
         libtorch: text(),
         slots: vec![Slot {

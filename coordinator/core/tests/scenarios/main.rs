@@ -14,6 +14,7 @@ mod failures;
 mod leases;
 mod orders;
 mod packs;
+mod requests;
 mod restarts;
 mod schedule;
 mod search;

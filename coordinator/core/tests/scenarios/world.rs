@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Provenance, Record, Slot, SweepRow,
-    TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Provenance, Record, RequestRow, Slot,
+    SweepRow, TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::{ChoiceId, Sweep};
 use tenfold_core::trial::TrialState;
@@ -21,6 +21,7 @@ pub(crate) const SETTINGS: Settings = Settings {
     failure_limit: 3,
     backoff_base: 10,
     backoff_cap: 15,
+    protocol: 0,
 };
 
 /// What a store keeps, in the plainest form.
@@ -30,6 +31,7 @@ pub(crate) struct Rows {
     sweeps: BTreeMap<SweepId, SweepRow>,
     workers: BTreeMap<WorkerId, WorkerRow>,
     leases: BTreeMap<Fence, LeaseRow>,
+    requests: BTreeMap<u64, RequestRow>,
     extensions: BTreeMap<(SweepId, u32), ExtensionRow>,
     choices: BTreeMap<(SweepId, ChoiceId), ChoiceRow>,
     trials: BTreeMap<TrialId, TrialRow>,
@@ -63,6 +65,8 @@ impl Rows {
             }
             Record::Lease(row) => _ = self.leases.insert(row.fence, row),
             Record::LeaseClosed(fence) => _ = self.leases.remove(&fence),
+            Record::Request(row) => _ = self.requests.insert(row.number, row),
+            Record::RequestsForgotten { through } => self.requests.retain(|number, _| *number > through),
             Record::SweepGone(sweep) => {
                 self.sweeps.remove(&sweep);
                 self.extensions.retain(|(of, _), _| *of != sweep);
@@ -93,6 +97,9 @@ impl Rows {
         }
         for row in self.leases.values() {
             state.evolve(&Record::Lease(row.clone()));
+        }
+        for row in self.requests.values() {
+            state.evolve(&Record::Request(row.clone()));
         }
         for row in self.choices.values() {
             state.evolve(&Record::Choice(row.clone()));
@@ -323,6 +330,7 @@ impl World {
             id: WorkerId([number; 8]),
             host: format!("node-{number}"),
             process: number.into(),
+            protocol: 0,
             version: "0.1.0".to_owned(),
             libtorch: "2.11.0".to_owned(),
             slots,

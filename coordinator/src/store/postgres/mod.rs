@@ -135,6 +135,10 @@ impl Store for PostgresStore {
         for row in transaction.query("SELECT id, row FROM worker ORDER BY id", &[])? {
             visit(Record::Worker(rows::worker(&row)?));
         }
+        let requests = format!("SELECT {} FROM request ORDER BY number", rows::REQUEST);
+        for row in transaction.query(&requests, &[])? {
+            visit(Record::Request(rows::request(&row)?));
+        }
         let living = format!(
             "SELECT {}, sweep FROM lease WHERE trials IS NOT NULL ORDER BY fence",
             rows::LEASE

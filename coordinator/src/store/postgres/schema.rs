@@ -6,7 +6,7 @@ use postgres::Transaction;
 
 use crate::store::StoreError;
 
-const MIGRATIONS: &[&str] = &[FIRST, CHOICES, EXTENSIONS];
+const MIGRATIONS: &[&str] = &[FIRST, CHOICES, EXTENSIONS, REQUESTS];
 
 const FIRST: &str = "
     CREATE TABLE sweep (
@@ -117,6 +117,18 @@ const EXTENSIONS: &str = "
         extended_at BIGINT NOT NULL,
         row TEXT NOT NULL,
         PRIMARY KEY (sweep, number)
+    );
+";
+
+const REQUESTS: &str = "
+    CREATE TABLE request (
+        number BIGINT PRIMARY KEY,
+        id TEXT NOT NULL,
+        method TEXT NOT NULL,
+        digest BYTEA NOT NULL,
+        decided_at BIGINT NOT NULL,
+        code BIGINT NOT NULL,
+        answer BYTEA NOT NULL
     );
 ";
 

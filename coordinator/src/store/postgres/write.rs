@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Transaction;
 use tenfold_core::record::{
-    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, SweepRow, TrialRow, WorkerRow,
+    AttemptRow, ChoiceRow, Counters, EpochsRow, ExtensionRow, LeaseRow, Record, RequestRow, SweepRow,
+    TrialRow, WorkerRow,
 };
 use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Fence, SweepId, TrialKey, WorkerId, floats};
@@ -31,6 +32,9 @@ pub(super) struct Batch<'a> {
     epochs: BTreeMap<(i64, TrialKey, Fence, u32), &'a EpochsRow>,
     /// Sweep, the trial whose epochs they are, the one that gets them, and the fence.
     copied: Vec<(i64, TrialKey, TrialKey, Fence)>,
+    requests: BTreeMap<u64, &'a RequestRow>,
+    /// The number of the last request that is no longer kept.
+    forgotten: Option<u64>,
     changed: Changed,
 }
 
@@ -97,6 +101,11 @@ impl<'a> Batch<'a> {
                 self.changed.epochs(sweep, *to);
                 self.copied.push((sweep, *from, *to, *fence));
             }
+            Record::Request(row) => _ = self.requests.insert(row.number, row),
+            Record::RequestsForgotten { through } => {
+                self.requests = self.requests.split_off(&(through + 1));
+                self.forgotten = self.forgotten.max(Some(*through));
+            }
             Record::Renewed { .. }
             | Record::Suspected { .. }
             | Record::Seen { .. }
@@ -121,6 +130,7 @@ impl<'a> Batch<'a> {
         write_attempts(transaction, &self.attempts)?;
         write_epochs(transaction, &self.dropped, &self.epochs, at)?;
         copy_epochs(transaction, &self.copied, at)?;
+        write_requests(transaction, self.forgotten, &self.requests)?;
         write_changes(transaction, self.changed, at)
     }
 }
@@ -162,6 +172,36 @@ fn write_choices(
         let (stage, rule) = (i64::from(choice.stage), i64::from(choice.rule));
         let stored = text(&rows::choice_text(row)?).into_owned();
         transaction.execute(sql, &[sweep, &stage, &rule, &(choice.cell as i64), &at, &stored])?;
+    }
+    Ok(())
+}
+
+/// A statement each: people ask for few things at once.
+fn write_requests(
+    transaction: &mut Transaction<'_>,
+    forgotten: Option<u64>,
+    requests: &BTreeMap<u64, &RequestRow>,
+) -> Result<(), StoreError> {
+    if let Some(through) = forgotten {
+        transaction.execute("DELETE FROM request WHERE number <= $1", &[&(through as i64)])?;
+    }
+    let sql = "INSERT INTO request (number, id, method, digest, decided_at, code, answer) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (number) DO UPDATE SET id = excluded.id, \
+               method = excluded.method, digest = excluded.digest, decided_at = excluded.decided_at, \
+               code = excluded.code, answer = excluded.answer";
+    for row in requests.values() {
+        transaction.execute(
+            sql,
+            &[
+                &(row.number as i64),
+                &row.key.id,
+                &row.key.method,
+                &row.key.digest.as_slice(),
+                &(row.at as i64),
+                &i64::from(row.code),
+                &row.answer,
+            ],
+        )?;
     }
     Ok(())
 }

@@ -159,6 +159,11 @@ impl Store for SqliteStore {
             for row in statement.query_and_then([], |row| rows::worker(row))? {
                 visit(Record::Worker(row?));
             }
+            let mut statement =
+                transaction.prepare(&format!("SELECT {} FROM request ORDER BY number", rows::REQUEST))?;
+            for row in statement.query_and_then([], |row| rows::request(row))? {
+                visit(Record::Request(row?));
+            }
             let ids: BTreeMap<i64, SweepId> = sweeps.iter().copied().collect();
             let living = format!(
                 "SELECT {}, sweep FROM lease WHERE trials IS NOT NULL ORDER BY fence",

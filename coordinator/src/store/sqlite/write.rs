@@ -208,6 +208,22 @@ pub(super) fn write_record(
             "UPDATE lease SET trials = NULL WHERE fence = ?1",
             params![fence.0 as i64],
         ),
+        Record::Request(row) => execute(
+            "INSERT OR REPLACE INTO request (number, id, method, digest, decided_at, code, answer) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                row.number as i64,
+                row.key.id,
+                row.key.method,
+                row.key.digest,
+                row.at as i64,
+                row.code,
+                row.answer
+            ],
+        ),
+        Record::RequestsForgotten { through } => {
+            execute("DELETE FROM request WHERE number <= ?1", params![*through as i64])
+        }
         Record::SweepGone(sweep) => {
             let number = number(*sweep)?;
             execute("DELETE FROM sweep WHERE number = ?1", params![number])?;

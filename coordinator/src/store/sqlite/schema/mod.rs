@@ -24,6 +24,7 @@ const MIGRATIONS: &[Step] = &[
     (LEASES_AND_CHANGES, leases_and_changes::fill),
     (CHOICES, |_| Ok(())),
     (EXTENSIONS, |_| Ok(())),
+    (REQUESTS, |_| Ok(())),
 ];
 
 const FIRST: &str = "
@@ -156,6 +157,18 @@ const EXTENSIONS: &str = "
         row TEXT NOT NULL,
         PRIMARY KEY (sweep, number)
     ) WITHOUT ROWID;
+";
+
+const REQUESTS: &str = "
+    CREATE TABLE request (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        method TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        decided_at INTEGER NOT NULL,
+        code INTEGER NOT NULL,
+        answer BLOB NOT NULL
+    );
 ";
 
 /// The newest version.
