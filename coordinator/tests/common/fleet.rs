@@ -7,8 +7,13 @@ use tenfold_proto::v1::{self, end::Outcome};
 use tenfold_types::floats;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status};
 
 use super::Cluster;
+
+fn client(address: &str) -> FleetClient<Channel> {
+    FleetClient::new(Endpoint::from_shared(address.to_owned()).unwrap().connect_lazy())
+}
 
 /// How a trial ends.
 pub enum Fate {
@@ -19,6 +24,7 @@ pub enum Fate {
 
 pub struct FakeWorker {
     runtime: Runtime,
+    address: String,
     client: FleetClient<Channel>,
     id: Vec<u8>,
     requests: u8,
@@ -33,12 +39,13 @@ impl FakeWorker {
             .enable_all()
             .build()
             .unwrap();
-        let channel =
-            runtime.block_on(async { Endpoint::from_shared(cluster.address()).unwrap().connect_lazy() });
+        let address = cluster.address();
+        let client = runtime.block_on(async { client(&address) });
         let id = name.bytes().chain(std::iter::repeat(0)).take(8).collect();
         let mut worker = Self {
             runtime,
-            client: FleetClient::new(channel),
+            address,
+            client,
             id,
             requests: 0,
             values: value,
@@ -72,9 +79,26 @@ impl FakeWorker {
             libtorch: libtorch.to_owned(),
             slots: vec![slot],
         };
-        // The first call on a connection that a killed coordinator has left behind finds out that it is broken.
-        let mut register = || self.runtime.block_on(self.client.register(request.clone()));
-        register().or_else(|_| register()).unwrap();
+        let register = async |mut client: FleetClient<Channel>| client.register(request.clone()).await;
+        self.call(register).unwrap();
+    }
+
+    /// Makes a call, and once more on a new connection when the old one is broken: a killed coordinator leaves it so, and a living
+    /// one, when this worker did nothing for so long that it did not even answer pings.
+    fn call<T>(
+        &mut self,
+        call: impl AsyncFn(FleetClient<Channel>) -> Result<Response<T>, Status>,
+    ) -> Result<T, Status> {
+        let answer = self.runtime.block_on(call(self.client.clone()));
+        let answer = match answer {
+            // What a coordinator says has no source.
+            Err(status) if std::error::Error::source(&status).is_some() => {
+                self.client = self.runtime.block_on(async { client(&self.address) });
+                self.runtime.block_on(call(self.client.clone()))
+            }
+            answer => answer,
+        };
+        answer.map(Response::into_inner)
     }
 
     /// The next trial; waits for a while until there is one.
@@ -88,11 +112,8 @@ impl FakeWorker {
             max_trials: 1,
             sizes: Vec::new(),
         };
-        self.runtime
-            .block_on(self.client.acquire(request))
-            .unwrap()
-            .into_inner()
-            .lease
+        let acquire = async |mut client: FleetClient<Channel>| client.acquire(request.clone()).await;
+        self.call(acquire).unwrap().lease
     }
 
     /// Hands over some epochs of a lease's trial; returns up to which they are durable.
@@ -129,10 +150,8 @@ impl FakeWorker {
     }
 
     fn report(&mut self, request: v1::AppendRequest) -> v1::Acknowledgement {
-        // As in `register_again`; to say it twice is harmless.
-        let mut append = || self.runtime.block_on(self.client.append(request.clone()));
-        let answer = append().or_else(|_| append());
-        let said = answer.unwrap().into_inner().acknowledgements.remove(0);
+        let append = async |mut client: FleetClient<Channel>| client.append(request.clone()).await;
+        let said = self.call(append).unwrap().acknowledgements.remove(0);
         assert_eq!(said.refused, "");
         said
     }

@@ -7,6 +7,7 @@
 mod columns;
 mod connection;
 mod read;
+mod requests;
 mod schema;
 #[cfg(test)]
 mod tests;

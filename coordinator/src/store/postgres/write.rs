@@ -12,6 +12,7 @@ use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Fence, SweepId, TrialKey, WorkerId, floats};
 
 use super::Numbers;
+use super::requests::write_requests;
 use crate::store::changes::Changed;
 use crate::store::{StoreError, rows};
 
@@ -172,36 +173,6 @@ fn write_choices(
         let (stage, rule) = (i64::from(choice.stage), i64::from(choice.rule));
         let stored = text(&rows::choice_text(row)?).into_owned();
         transaction.execute(sql, &[sweep, &stage, &rule, &(choice.cell as i64), &at, &stored])?;
-    }
-    Ok(())
-}
-
-/// A statement each: people ask for few things at once.
-fn write_requests(
-    transaction: &mut Transaction<'_>,
-    forgotten: Option<u64>,
-    requests: &BTreeMap<u64, &RequestRow>,
-) -> Result<(), StoreError> {
-    if let Some(through) = forgotten {
-        transaction.execute("DELETE FROM request WHERE number <= $1", &[&(through as i64)])?;
-    }
-    let sql = "INSERT INTO request (number, id, method, digest, decided_at, code, answer) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (number) DO UPDATE SET id = excluded.id, \
-               method = excluded.method, digest = excluded.digest, decided_at = excluded.decided_at, \
-               code = excluded.code, answer = excluded.answer";
-    for row in requests.values() {
-        transaction.execute(
-            sql,
-            &[
-                &(row.number as i64),
-                &row.key.id,
-                &row.key.method,
-                &row.key.digest.as_slice(),
-                &(row.at as i64),
-                &i64::from(row.code),
-                &row.answer,
-            ],
-        )?;
     }
     Ok(())
 }
