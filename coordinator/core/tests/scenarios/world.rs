@@ -75,7 +75,12 @@ impl Rows {
             | Record::Suspected { .. }
             | Record::Seen { .. }
             | Record::Health { .. }
+            | Record::Damaged(_)
+            | Record::Repaired
+            | Record::Refused(_)
             | Record::Followed { .. } => assert!(!record.is_durable()),
+            // The turn's own.
+            Record::Counted(_) => {}
         }
     }
 
