@@ -52,8 +52,9 @@ fn store() -> Vec<u8> {
         let said = cluster.command(&["show", "stages", "--json"]);
         said.contains("\"choice\"").then_some(())
     });
-    worker.train(4, |key| match (key.index, key.repetition) {
-        (0, 1) => Fate::DivergesIn(2),
+    // The others of the stage have what the first stage has trained.
+    worker.train(2, |key| match (key.index, key.repetition) {
+        (1, 1) => Fate::DivergesIn(2),
         _ => Fate::Succeeds,
     });
     cluster.command(&["extend", "stages", "--stage", "modes", "--repetitions", "3"]);
@@ -217,8 +218,14 @@ fn a_flipped_bit_never_gives_other_results_without_a_word() {
     let flips = std::env::var("TENFOLD_FLIPS").map_or(FLIPS, |flips| flips.parse().unwrap());
     let mut random = StdRng::seed_from_u64(14);
     let (mut counts, mut silent) = (BTreeMap::new(), Vec::new());
-    for _ in 0..flips {
-        let (at, bit) = (random.random_range(0..bytes.len()), random.random_range(0..8));
+    // Most of so small a store is free: every other bit is flipped where something is written.
+    let written: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] != 0).collect();
+    for flip in 0..flips {
+        let at = match flip % 2 {
+            0 => random.random_range(0..bytes.len()),
+            _ => written[random.random_range(0..written.len())],
+        };
+        let bit = random.random_range(0..8);
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << bit;
         let found = runtime.block_on(look(&place, &damaged, &ids));
@@ -227,7 +234,11 @@ fn a_flipped_bit_never_gives_other_results_without_a_word() {
             None => silent.push((at, bit, found)),
         }
     }
-    println!("{flips} flipped bits of {} bytes: {counts:?}", bytes.len());
+    println!(
+        "{flips} flipped bits of {} bytes, {} of them written: {counts:?}",
+        bytes.len(),
+        written.len()
+    );
     assert!(
         silent.is_empty(),
         "{} gave other results: {silent:#?}",

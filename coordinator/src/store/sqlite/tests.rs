@@ -518,10 +518,11 @@ fn a_sync_that_fails_is_fatal() {
 
 /// Every schema that was ever released, as a coordinator of that time left it when it was killed: one sweep that is
 /// over, one in the middle of its second trial.
-const RELEASED: [&str; 3] = [
+const RELEASED: [&str; 4] = [
     include_str!("schema/released/1.sql"),
     include_str!("schema/released/2.sql"),
     include_str!("schema/released/3.sql"),
+    include_str!("schema/released/4.sql"),
 ];
 
 #[test]
