@@ -71,7 +71,7 @@ fault no-fresh-terms $turn 's/    state\.fresh_terms\(now\);\n//; s/, now: Milli
     -p tenfold --test simulation --lib
 
 store=coordinator/src/store
-fault checksums-not-looked-at $store/sums.rs 's/Ok\(Some\(sum\)\) => Ok\(sum == of_row\(table, sweep, row, columns\)\?\)/Ok(Some(_)) => Ok(true)/' \
+fault checksums-not-looked-at $store/checks.rs 's/Ok\(Some\(sum\)\) => Ok\(sum == of_row\(table, sweep, row, columns\)\?\)/Ok(Some(_)) => Ok(true)/' \
     -p tenfold --lib store::sqlite
 fault lost-rows-not-missed $store/census.rs 's/trials != self\.whole/trials == u64::MAX/; s/known != expected/known == u64::MAX/' \
     -p tenfold --lib store::sqlite

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tenfold_types::{Fence, SweepId, TrialKey};
+use tenfold_types::{Fence, TrialKey};
 
 use crate::Millis;
 use crate::input::{Answer, Transition};
@@ -128,23 +128,4 @@ fn name(sweep: &SweepState, choice: ChoiceId) -> String {
         Some(Chooses::Repetitions(_)) => format!("repetitions of a point of {stage}"),
         None => format!("a choice of {stage}"),
     }
-}
-
-/// Returns the damage that shows once everything is loaded: trials that a lease holds which is not there.
-pub(crate) fn without_lease(state: &State) -> Vec<Damage> {
-    let held = |sweep: &SweepState| -> Vec<(SweepId, TrialKey, Fence, u32)> {
-        let rows = sweep.without_result();
-        let held = rows.filter_map(|row| Some((row, row.state.holder()?.0)));
-        let lost = held.filter(|(_, fence)| state.lease(*fence).is_none());
-        lost.map(|(row, fence)| (row.id.sweep, row.id.key, fence, row.attempts))
-            .collect()
-    };
-    let lost = state.unfinished_sweeps().flat_map(held);
-    lost.map(|(sweep, key, fence, attempts)| Damage {
-        trial: tenfold_types::TrialId { sweep, key },
-        fence: Some(fence),
-        attempts,
-        what: "the row of its lease is lost".to_owned(),
-    })
-    .collect()
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use tenfold_core::record::{Damage, RefusedSweep};
-use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
+use tenfold_types::{SweepId, TrialId, TrialKey};
 
 use super::StoreError;
 use super::changes::Counts;
-use super::rows::Columns;
+use super::columns::Columns;
 
 /// The rows of a sweep's trials as they are loaded, in the order of their keys.
 #[derive(Default)]
@@ -125,14 +125,4 @@ pub(super) fn say_refused(sweep: &RefusedSweep) {
         number, name, why, ..
     } = sweep;
     tracing::error!(number, name, why, "a sweep is damaged on disk and not served");
-}
-
-/// The epochs of an attempt are not what was written.
-pub(super) fn epochs(trial: TrialId, fence: Fence) -> Damage {
-    Damage {
-        trial,
-        fence: Some(fence),
-        attempts: 0,
-        what: "its epochs are not what was written".to_owned(),
-    }
 }

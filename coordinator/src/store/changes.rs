@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use tenfold_core::record::CountedRow;
 use tenfold_types::TrialKey;
 
-use super::rows::{self, Columns};
-use super::sums::Checks;
+use super::checks::Checks;
+use super::columns::Columns;
+use super::rows;
 use super::{Cursor, StoreError, What};
 
 /// The trial's own row changed.

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use tenfold_core::record::Damage;
 use tenfold_types::{Fence, TrialId};
 
-use super::census;
-
 /// What went wrong with a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -103,7 +101,7 @@ impl StoreError {
 
     /// The epochs of an attempt are not those that were accepted.
     pub fn damaged_epochs(trial: TrialId, fence: Fence) -> Self {
-        Self::damaged_trials(vec![census::epochs(trial, fence)])
+        Self::damaged_trials(vec![epochs(trial, fence)])
     }
 
     /// The row of a trial is not what was written.
@@ -192,5 +190,15 @@ impl From<postgres::Error> for StoreError {
             }
             _ => Self::Unknown(text),
         }
+    }
+}
+
+/// The epochs of an attempt are not what was written.
+pub(super) fn epochs(trial: TrialId, fence: Fence) -> Damage {
+    Damage {
+        trial,
+        fence: Some(fence),
+        attempts: 0,
+        what: "its epochs are not what was written".to_owned(),
     }
 }

@@ -6,6 +6,8 @@
 mod attempts;
 mod census;
 mod changes;
+mod checks;
+mod columns;
 mod error;
 mod memory;
 mod postgres;
@@ -13,8 +15,8 @@ mod rows;
 mod sqlite;
 #[cfg(test)]
 mod suite;
+mod sum;
 mod summing;
-mod sums;
 
 use std::path::{Path, PathBuf};
 use tenfold_core::record::{AttemptRow, ChoiceRow, EpochsRow, ExtensionRow, Record, SweepRow, TrialRow};

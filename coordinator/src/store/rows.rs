@@ -11,21 +11,10 @@ use tenfold_core::sweep::ChoiceId;
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Block, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId, floats};
 
-use super::sums::Sum;
+use super::checks::Checks;
+use super::columns::Columns;
+use super::sum::Sum;
 use super::{Cursor, StoreError};
-
-/// A row of a database, read by the places of its columns.
-pub(super) trait Columns {
-    /// A number. They are stored as signed 64 bits; counters never come near the limit.
-    fn integer(&self, column: usize) -> Result<i64>;
-    fn integer_or_null(&self, column: usize) -> Result<Option<i64>>;
-    fn text(&self, column: usize) -> Result<String>;
-    fn text_or_null(&self, column: usize) -> Result<Option<String>>;
-    fn bytes(&self, column: usize) -> Result<&[u8]>;
-    fn bytes_or_null(&self, column: usize) -> Result<Option<&[u8]>>;
-    /// Takes a column into a checksum, whatever is in it.
-    fn feed(&self, column: usize, sum: Sum) -> Result<Sum>;
-}
 
 /// The columns that [`trial`] and [`seq_of_trial`] read, from the first on.
 pub(super) const TRIAL: &str = "stage, point, repetition, state, fence, worker, number, attempts, failures, error, \
@@ -358,6 +347,18 @@ pub(super) fn lease_sum(sweep: i64, row: &LeaseRow, text: Text) -> i64 {
 
 pub(super) fn lease_trials_sum(sweep: i64, fence: i64, trials: &[u8]) -> i64 {
     Sum::of("lease.trials", sweep).integer(fence).bytes(trials).end()
+}
+
+/// Returns whether the trials of a living lease, a row of [`LEASE`], are those that were written.
+pub(super) fn lease_trials_hold(checks: &Checks, sweep: i64, row: &impl Columns) -> Result<bool> {
+    let Ok(Some(trials)) = row.bytes_or_null(LEASE_TRIALS_SUM - 1) else {
+        return Ok(false);
+    };
+    match row.integer_or_null(LEASE_TRIALS_SUM) {
+        Ok(Some(sum)) => Ok(sum == lease_trials_sum(sweep, row.integer(0)?, trials)),
+        Ok(None) => Ok(!checks.is_complete()),
+        Err(_) => Ok(false),
+    }
 }
 
 /// The epochs of some attempts at trials of a point, found among those of all attempts.

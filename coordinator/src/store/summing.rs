@@ -1,10 +1,12 @@
 //! Checksums for rows that have none yet, a part at a time: those of stores that earlier versions wrote.
 
-use super::rows::{self, Columns};
-use super::{StoreError, sums};
+use super::columns::Columns;
+use super::rows;
+use super::{StoreError, checks};
 
-/// Rows that get their checksums in one step.
+/// Rows that get their checksums in one step, and bytes of them: they are written anew.
 pub(super) const ROWS: usize = 2_000;
+pub(super) const BYTES: usize = 4 << 20;
 
 /// A table whose rows have checksums.
 pub(super) struct Table {
@@ -83,6 +85,8 @@ pub(super) struct Summed {
     pub(super) sum: Option<i64>,
     /// That of a living lease's trials.
     pub(super) trials: Option<i64>,
+    /// About how long it is.
+    pub(super) bytes: usize,
 }
 
 impl Table {
@@ -132,14 +136,17 @@ impl Table {
                 key,
                 sum: None,
                 trials: None,
+                bytes: 0,
             });
         }
         let trials = match self.name {
             LEASE => row.bytes_or_null(rows::LEASE_TRIALS_SUM - 1)?,
             _ => None,
         };
+        let sum = checks::taken_in(self.name, sweep, row, self.summed)?;
         Ok(Summed {
-            sum: Some(sums::of_row(self.name, sweep, row, self.summed)?),
+            bytes: sum.bytes_taken(),
+            sum: Some(sum.end()),
             trials: trials.map(|trials| rows::lease_trials_sum(sweep, key[0], trials)),
             key,
         })

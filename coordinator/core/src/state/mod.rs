@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenfold_types::{Fence, RequestId, SweepId, WorkerId};
 
 use crate::Millis;
-use crate::damage;
 use crate::record::{
     Counters, Damage, LeaseRow, QuickFailure, Record, RefusedSweep, SweepRow, TrialRow, WorkerRow,
 };
@@ -13,6 +12,7 @@ use crate::sweep::Sweep;
 
 mod accepted;
 mod choices;
+mod held;
 mod line;
 mod places;
 mod seen;
@@ -216,7 +216,7 @@ impl State {
     /// Begins a fresh term for every lease: what a coordinator does after loading, so that downtime expires nothing. Trials
     /// that follow others, which a version before this one would have trained, are looked at in the next ticks.
     pub fn fresh_terms(&mut self, now: Millis) {
-        let lost = damage::without_lease(self);
+        let lost = held::without_lease(self);
         self.damaged.extend(lost);
         let touched = self.sweeps.iter().filter(|(_, sweep)| sweep.touched() > 0);
         let with_twins = touched.filter(|(_, sweep)| sweep.sweep().has_twins());

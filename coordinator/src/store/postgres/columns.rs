@@ -4,8 +4,8 @@ use postgres::Row;
 use postgres::types::{FromSql, Type};
 
 use crate::store::StoreError;
-use crate::store::rows::Columns;
-use crate::store::sums::Sum;
+use crate::store::columns::Columns;
+use crate::store::sum::Sum;
 
 fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, StoreError> {
     row.try_get(column)

@@ -9,11 +9,12 @@ use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 
 use super::meta::Meta;
 use super::read::{epochs_of_attempt, parameters};
-use crate::store::StoreError;
 use crate::store::census::{self, Census};
 use crate::store::changes::{self, Counts};
-use crate::store::rows::{self, Columns};
-use crate::store::sums::Checks;
+use crate::store::checks::Checks;
+use crate::store::columns::Columns;
+use crate::store::rows;
+use crate::store::{StoreError, error};
 
 pub(super) struct Loaded {
     pub(super) numbers: BTreeMap<SweepId, i64>,
@@ -134,7 +135,7 @@ impl Load<'_, '_> {
         for row in self.transaction.query(&select, &[])? {
             let number: i64 = row.get("sweep");
             let whole = self.checks.holds("lease", number, &row, rows::LEASE_SUM)?
-                && self.checks.lease_trials_hold(number, &row)?;
+                && rows::lease_trials_hold(self.checks, number, &row)?;
             match ids.get(&number).filter(|_| whole) {
                 Some(sweep) => (self.visit)(Record::Lease(rows::lease(*sweep, &row)?)),
                 // Its trials wait again.
@@ -293,7 +294,7 @@ impl Load<'_, '_> {
             for row in self.transaction.query(&epochs, &of)? {
                 match self.checks.holds("epochs", number, &row, rows::EPOCHS_SUM)? {
                     true => (self.visit)(Record::Epochs(rows::epochs(id.sweep, &row)?)),
-                    false => (self.visit)(Record::Damaged(census::epochs(id, fence))),
+                    false => (self.visit)(Record::Damaged(error::epochs(id, fence))),
                 }
             }
         }

@@ -3,8 +3,9 @@
 use postgres::{GenericClient, Row};
 use tenfold_core::record::Counters;
 
-use crate::store::rows::{self, Columns};
-use crate::store::sums::Checks;
+use crate::store::checks::Checks;
+use crate::store::columns::Columns;
+use crate::store::rows;
 use crate::store::{StoreError, census};
 
 /// Numbers that only grow, and the number of sweeps that are there.

@@ -10,7 +10,7 @@ mod load;
 mod meta;
 mod read;
 mod schema;
-mod sum;
+mod summing;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -25,7 +25,7 @@ use self::connection::{Writer, config, holder, place};
 use self::meta::Meta;
 use self::read::PostgresReader;
 use self::write::Batch;
-use super::sums::Checks;
+use super::checks::Checks;
 use super::{Cursor, Reader, Store, StoreError, rows};
 
 /// Rows removed at once when a sweep was deleted.
@@ -93,7 +93,7 @@ impl PostgresStore {
         let mut writer = Writer::take(&config, None)?;
         let checks = Checks::default();
         let client = writer.connection.client()?;
-        if sum::is_complete(client)? {
+        if summing::is_complete(client)? {
             checks.complete();
         }
         Meta::read(client)?;
@@ -158,7 +158,7 @@ impl Store for PostgresStore {
                 return Ok(false);
             }
             fence(&mut transaction, self.writer.epoch, &self.config)?;
-            let complete = sum::some(&mut transaction)?;
+            let complete = summing::some(&mut transaction)?;
             transaction.commit()?;
             if complete {
                 self.checks.complete();

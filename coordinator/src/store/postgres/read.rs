@@ -9,8 +9,9 @@ use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 use super::connection::Connection;
 use super::number_of;
 use crate::store::changes::{self, Commit, Commits};
-use crate::store::rows::{self, Columns, Found};
-use crate::store::sums::Checks;
+use crate::store::checks::Checks;
+use crate::store::columns::Columns;
+use crate::store::rows::{self, Found};
 use crate::store::{Change, Changes, Cursor, Page, Reader, StoreError, Touched, TrialRows, attempts};
 
 const OF_TRIAL: &str = "sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4";
@@ -79,13 +80,13 @@ impl PostgresReader {
         let checks = self.checks.clone();
         let read = |transaction: &mut Transaction<'_>| read(transaction, &checks);
         if !self.connection.is_closed() {
-            let result = within(&mut self.connection, &read);
+            let result = within(&mut self.connection, read);
             if result.is_ok() || !self.connection.is_closed() {
                 return result;
             }
         }
         self.connection = Connection::open(&self.config)?;
-        within(&mut self.connection, &read)
+        within(&mut self.connection, read)
     }
 }
 

@@ -14,7 +14,7 @@ use super::Numbers;
 use super::meta::Meta;
 use super::read::{epochs_of_attempt, parameters};
 use crate::store::changes::{ChangeRow, Changed};
-use crate::store::sums::Checks;
+use crate::store::checks::Checks;
 use crate::store::{StoreError, rows};
 
 /// What a commit leaves behind, whatever came to be and went within it.

@@ -6,8 +6,8 @@ use rusqlite::types::FromSqlError;
 use rusqlite::types::ValueRef;
 
 use crate::store::StoreError;
-use crate::store::rows::Columns;
-use crate::store::sums::Sum;
+use crate::store::columns::Columns;
+use crate::store::sum::Sum;
 
 fn wrong(column: usize, error: FromSqlError) -> StoreError {
     StoreError::Corrupt(format!("column {column} of a row: {error}"))

@@ -9,11 +9,12 @@ use tenfold_types::{Fence, SweepId, TrialId, TrialKey};
 use super::meta::Meta;
 use super::number_of;
 use super::read::of_attempt;
-use crate::store::StoreError;
 use crate::store::census::{self, Census};
 use crate::store::changes::{self, Counts};
-use crate::store::rows::{self, Columns};
-use crate::store::sums::Checks;
+use crate::store::checks::Checks;
+use crate::store::columns::Columns;
+use crate::store::rows;
+use crate::store::{StoreError, error};
 
 pub(super) struct Loaded {
     pub(super) numbers: BTreeMap<SweepId, u64>,
@@ -155,7 +156,7 @@ impl Load<'_> {
         while let Some(row) = found.next()? {
             let number = row.get("sweep").unwrap_or(0);
             let whole = self.checks.holds("lease", number, row, rows::LEASE_SUM)?
-                && self.checks.lease_trials_hold(number, row)?;
+                && rows::lease_trials_hold(self.checks, number, row)?;
             match ids.get(&number).filter(|_| whole) {
                 Some(sweep) => (self.visit)(Record::Lease(rows::lease(*sweep, row)?)),
                 // Its trials wait again.
@@ -326,7 +327,7 @@ impl Load<'_> {
                     (self.visit)(Record::Epochs(rows::epochs(sweep, row)?));
                     continue;
                 }
-                (self.visit)(Record::Damaged(census::epochs(TrialId { sweep, key }, fence)));
+                (self.visit)(Record::Damaged(error::epochs(TrialId { sweep, key }, fence)));
             }
         }
         Ok(())

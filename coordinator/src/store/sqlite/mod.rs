@@ -11,7 +11,7 @@ mod read;
 mod rescue;
 mod restore;
 mod schema;
-mod sum;
+mod summing;
 #[cfg(test)]
 mod tests;
 mod tidy;
@@ -36,7 +36,7 @@ use self::read::SqliteReader;
 pub(super) use self::restore::restore;
 use self::write::{sweep_of, write_changes, write_record};
 use super::changes::Changed;
-use super::sums::Checks;
+use super::checks::Checks;
 use super::{Cursor, Reader, Store, StoreError};
 
 /// Statements kept prepared; more than there are.
@@ -199,7 +199,7 @@ impl Store for SqliteStore {
         if self.checks.is_complete() {
             return Ok(false);
         }
-        let complete = sum::some(&mut self.connection)?;
+        let complete = summing::some(&mut self.connection)?;
         if complete {
             self.checks.complete();
         }

@@ -13,9 +13,9 @@ use super::mark::{self, Alone, Counter};
 use super::meta::Meta;
 use super::place::{beside, lock, place};
 use super::restore::FENCES;
-use super::{CACHE, SqliteStore, prepare, schema, sum};
+use super::{CACHE, SqliteStore, prepare, schema, summing};
 use crate::store::StoreError;
-use crate::store::sums::Checks;
+use crate::store::checks::Checks;
 
 pub(super) fn open(path: &Path, accept_loss: bool) -> Result<SqliteStore, StoreError> {
     let path = &place(path)?;
@@ -62,7 +62,7 @@ pub(super) fn open(path: &Path, accept_loss: bool) -> Result<SqliteStore, StoreE
     mark(&connection, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     let checks = Checks::default();
-    if sum::is_complete(&connection)? {
+    if summing::is_complete(&connection)? {
         checks.complete();
     }
     Ok(SqliteStore {

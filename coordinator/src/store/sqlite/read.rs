@@ -12,8 +12,8 @@ use super::{cursor, number_of};
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::{
     Change, Changes, Cursor, Page, Reader, StoreError, Touched, TrialRows, attempts,
+    checks::Checks,
     rows::{self, Found},
-    sums::Checks,
 };
 
 /// The epochs of one attempt, in order.

@@ -6,10 +6,11 @@ use rusqlite::Connection;
 use tenfold_core::record::Record;
 use tenfold_types::{Fence, SweepId, TrialKey};
 
-use super::{load, sum};
+use super::{load, summing};
 use crate::store::StoreError;
-use crate::store::rows::{self, Columns};
-use crate::store::sums::Checks;
+use crate::store::checks::Checks;
+use crate::store::columns::Columns;
+use crate::store::rows;
 
 /// Damaged rows that are named.
 const NAMED: usize = 5;
@@ -20,7 +21,7 @@ type Accepted = BTreeMap<(i64, TrialKey), (Fence, u32)>;
 /// Returns what of a store is not what was written, for people.
 pub(super) fn damage(connection: &mut Connection) -> Result<Option<String>, StoreError> {
     let checks = Checks::default();
-    if sum::is_complete(connection)? {
+    if summing::is_complete(connection)? {
         checks.complete();
     }
     let mut problems = Vec::new();

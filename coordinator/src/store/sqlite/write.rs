@@ -8,8 +8,8 @@ use tenfold_types::{SweepId, TrialKey, floats};
 
 use super::read::of_attempt;
 use crate::store::changes::{ChangeRow, Changed};
+use crate::store::checks::Checks;
 use crate::store::rows::as_it_is;
-use crate::store::sums::Checks;
 use crate::store::{StoreError, rows};
 
 const INSERT_LEASE: &str = "INSERT OR REPLACE INTO lease (fence, sweep, worker, request, slot, given_at, host, \

@@ -2,7 +2,7 @@
 
 use rusqlite::{Transaction, params};
 
-use crate::store::sqlite::sum::write_meta_sum;
+use crate::store::sqlite::summing::write_meta_sum;
 use crate::store::summing::TABLES;
 use crate::store::{StoreError, changes};
 

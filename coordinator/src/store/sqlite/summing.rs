@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use crate::store::rows::{self, Columns};
-use crate::store::summing::{Summed, Table, after, stored};
+use crate::store::columns::Columns;
+use crate::store::rows;
+use crate::store::summing::{BYTES, Summed, Table, after, stored};
 use crate::store::{StoreError, census};
 
 /// Whether every row has its checksum.
@@ -48,8 +49,16 @@ fn step(
     after: &[i64],
 ) -> Result<Option<Vec<i64>>, StoreError> {
     let mut select = connection.prepare_cached(&table.select(after, '?'))?;
-    let found = select.query_and_then(params_from_iter(after), |row| table.read(row))?;
-    let found = found.collect::<Result<Vec<Summed>, _>>()?;
+    let mut rows = select.query(params_from_iter(after))?;
+    let (mut found, mut bytes): (Vec<Summed>, usize) = (Vec::new(), 0);
+    while bytes < BYTES
+        && let Some(row) = rows.next()?
+    {
+        let row = table.read(row)?;
+        bytes += row.bytes;
+        found.push(row);
+    }
+    drop(rows);
     let mut update = connection.prepare_cached(&table.update('?'))?;
     for row in &found {
         if let Some(sum) = row.sum {

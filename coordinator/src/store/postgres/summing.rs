@@ -4,7 +4,10 @@ use postgres::types::ToSql;
 use postgres::{GenericClient, Transaction};
 
 use crate::store::StoreError;
-use crate::store::summing::{Summed, Table, after, stored};
+use crate::store::summing::{BYTES, Summed, Table, after, stored};
+
+/// Rows that are fetched at once.
+const PIECE: i32 = 50;
 
 /// Whether every row has its checksum.
 pub(super) fn is_complete(client: &mut impl GenericClient) -> Result<bool, StoreError> {
@@ -36,9 +39,20 @@ fn step(
     after: &[i64],
 ) -> Result<Option<Vec<i64>>, StoreError> {
     let parameters: Vec<&(dyn ToSql + Sync)> = after.iter().map(|value| value as _).collect();
-    let found = transaction.query(&table.select(after, '$'), &parameters)?;
-    let found = found.iter().map(|row| table.read(row));
-    let found = found.collect::<Result<Vec<Summed>, _>>()?;
+    let select = transaction.prepare(&table.select(after, '$'))?;
+    let portal = transaction.bind(&select, &parameters)?;
+    let (mut found, mut bytes): (Vec<Summed>, usize) = (Vec::new(), 0);
+    while bytes < BYTES {
+        let rows = transaction.query_portal(&portal, PIECE)?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            let row = table.read(row)?;
+            bytes += row.bytes;
+            found.push(row);
+        }
+    }
     let update = transaction.prepare(&table.update('$'))?;
     for row in &found {
         if let Some(sum) = &row.sum {
