@@ -265,8 +265,8 @@ fn a_results_log_that_is_removed_is_written_again() {
     let runs = cluster.folder.path().join("runs");
     let log = |runs: &Path| {
         let folders = fs::read_dir(runs).unwrap().flatten().map(|entry| entry.path());
-        let logs = folders.map(|folder| folder.join("aggregate.jsonl"));
-        logs.filter(|log| log.exists()).next()
+        let mut logs = folders.map(|folder| folder.join("aggregate.jsonl"));
+        logs.find(|log| log.exists())
     };
     let there = cluster.until("there is a log", || log(&runs));
     fs::remove_dir_all(there.parent().unwrap()).unwrap();

@@ -63,6 +63,7 @@ fn repair(state: &State, damage: &[Damage], now: Millis, records: &mut Vec<Recor
                 records.push(Record::EpochsDropped { trial: row.id, fence });
                 records.push(Record::Trial(TrialRow {
                     state: TrialState::Pending,
+                    error: Some(format!("damaged on disk: {}; it is trained again", one.what)),
                     ..row
                 }));
             }

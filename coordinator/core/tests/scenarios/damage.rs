@@ -126,6 +126,7 @@ fn a_trial_that_is_held_waits_again_when_its_epochs_are_damaged() {
     assert!(world.woken());
     let trial = world.trial(sweep, held.key());
     assert_eq!((trial.state, trial.failures), (TrialState::Pending, 0));
+    assert!(trial.error.unwrap().contains("a bit is flipped"));
     assert_eq!(world.state.leases().count(), 0, "its lease is over");
     let again = world.lease(worker, 2);
     world.complete(&again);
