@@ -310,3 +310,29 @@ fn a_coordinator_ends_in_order_and_its_store_is_whole_by_itself() {
     assert_eq!(export(&cluster, "small"), exported);
     drop::<Process>(cluster.coordinator.take().unwrap());
 }
+
+#[test]
+fn damaged_structure_that_a_reader_finds_ends_the_coordinator() {
+    let (mut cluster, _worker, _) = with_results(3);
+    let mut coordinator = cluster.coordinator.take().unwrap();
+    signal(coordinator.0.id(), "-TERM");
+    coordinator.0.wait().unwrap();
+    let path = store(&cluster);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'epochs'";
+    let root: i64 = connection.query_row(root, [], |row| row.get(0)).unwrap();
+    let root = root as usize;
+    drop(connection);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[(root - 1) * 8192..root * 8192].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    // No trial is held, so that epochs are not read before somebody asks for them.
+    cluster.serve();
+    let asked = cluster.try_command(&["results", "small"]);
+    assert!(!asked.status.success(), "{}", text(&asked.stdout));
+    let (code, said) = ended(&mut cluster);
+    assert!(
+        code == Some(4) && said.contains("can no longer be trusted"),
+        "{said}"
+    );
+}
