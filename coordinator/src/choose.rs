@@ -12,7 +12,7 @@ use tenfold_core::search::{median, patience};
 use tenfold_core::sweep::{ChoiceId, Chooses, Rung, StopRule, Sweep, Taken};
 use tenfold_core::trial::TrialState;
 use tenfold_core::{Answer, Input, State, SweepState};
-use tenfold_types::{Curve, Fence, Metric, SweepId, TrialKey, Value};
+use tenfold_types::{Curve, Fence, Metric, SweepId, TrialId, TrialKey, Value};
 
 use crate::readers::Readers;
 use crate::shutdown::Shutdown;
@@ -321,12 +321,13 @@ impl Source<'_> {
         epoch: u32,
     ) -> Result<Vec<f64>, StoreError> {
         let values = self.reader.values(self.sweep.id(), succeeded, epoch)?;
-        let number = |((key, _), values): (&(TrialKey, Fence), Option<Vec<f32>>)| {
+        let sweep = self.sweep.id();
+        let number = |((key, fence), values): (&(TrialKey, Fence), Option<Vec<f32>>)| {
             let column = self.column(*key, metric)?;
             let number = values.and_then(|values| values.get(column).copied());
             number
                 .map(f64::from)
-                .ok_or_else(|| StoreError::Corrupt(format!("trial {key} has no {metric} at epoch {epoch}")))
+                .ok_or_else(|| StoreError::damaged_epochs(TrialId { sweep, key: *key }, *fence))
         };
         succeeded.iter().zip(values).map(number).collect()
     }
@@ -345,12 +346,12 @@ impl Source<'_> {
             .reader
             .blocks(self.sweep.id(), self.stage, key.index, &attempts)?;
         let mut curves = Vec::new();
-        for ((key, _), blocks) in succeeded.iter().zip(blocks) {
+        for ((key, fence), blocks) in succeeded.iter().zip(blocks) {
             let mut curve = Curve::new(self.sweep.metrics(*key));
-            if !blocks.iter().all(|block| curve.push(block)) {
-                return Err(StoreError::Corrupt(format!(
-                    "the epochs of trial {key} have a gap"
-                )));
+            let whole = blocks.iter().all(|block| curve.push(block));
+            if !whole || curve.epochs() != self.sweep.epochs(self.stage) {
+                let sweep = self.sweep.id();
+                return Err(StoreError::damaged_epochs(TrialId { sweep, key: *key }, *fence));
             }
             curves.push(curve);
         }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZeroU64;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tenfold_proto::v1;
 use tenfold_types::SweepId;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::grpc::{Service, messages};
@@ -33,6 +34,8 @@ const WINDOW: u64 = 32 << 20;
 const WINDOWS: u64 = 3;
 /// How soon a log that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Logs of sweeps that are over already which are written at once: where a folder is new there may be thousands.
+const OVER: usize = 8;
 
 /// The folder of a sweep among results: its name, as far as file systems take it, and the start of its id.
 pub fn sweep_folder(name: &str, id: SweepId) -> String {
@@ -53,6 +56,7 @@ pub async fn keep_logs(service: Service, results: PathBuf) {
     let mut shutdown = service.shutdown.clone();
     let mut writers: BTreeMap<SweepId, JoinHandle<()>> = BTreeMap::new();
     let (mut seen, mut first) = (0, true);
+    let over_at_once = Arc::new(Semaphore::new(OVER));
     loop {
         commits.borrow_and_update();
         // Sweeps that are not over, and new ones even if they are: some end before they are looked at.
@@ -71,13 +75,21 @@ pub async fn keep_logs(service: Service, results: PathBuf) {
                 for (sweep, status) in sweeps {
                     let (id, over) = (sweep.id(), status.finished_at_ms.is_some());
                     let path = results.join(sweep_folder(sweep.name(), id)).join(LOG);
-                    // One that ended before this coordinator began has its log, unless the end was too sudden for it.
-                    if first && over && !is_cut_off(&path, &status).await {
+                    // One that ended before this coordinator began has its log, unless the end was too sudden for it or somebody has
+                    // removed it.
+                    if first && over && is_whole(&path, &status).await {
                         continue;
                     }
-                    writers
-                        .entry(id)
-                        .or_insert_with(|| tokio::spawn(keep(service.clone(), id, sweep, path)));
+                    let (service, gate) = (service.clone(), Arc::clone(&over_at_once));
+                    writers.entry(id).or_insert_with(|| {
+                        tokio::spawn(async move {
+                            let _turn = match over {
+                                true => gate.acquire_owned().await.ok(),
+                                false => None,
+                            };
+                            keep(service, id, sweep, path).await;
+                        })
+                    });
                 }
                 (seen, first) = (newest, false);
             }
@@ -98,8 +110,8 @@ pub async fn keep_logs(service: Service, results: PathBuf) {
     }
 }
 
-/// Whether a log is there that does not end with where the sweep stands.
-async fn is_cut_off(path: &Path, status: &v1::SweepStatus) -> bool {
+/// Whether a log is there and ends with where the sweep stands.
+async fn is_whole(path: &Path, status: &v1::SweepStatus) -> bool {
     let wanted = format!("{}\n", log::sweep(status));
     let end = async {
         let mut file = File::open(path).await?;
@@ -110,11 +122,15 @@ async fn is_cut_off(path: &Path, status: &v1::SweepStatus) -> bool {
         file.take(wanted.len() as u64).read_to_end(&mut end).await?;
         Ok::<_, io::Error>(end)
     };
-    end.await.is_ok_and(|end| end != wanted.as_bytes())
+    end.await.is_ok_and(|end| end == wanted.as_bytes())
 }
 
 async fn keep(service: Service, id: SweepId, sweep: Sweep, path: PathBuf) {
     while let Err(error) = write(&service, id, &sweep, &path).await {
+        if error.get_ref().is_some_and(|error| error.is::<Removed>()) && !service.shutdown.is_on() {
+            tracing::warn!(path = %path.display(), "the results log was removed; it is written again");
+            continue;
+        }
         tracing::warn!(%error, path = %path.display(), "the results log cannot be written; the results are safe in the store");
         if service.shutdown.is_on() {
             return;
@@ -169,8 +185,14 @@ async fn blocking<R: Send + 'static>(work: impl FnOnce() -> io::Result<R> + Send
         .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
+/// The log is no longer there, or another file is in its place.
+#[derive(Debug, thiserror::Error)]
+#[error("it was removed")]
+struct Removed;
+
 /// A log that is being written.
 struct LogFile {
+    path: PathBuf,
     file: std::fs::File,
     /// What comes next.
     lines: Vec<u8>,
@@ -184,15 +206,27 @@ impl LogFile {
             std::fs::create_dir_all(folder)?;
         }
         Ok(Self {
+            path: path.to_owned(),
             file: std::fs::File::create(path)?,
             lines: Vec::new(),
             written: 0,
         })
     }
 
+    /// Makes sure that the file is still the one of its name.
+    fn is_there(&self) -> io::Result<()> {
+        let own = self.file.metadata()?;
+        let is_own = |there: std::fs::Metadata| (there.dev(), there.ino()) == (own.dev(), own.ino());
+        match std::fs::metadata(&self.path).is_ok_and(is_own) {
+            true => Ok(()),
+            false => Err(io::Error::other(Removed)),
+        }
+    }
+
     /// Writes the lines that are waiting.
     fn flush(mut self) -> io::Result<Self> {
         self.file.write_all(&self.lines)?;
+        self.is_there()?;
         let windows = self.written / WINDOW;
         self.written += self.lines.len() as u64;
         self.lines.clear();

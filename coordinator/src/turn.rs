@@ -7,12 +7,14 @@
 
 mod order;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tenfold_core::record::Record;
+use tenfold_core::record::{CountedRow, Record};
 use tenfold_core::{Answer, Effect, Input, Millis, Refusal, Settings, State, decide};
+use tenfold_types::SweepId;
 use tokio::sync::{oneshot, watch};
 
 use crate::store::{Cursor, Store, StoreError};
@@ -64,6 +66,8 @@ enum Job {
     Decide(Input, oneshot::Sender<Result<Answer, TurnError>>),
     Order(Order, oneshot::Sender<Result<Reply, TurnError>>),
     Read(Look),
+    /// A reader has found that the store cannot be trusted.
+    Fail(StoreError),
     Stop,
 }
 
@@ -96,6 +100,8 @@ pub struct Turn {
     cursor: Cursor,
     /// The store failed with this, and the state has not been rebuilt yet: it is ahead of what is durable.
     broken: Option<TurnError>,
+    /// How many rows sweeps were last said to have.
+    counted: BTreeMap<SweepId, CountedRow>,
     /// The store failed lately: nothing that time alone asks for is begun before.
     mending: Millis,
 }
@@ -127,6 +133,7 @@ impl Turn {
             settings,
             cursor,
             broken: None,
+            counted: BTreeMap::new(),
             mending: 0,
         })
     }
@@ -206,9 +213,13 @@ impl Turn {
         if records.is_empty() {
             return outcome;
         }
+        let counted = self.count(&records);
+        records.extend(counted.iter().copied().map(Record::Counted));
         match self.store.commit(&records) {
             Ok(cursor) => {
                 self.cursor = cursor;
+                self.counted
+                    .extend(counted.into_iter().map(|row| (row.sweep, row)));
                 if self.mending > 0 {
                     tracing::info!("commits go through again");
                 }
@@ -265,10 +276,27 @@ impl Turn {
         answered
     }
 
+    /// How many rows the sweeps have that these records name, where that has changed.
+    fn count(&self, records: &[Record]) -> Vec<CountedRow> {
+        let sweep = |record: &Record| match record {
+            Record::Trial(row) => Some(row.id.sweep),
+            Record::Choice(row) => Some(row.sweep),
+            Record::Extension(row) => Some(row.sweep),
+            _ => None,
+        };
+        let named: BTreeSet<SweepId> = records.iter().filter_map(sweep).collect();
+        let there = named.iter().filter_map(|id| self.state.sweep(*id));
+        let counted = there.map(tenfold_core::SweepState::counted);
+        counted
+            .filter(|row| self.counted.get(&row.sweep) != Some(row))
+            .collect()
+    }
+
     /// Rebuilds the state from the store. What cannot be got over by trying again is returned.
     fn rebuild(&mut self, now: Millis) -> Option<StoreError> {
         match load(self.store.as_mut(), self.settings, now) {
             Ok(loaded) => {
+                self.counted.clear();
                 (self.state, self.cursor) = loaded;
                 self.broken = None;
                 None
@@ -355,6 +383,12 @@ impl Handle {
         self.work.clone()
     }
 
+    /// Ends the turn because the store cannot be trusted any more: a reader has found that.
+    pub(crate) fn fail(&self, error: StoreError) {
+        // A full queue is emptied soon, and the next reader finds the same.
+        _ = self.enqueue(Job::Fail(error));
+    }
+
     fn enqueue(&self, job: Job) -> Result<(), TurnError> {
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => TurnError::Busy,
@@ -376,7 +410,13 @@ pub struct Running {
 /// The store's, while the state is rebuilt; [`StoreError::Io`] when no thread can be started.
 pub fn start(store: Box<dyn Store>, settings: Settings) -> Result<Running, StoreError> {
     let clock = Clock::start();
-    let turn = Turn::open(store, settings, clock.now())?;
+    let mut turn = Turn::open(store, settings, clock.now())?;
+    // Damage that was found is on record before anybody looks.
+    if turn.next_deadline() == Some(0)
+        && let Some(fatal) = turn.step(Vec::new(), clock.now()).fatal
+    {
+        return Err(fatal);
+    }
     let (queue, jobs) = sync_channel(QUEUE);
     let (commits, commits_seen) = watch::channel(turn.cursor());
     let (work, work_seen) = watch::channel(0);
@@ -459,6 +499,7 @@ impl Thread {
             };
             let (mut inputs, mut askers, mut reads, mut stop) = (Vec::new(), Vec::new(), Vec::new(), false);
             let (mut orders, mut people) = (Vec::new(), Vec::new());
+            let mut failed = None;
             for job in jobs {
                 match job {
                     Job::Decide(input, asker) => {
@@ -470,10 +511,24 @@ impl Thread {
                         people.push(asker);
                     }
                     Job::Read(look) => reads.push(look),
+                    Job::Fail(error) => failed = Some(error),
                     Job::Stop => stop = true,
                 }
             }
             let now = self.clock.now();
+            if let Some(error) = failed {
+                tracing::error!(%error, "a reader finds the store damaged");
+                for asker in askers {
+                    _ = asker.send(Err(answer_for(&error)));
+                }
+                for asker in people {
+                    _ = asker.send(Err(answer_for(&error)));
+                }
+                for look in reads {
+                    look(Err(answer_for(&error)), now);
+                }
+                return Some(error);
+            }
             self.together = inputs.len();
             let outcome = self.turn.step_with(inputs, orders, now);
             self.untidy |= outcome.deleted;

@@ -50,7 +50,7 @@ fault acknowledge-before-commit $turn \
 fault state-kept-after-failed-commit $turn \
     's/self\.rebuild\(now\)\n                \};/None\n                };\n                self.broken = None;/' \
     -p tenfold --test simulation
-fault synchronous-off $sqlite/mod.rs 's/"synchronous", "FULL"/"synchronous", "OFF"/' -p tenfold --lib store::sqlite
+fault synchronous-off $sqlite/open.rs 's/"synchronous", "FULL"/"synchronous", "OFF"/' -p tenfold --lib store::sqlite
 fault no-lock $sqlite/place.rs 's/file\.try_lock\(\)/Ok::<(), TryLockError>(())/' -p tenfold --lib store::sqlite
 fault no-unique-key $sqlite/schema/mod.rs \
     's/,\n        PRIMARY KEY \(sweep, stage, point, repetition, fence, first\)\n    \) WITHOUT ROWID/\n    )/' \
@@ -66,11 +66,23 @@ fault no-fence $core/lease/attempt.rs \
 fault lease-not-needed $core/lease/attempt.rs \
     's/let lease = lease\.ok_or\(Refusal::StaleFence\(fence\)\)\?;\n    match row \{/match row {/; s/_ if lease\.row\.trials\.contains\(&\(key, number\)\)/_ if lease.is_some_and(|lease| lease.row.trials.contains(&(key, number)))/' \
     -p tenfold-core
-fault results-may-change $core/trial.rs 's/Self::Diverged \{ \.\. \} => false/Self::Diverged { .. } => true/' -p tenfold-core
+fault results-may-change $core/trial.rs 's/(Self::Diverged \{ \.\. \}) => matches!\(next, Self::Failed\)/$1 => true/' -p tenfold-core
 fault no-fresh-terms $turn 's/    state\.fresh_terms\(now\);\n//; s/, now: Millis\) -> Result<\(State/, _now: Millis) -> Result<(State/' \
     -p tenfold --test simulation --lib
 
-fault decisions-whatever-comes-first $core/state/choices.rs 's/sweep\.predecessors\(choice\)\.next\(\)/sweep.predecessors(choice).next().filter(|_| false)/' \
+store=coordinator/src/store
+fault checksums-not-looked-at $store/checks.rs 's/Ok\(Some\(sum\)\) => Ok\(sum == of_row\(table, sweep, row, columns\)\?\)/Ok(Some(_)) => Ok(true)/' \
+    -p tenfold --lib store::sqlite
+fault lost-rows-not-missed $store/census.rs 's/trials != self\.whole/trials == u64::MAX/; s/known != expected/known == u64::MAX/' \
+    -p tenfold --lib store::sqlite
+fault database-not-locked $sqlite/guard.rs 's/match file\.try_lock\(\) \{/match Ok::<(), TryLockError>(()) {/' -p tenfold --lib store::sqlite
+fault file-not-looked-at $sqlite/mod.rs 's/        self\.looked_at\(\)\?;\n//; s/fn looked_at/pub fn looked_at/' -p tenfold --test disk
+fault missing-log-not-missed $sqlite/mark.rs 's/if self\.in_use && self\.logs/if self.in_use \&\& self.logs \&\& path.is_dir()/' -p tenfold --test disk
+fault missing-commits-not-missed $sqlite/mark.rs 's/\*newest > seq\)/*newest > seq \&\& store.is_dir())/' -p tenfold --test disk
+fault damage-not-recorded coordinator/src/readers.rs 's/_ = turn\.decide\(Input::Damaged\(trials\.clone\(\)\)\)\.await;/drop((turn, Input::Damaged(trials.clone())));/' \
+    -p tenfold --test disk
+
+fault decisions-whatever-comes-first $core/state/choices.rs 's/\.all\(\|before\| self\.is_made\(before\)\)/.all(|_| true)/' \
     -p tenfold-core --test scenarios
 fault decided-from-what-was $core/choice/mod.rs 's/counted\(chooses, &candidates\) != succeeded/false/' \
     -p tenfold-core --test scenarios

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tenfold_types::{Block, Fence, Outcome, RequestId, ShapeKey, SweepId, TrialKey, TrialSpec, WorkerId};
 
-use crate::record::{Candidate, Record, WorkerRow};
+use crate::record::{Candidate, Damage, Record, WorkerRow};
 use crate::sweep::{Around, ChoiceId, Sweep};
 
 /// Something that happened or is asked for.
@@ -72,6 +72,8 @@ pub enum Input {
     },
     /// A person wants a sweep that is over to be forgotten.
     Delete(SweepId),
+    /// What is on disk of some trials is damaged.
+    Damaged(Vec<Damage>),
     /// Time has passed.
     Tick,
 }
@@ -196,6 +198,8 @@ pub enum Answer {
     },
     /// To `Delete`.
     Deleted,
+    /// To `Damaged`.
+    Repaired,
 }
 
 /// A lease as its worker gets it.
@@ -326,6 +330,14 @@ pub enum Refusal {
         id: String,
         /// The method of the request that it belongs to.
         method: String,
+    },
+    /// What is on disk of the sweep is damaged.
+    #[error("sweep {sweep} is damaged on disk: {why}")]
+    DamagedSweep {
+        /// The sweep.
+        sweep: SweepId,
+        /// What is damaged, and what can be done.
+        why: String,
     },
     /// The order does not fit the sweep's state.
     #[error("sweep {sweep} is {state}: {hint}")]

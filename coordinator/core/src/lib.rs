@@ -2,12 +2,13 @@
 //!
 //! [`decide`] looks at the state, one input and the time, and returns the records that make it so and the effects that
 //! follow once they are durable; [`State::evolve`] is the only thing that changes the state. Imports run one way: lib →
-//! order, choice, extend, explain, schedule, lease, request, twins → state, input → compare, search → aggregate, record → trial →
+//! order, choice, damage, extend, explain, schedule, lease, request, twins → state, input → compare, search → aggregate, record → trial →
 //! sweep.
 
 pub mod aggregate;
 mod choice;
 pub mod compare;
+mod damage;
 mod explain;
 mod extend;
 pub mod input;
@@ -74,8 +75,12 @@ pub fn decide(state: &State, input: Input, now: Millis) -> Transition {
         } => choice::choose(state, sweep, choice, candidates, now),
         Input::Extend { sweep, wider } => extend::extend(state, sweep, &wider, now),
         Input::Delete(sweep) => order::delete(state, sweep),
+        Input::Damaged(damage) => damage::damaged(state, &damage, now),
         Input::Tick => lease::tick(state, now),
     };
+    if is_tick {
+        damage::catch_up(state, &mut transition.records, now);
+    }
     twins::follow(state, &mut transition.records, now);
     if is_tick {
         twins::catch_up(state, &mut transition.records, now);

@@ -20,6 +20,9 @@ pub(crate) fn submit(state: &State, sweep: &Sweep, now: Millis) -> Transition {
             existing: true,
         });
     }
+    if let Some(refused) = state.refused_sweep(id) {
+        return Transition::refuse(refusal(id, &refused.why));
+    }
     let counters = Counters {
         sweeps: state.counters().sweeps + 1,
         ..state.counters()
@@ -43,7 +46,10 @@ pub(crate) fn submit(state: &State, sweep: &Sweep, now: Millis) -> Transition {
 
 pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Transition {
     let Some(sweep) = state.sweep(id) else {
-        return Transition::refuse(Refusal::UnknownSweep(id));
+        return Transition::refuse(match state.refused_sweep(id) {
+            Some(refused) => refusal(id, &refused.why),
+            None => Refusal::UnknownSweep(id),
+        });
     };
     let row = sweep.row();
     let over = row.finished_at.is_some();
@@ -129,6 +135,10 @@ pub(crate) fn order(state: &State, id: SweepId, order: Order, now: Millis) -> Tr
 /// Only what is over: a sweep whose trials are still trained would leave workers with leases on nothing.
 pub(crate) fn delete(state: &State, id: SweepId) -> Transition {
     match state.sweep(id) {
+        // What is damaged can be given up.
+        None if state.refused_sweep(id).is_some() => {
+            Transition::answer(Answer::Deleted).with(vec![Record::SweepGone(id)])
+        }
         None => Transition::refuse(Refusal::UnknownSweep(id)),
         Some(sweep) if sweep.row().finished_at.is_none() => Transition::refuse(Refusal::NotNow {
             sweep: id,
@@ -137,6 +147,11 @@ pub(crate) fn delete(state: &State, id: SweepId) -> Transition {
         }),
         Some(_) => Transition::answer(Answer::Deleted).with(vec![Record::SweepGone(id)]),
     }
+}
+
+fn refusal(sweep: SweepId, why: &str) -> Refusal {
+    let why = format!("{why}; restore a backup, or give it up with `tenfold delete {sweep}`");
+    Refusal::DamagedSweep { sweep, why }
 }
 
 fn set_control(sweep: &SweepState, control: Control, records: &mut Vec<Record>) {

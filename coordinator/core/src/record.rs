@@ -84,6 +84,14 @@ pub enum Record {
         /// When it expires.
         expires: Millis,
     },
+    /// The number of rows that a sweep has in the store, so that a lost one is missed. No part of the state, which has them.
+    Counted(CountedRow),
+    /// Some of what is on disk of a trial is damaged. Not stored: it is found by whoever loads it.
+    Damaged(Damage),
+    /// All damage that was found while the store was loaded is dealt with. Not stored.
+    Repaired,
+    /// A sweep cannot be served because what is on disk of it is damaged. Not stored.
+    Refused(RefusedSweep),
     /// How far the trials of a sweep have been looked at that follow another one, which was over when they were loaded. Not
     /// stored: whoever loads them begins anew.
     Followed {
@@ -110,9 +118,51 @@ impl Record {
                 | Self::Suspected { .. }
                 | Self::Seen { .. }
                 | Self::Health { .. }
+                | Self::Damaged(_)
+                | Self::Repaired
+                | Self::Refused(_)
                 | Self::Followed { .. }
         )
     }
+}
+
+/// The number of rows that a sweep has in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedRow {
+    /// The sweep.
+    pub sweep: SweepId,
+    /// Touched trials.
+    pub trials: u64,
+    /// Choices, made or taken back.
+    pub choices: u64,
+    /// Extensions.
+    pub extensions: u64,
+}
+
+/// Damage to what is on disk of a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The trial.
+    pub trial: TrialId,
+    /// The attempt whose epochs are damaged; none where the trial's own row is.
+    pub fence: Option<Fence>,
+    /// Attempts that left a trace on disk, for a trial whose own row is lost.
+    pub attempts: u32,
+    /// The damage, for people.
+    pub what: String,
+}
+
+/// A sweep that is not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedSweep {
+    /// Its number.
+    pub number: u64,
+    /// Its id, where that can still be read.
+    pub id: Option<SweepId>,
+    /// Its label, where that can still be read.
+    pub name: String,
+    /// Why it is not served.
+    pub why: String,
 }
 
 /// Numbers that only grow, also across restarts.

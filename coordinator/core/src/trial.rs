@@ -89,11 +89,12 @@ impl TrialState {
         }
     }
 
-    /// Whether it may become `next`. SUCCEEDED and DIVERGED never change; FAILED and CANCELLED only return to PENDING. One that
+    /// Whether it may become `next`. SUCCEEDED and DIVERGED never change, except that a trial that is damaged on disk becomes
+    /// FAILED; FAILED and CANCELLED only return to PENDING. One that
     /// waits may get the result of another trial, or fail with it.
     pub fn may_become(&self, next: &Self) -> bool {
         match self {
-            Self::Succeeded { .. } | Self::Diverged { .. } => false,
+            Self::Succeeded { .. } | Self::Diverged { .. } => matches!(next, Self::Failed),
             Self::Failed | Self::Cancelled => matches!(next, Self::Pending),
             Self::Pending => !matches!(next, Self::Pending | Self::Running { .. } | Self::Backoff { .. }),
             Self::Backoff { .. } => !matches!(
@@ -190,8 +191,8 @@ mod tests {
             "P.RBSDFC", // leased
             "P.RBSDFC", // running
             "P...SDFC", // back-off
-            "........", // succeeded
-            "........", // diverged
+            "......F.", // succeeded
+            "......F.", // diverged
             "P.......", // failed
             "P.......", // cancelled
         ];

@@ -72,11 +72,14 @@ pub(crate) struct Restore {
     /// The store to make of it: sqlite:PATH, which must not be there yet
     #[arg(long, default_value = "sqlite:runs/tenfold.sqlite", value_name = "STORE")]
     store: String,
+    /// Restore a backup of which some rows are damaged: their trials will be FAILED
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 impl Restore {
     pub(crate) fn run(self, common: &Common) -> Result<(), Failure> {
-        let path = store::restore(&self.file, &self.store).map_err(ServerError::Store)?;
+        let path = store::restore(&self.file, &self.store, self.accept_loss).map_err(ServerError::Store)?;
         if common.json {
             return format::print(&json::line(&json::file(&path)));
         }

@@ -25,6 +25,16 @@ impl List {
                 control.list(request).await
             })
             .await?;
+        for sweep in &answer.damaged {
+            let named = match (sweep.name.as_str(), sweep.sweep.as_slice()) {
+                ("", []) => format!("number {}", sweep.number),
+                (name, id) => format!("{name:?} ({})", format::short(id)),
+            };
+            note!(
+                "tenfold: sweep {named} is damaged on disk and not served: {}",
+                sweep.why
+            );
+        }
         if common.json {
             return format::print(
                 &answer

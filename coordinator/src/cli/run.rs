@@ -56,6 +56,9 @@ pub(crate) struct Run {
     /// Where everything is kept [default: sqlite:RESULTS/tenfold.sqlite]
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
+    /// Open a store of which some is missing (its -wal file, or its newest commits) and go on without that
+    #[arg(long)]
+    accept_loss: bool,
     /// The folder of results
     #[arg(long, default_value = "runs", value_name = "DIR")]
     results: PathBuf,
@@ -89,6 +92,7 @@ impl Run {
                 .store
                 .clone()
                 .unwrap_or_else(|| format!("sqlite:{}/tenfold.sqlite", self.results.display())),
+            accept_loss: self.accept_loss,
             results: self.results.clone(),
             max_connections: server::MAX_CONNECTIONS,
             settings: Settings {

@@ -32,6 +32,9 @@ pub(crate) struct Serve {
         value_name = "STORE"
     )]
     store: String,
+    /// Open a store of which some is missing (its -wal file, or its newest commits) and go on without that
+    #[arg(long)]
+    accept_loss: bool,
     /// The folder of results logs, RESULTS/<sweep>/aggregate.jsonl
     #[arg(long, default_value = "runs", value_name = "DIR")]
     results: PathBuf,
@@ -54,6 +57,7 @@ impl Serve {
         let config = ServerConfig {
             listen: self.listen,
             store: self.store,
+            accept_loss: self.accept_loss,
             results: self.results,
             max_connections: self.max_connections,
             settings: Settings {

@@ -258,17 +258,21 @@ impl Groups {
                 .collect();
             let key = of_point[0].id.key;
             let blocks = reader.blocks(self.sweep.id(), key.stage, key.index, &attempts)?;
-            if !attempts.is_empty() && blocks.iter().all(Vec::is_empty) {
+            if !attempts.is_empty()
+                && blocks.iter().all(Vec::is_empty)
+                && reader
+                    .trials(self.sweep.id(), key.stage, key.index)?
+                    .rows
+                    .is_empty()
+            {
                 return Ok(None);
             }
             let metrics = self.sweep.metrics(key);
-            for ((id, _, epochs), blocks) in accepted.into_iter().zip(blocks) {
+            for ((id, fence, epochs), blocks) in accepted.into_iter().zip(blocks) {
                 let mut curve = Curve::new(metrics.clone());
                 let whole = blocks.iter().all(|block| curve.push(block));
                 if !whole || curve.epochs() != epochs {
-                    return Err(StoreError::Corrupt(format!(
-                        "the epochs of trial {id} are not the {epochs} that were accepted"
-                    )));
+                    return Err(StoreError::damaged_epochs(id, fence));
                 }
                 curves.push(curve);
             }

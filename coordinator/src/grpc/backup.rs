@@ -1,6 +1,8 @@
 //! A copy of the store, sent piece by piece.
 
+use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,21 @@ pub(super) fn place(service: &Service) -> Result<OwnedSemaphorePermit, Status> {
         })
 }
 
+/// The beginning of the names of folders that copies are made in.
+const PREFIX: &str = ".backup-";
+
+/// Removes the copies that a coordinator has left behind which was killed. Those that are being made are locked.
+pub(crate) fn clear(scratch: &Path) {
+    let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+        let path = entry.path();
+        let is_left = File::open(&path).is_ok_and(|folder| path.is_dir() && folder.try_lock().is_ok());
+        if is_left && let Err(error) = std::fs::remove_dir_all(&path) {
+            tracing::warn!(path = %path.display(), %error, "what a killed backup has left cannot be removed");
+        }
+    }
+}
+
 /// Makes a copy and sends it; its file is gone afterwards, however that ends.
 pub(super) async fn send(
     service: Service,
@@ -44,9 +61,11 @@ async fn try_to_send(service: &Service, out: &Sender<Result<v1::BackupChunk, Sta
     std::fs::create_dir_all(&service.scratch).map_err(failed)?;
     let mut folder = tempfile::Builder::new();
     let folder = folder
-        .prefix(".backup-")
+        .prefix(PREFIX)
         .tempdir_in(&service.scratch)
         .map_err(failed)?;
+    let lock = File::open(folder.path()).map_err(failed)?;
+    lock.try_lock().map_err(|error| failed(error.into()))?;
     let file = folder.path().join("store.sqlite");
     let to = file.clone();
     let copied = service.readers.with(move |reader| reader.backup(&to)).await;

@@ -188,7 +188,12 @@ impl Control for Service {
             let mut sweeps: Vec<_> = older.take(limit + 1).map(messages::sweep_status).collect();
             let more = sweeps.len() > limit;
             sweeps.truncate(limit);
-            Some(v1::ListResponse { sweeps, more })
+            let damaged = state.refused_sweeps().map(messages::damaged_sweep).collect();
+            Some(v1::ListResponse {
+                sweeps,
+                more,
+                damaged,
+            })
         };
         let listed = self.turn.read(list).await.map_err(status::of_turn)?;
         listed
@@ -316,14 +321,16 @@ impl Control for Service {
                             room
                         }
                     };
-                    let of = Arc::clone(&of);
-                    let read = move |reader: &mut dyn Reader| {
-                        let standing = of.standing(reader, group)?;
-                        of.result(reader, &standing)
+                    let read = || {
+                        let of = Arc::clone(&of);
+                        move |reader: &mut dyn Reader| {
+                            let standing = of.standing(reader, group)?;
+                            of.result(reader, &standing)
+                        }
                     };
                     let found = match in_hand.take() {
                         Some(found) => found,
-                        None => match readers.with(read).await {
+                        None => match readers.with_whole(read).await {
                             Ok(Some(found)) => found,
                             Ok(None) => {
                                 return room.send(Err(Status::not_found("the sweep has been deleted")));
@@ -369,10 +376,11 @@ impl Control for Service {
             let points = points.filter(|(number, _)| wanted.stage.is_none_or(|stage| stage == *number));
             let points = points.flat_map(|(number, stage)| stage.indexes().map(move |index| (number, index)));
             for (stage, index) in points {
-                let (of, wanted) = (sweep.clone(), Arc::clone(&wanted));
-                let curves = readers
-                    .with(move |reader| point_curves(reader, &of, id, (stage, index), &wanted))
-                    .await;
+                let read = || {
+                    let (of, wanted) = (sweep.clone(), Arc::clone(&wanted));
+                    move |reader: &mut dyn Reader| point_curves(reader, &of, id, (stage, index), &wanted)
+                };
+                let curves = readers.with_whole(read).await;
                 let messages = match curves {
                     Ok(messages) => messages,
                     Err(error) => {
@@ -572,8 +580,15 @@ impl Control for Service {
         let mut message = request.into_inner();
         let key = once::key("Delete", &mut message)?;
         let prepare = move |state: &State| {
-            let row = selector::resolve(state, &message.selector)?.row();
-            let (sweep, name) = (row.id, row.name.clone());
+            // One that is damaged on disk is not served, but may be deleted.
+            let damaged = selector::damaged(state, &message.selector);
+            let (sweep, name) = match damaged.and_then(|refused| Some((refused.id?, refused.name.clone()))) {
+                Some(damaged) => damaged,
+                None => {
+                    let row = selector::resolve(state, &message.selector)?.row();
+                    (row.id, row.name.clone())
+                }
+            };
             let answer = move |_: &State, _: Vec<Answer>| {
                 tracing::info!(%sweep, name, "a sweep is deleted");
                 let sweep = sweep.0.to_vec();
@@ -661,10 +676,7 @@ fn point_curves(
         let mut curve = Curve::new(sweep.metrics(key));
         let whole = trial.blocks.iter().all(|block| curve.push(block));
         if !whole || curve.epochs() != trial.row.state.accepted_epochs() {
-            return Err(crate::store::StoreError::Corrupt(format!(
-                "the curve of trial {} has gaps",
-                trial.row.id
-            )));
+            return Err(crate::store::StoreError::damaged_epochs(trial.row.id, fence));
         }
         let epochs = curve.epochs();
         let curve = wanted.only(curve);

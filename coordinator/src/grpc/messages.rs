@@ -3,7 +3,9 @@
 use tenfold_core::SweepState;
 use tenfold_core::aggregate::{Counts, Group, Statistics};
 use tenfold_core::rank::DIGITS;
-use tenfold_core::record::{AttemptRow, Candidate, ChoiceRow, Control, ExtensionRow, Outcome, TrialRow};
+use tenfold_core::record::{
+    AttemptRow, Candidate, ChoiceRow, Control, ExtensionRow, Outcome, RefusedSweep, TrialRow,
+};
 use tenfold_core::sweep::{ChoiceId, Chooses, Extension, Stage, Sweep};
 use tenfold_core::ties;
 use tenfold_core::trial::TrialState;
@@ -25,6 +27,15 @@ pub(crate) fn counts(counts: &Counts) -> v1::TrialCounts {
         diverged: counts.diverged,
         failed: counts.failed,
         cancelled: counts.cancelled,
+    }
+}
+
+pub(crate) fn damaged_sweep(refused: &RefusedSweep) -> v1::DamagedSweep {
+    v1::DamagedSweep {
+        number: refused.number,
+        sweep: refused.id.map_or_else(Vec::new, |id| id.0.to_vec()),
+        name: refused.name.clone(),
+        why: refused.why.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The services over gRPC: thin handlers that convert, enqueue and await.
 
-mod backup;
+pub(crate) mod backup;
 mod control;
 mod explain;
 mod fleet;

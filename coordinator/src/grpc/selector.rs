@@ -1,5 +1,6 @@
 //! Selectors: a sweep by its id, its name, a unique prefix of either, or `last`.
 
+use tenfold_core::record::RefusedSweep;
 use tenfold_core::{State, SweepState};
 use tenfold_types::id::ParseIdError;
 use tenfold_types::{TrialKey, WorkerId};
@@ -11,6 +12,16 @@ pub(crate) fn resolve<'a>(state: &'a State, selector: &str) -> Result<&'a SweepS
         return Err(Status::invalid_argument(
             "the selector is empty; give a sweep's id, its name, a prefix of either, or \"last\"",
         ));
+    }
+    if let Some(refused) = damaged(state, selector) {
+        let id = refused
+            .id
+            .map_or_else(String::new, |id| format!(" ({})", id.short()));
+        return Err(Status::data_loss(format!(
+            "sweep {}{id} is damaged on disk: {}; it is not served, restore a backup or give it up with: tenfold delete \
+             {selector}",
+            refused.number, refused.why
+        )));
     }
     if selector == "last" {
         return state
@@ -50,6 +61,21 @@ pub(crate) fn resolve<'a>(state: &'a State, selector: &str) -> Result<&'a SweepS
     Err(Status::not_found(format!(
         "no sweep fits {selector:?}; see: tenfold list"
     )))
+}
+
+/// The damaged sweep that a selector names, whatever else it fits.
+pub(super) fn damaged<'a>(state: &'a State, selector: &str) -> Option<&'a RefusedSweep> {
+    let lower = selector.to_ascii_lowercase();
+    if selector == "last" {
+        let newest = state.newest_sweeps().next().map_or(0, |sweep| sweep.row().number);
+        return state
+            .refused_sweeps()
+            .last()
+            .filter(|sweep| sweep.number > newest);
+    }
+    let by_id = |sweep: &RefusedSweep| sweep.id.is_some_and(|id| id.to_string().starts_with(&lower));
+    let mut refused = state.refused_sweeps();
+    refused.find(|sweep| !selector.is_empty() && (by_id(sweep) || sweep.name == selector))
 }
 
 /// The selector of a trial's sweep, and its key.

@@ -31,9 +31,10 @@ fn of_refusal(refusal: &Refusal) -> Code {
         Refusal::UnknownSweep(_) | Refusal::UnknownWorker(_) => Code::NotFound,
         Refusal::StaleFence(_) => Code::Aborted,
         Refusal::TooManyWorkers(_) => Code::ResourceExhausted,
-        Refusal::Gap { .. } | Refusal::IncompleteCurve { .. } | Refusal::NotNow { .. } => {
-            Code::FailedPrecondition
-        }
+        Refusal::Gap { .. }
+        | Refusal::IncompleteCurve { .. }
+        | Refusal::NotNow { .. }
+        | Refusal::DamagedSweep { .. } => Code::FailedPrecondition,
         Refusal::RequestReused { .. } => Code::AlreadyExists,
         Refusal::CannotExtend { .. } => Code::InvalidArgument,
         Refusal::UnknownSlot { .. }
@@ -51,6 +52,7 @@ pub(crate) fn of_convert(error: ConvertError) -> Status {
 pub(crate) fn of_store(error: StoreError) -> Status {
     match error {
         StoreError::Unsupported(what) => Status::unimplemented(what),
+        StoreError::Damaged { what, .. } => Status::data_loss(what),
         error => Status::unavailable(format!("the coordinator's store failed: {error}")),
     }
 }

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::groups::Kept;
-use crate::grpc::{Gates, MAX_LEASE, MAX_MESSAGE, MAX_REPLY, Service};
+use crate::grpc::{self, Gates, MAX_LEASE, MAX_MESSAGE, MAX_REPLY, Service};
 use crate::readers::Readers;
 use crate::shutdown::{self, Trigger};
 use crate::store::{self, Store, StoreError};
@@ -68,6 +68,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The store: `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `memory:`.
     pub store: String,
+    /// Opens a store of which some is missing.
+    pub accept_loss: bool,
     /// The folder that results logs go to, as `RESULTS/<sweep>/aggregate.jsonl`.
     pub results: PathBuf,
     /// Connections that are taken at the same time; further ones are refused. Fewer where the system does not allow so
@@ -97,7 +99,7 @@ pub enum ServerError {
     #[error("the server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
     /// The store failed for good while serving.
-    #[error("the store can no longer be trusted: {0}; the coordinator stops, nothing acknowledged is lost")]
+    #[error("the store can no longer be trusted: {0}; the coordinator stops")]
     Fatal(String),
 }
 
@@ -122,9 +124,9 @@ async fn blocking<T: Send + 'static>(
     ended.unwrap_or_else(|error| Err(StoreError::Io(std::io::Error::other(error))))
 }
 
-async fn open(specification: String) -> Result<(Box<dyn Store>, Readers), StoreError> {
+async fn open(specification: String, accept_loss: bool) -> Result<(Box<dyn Store>, Readers), StoreError> {
     blocking(move || {
-        let store = store::open(&specification)?;
+        let store = store::open_with(&specification, accept_loss)?;
         let readers = Readers::open(store.as_ref())?;
         Ok((store, readers))
     })
@@ -154,7 +156,8 @@ impl Server {
             error,
         };
         // The store first: a second coordinator is told of the first one by its lock, whatever port it has.
-        let (store, readers) = open(config.store.clone()).await?;
+        let (store, readers) = open(config.store.clone(), config.accept_loss).await?;
+        grpc::backup::clear(&config.results);
         let files = files::raise();
         let listener = listen(config.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -163,6 +166,7 @@ impl Server {
             ..config.settings
         };
         let turn = blocking(move || turn::start(store, settings)).await?;
+        readers.report_to(turn.handle());
         let (stop, shutdown) = shutdown::channel();
         let service = Service {
             turn: turn.handle(),

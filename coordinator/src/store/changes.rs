@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use tenfold_core::record::CountedRow;
 use tenfold_types::TrialKey;
 
+use super::checks::Checks;
+use super::columns::Columns;
+use super::rows;
 use super::{Cursor, StoreError, What};
 
 /// The trial's own row changed.
@@ -21,6 +25,23 @@ pub(super) struct Changed(BTreeMap<i64, OfSweep>);
 struct OfSweep {
     itself: bool,
     trials: Vec<(TrialKey, u8)>,
+    counted: Option<Counts>,
+}
+
+/// The number of rows that a sweep has: touched trials, choices, extensions.
+pub(super) type Counts = (u64, u64, u64);
+
+/// What a commit changed of a sweep, as its row holds it.
+pub(super) struct ChangeRow {
+    pub(super) sweep: i64,
+    pub(super) itself: bool,
+    pub(super) trials: Vec<u8>,
+    pub(super) counted: Option<Vec<u8>>,
+}
+
+/// Reads the numbers of rows back.
+pub(super) fn counts(bytes: &[u8]) -> Option<Counts> {
+    postcard::from_bytes(bytes).ok()
 }
 
 impl Changed {
@@ -36,6 +57,11 @@ impl Changed {
         self.note(sweep, key, EPOCHS);
     }
 
+    pub(super) fn counted(&mut self, sweep: i64, row: &CountedRow) {
+        let counts = (row.trials, row.choices, row.extensions);
+        self.0.entry(sweep).or_default().counted = Some(counts);
+    }
+
     fn note(&mut self, sweep: i64, key: TrialKey, what: u8) {
         let trials = &mut self.0.entry(sweep).or_default().trials;
         // A trial's records mostly follow one another.
@@ -45,8 +71,8 @@ impl Changed {
         }
     }
 
-    /// The rows of this commit: a sweep, whether it changed itself, and its trials.
-    pub(super) fn rows(self) -> impl Iterator<Item = Result<(i64, bool, Vec<u8>), StoreError>> {
+    /// The rows of this commit, one a sweep.
+    pub(super) fn rows(self) -> impl Iterator<Item = Result<ChangeRow, StoreError>> {
         self.0.into_iter().map(|(sweep, mut of)| {
             of.trials.sort_unstable();
             of.trials.dedup_by(|next, kept| {
@@ -56,9 +82,14 @@ impl Changed {
                 }
                 same
             });
-            let trials =
-                postcard::to_allocvec(&of.trials).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            Ok((sweep, of.itself, trials))
+            let corrupt = |error: postcard::Error| StoreError::Corrupt(error.to_string());
+            let counted = of.counted.map(|counted| postcard::to_allocvec(&counted));
+            Ok(ChangeRow {
+                sweep,
+                itself: of.itself,
+                trials: postcard::to_allocvec(&of.trials).map_err(corrupt)?,
+                counted: counted.transpose().map_err(corrupt)?,
+            })
         })
     }
 }
@@ -71,8 +102,22 @@ pub(super) struct Commit {
 }
 
 impl Commit {
-    pub(super) fn read(seq: i64, itself: bool, trials: &[u8]) -> Result<Self, StoreError> {
-        let trials = postcard::from_bytes(trials)
+    /// Reads a row of [`rows::CHANGE`]; stores differ in how they hold whether the sweep itself changed.
+    pub(super) fn read(
+        checks: &Checks,
+        sweep: i64,
+        row: &impl Columns,
+        itself: bool,
+    ) -> Result<Self, StoreError> {
+        let seq = row.integer(0)?;
+        if !checks.holds("change", sweep, row, rows::CHANGE_SUM)? {
+            let what = format!(
+                "what commit {seq} changed of the sweep is damaged on disk, so that it cannot be followed; its results are \
+                 whole"
+            );
+            return Err(StoreError::damaged(what));
+        }
+        let trials = postcard::from_bytes(row.bytes(2)?)
             .map_err(|error| StoreError::Corrupt(format!("a list of trials: {error}")))?;
         Ok(Self { seq, itself, trials })
     }

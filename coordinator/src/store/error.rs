@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use tenfold_core::record::Damage;
+use tenfold_types::{Fence, TrialId};
+
 /// What went wrong with a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -39,6 +42,14 @@ pub enum StoreError {
         /// Who has it.
         holder: String,
     },
+    /// Some of it is missing.
+    #[error("{path} is not whole: {what}; to go on without what is missing, start with --accept-loss")]
+    Missing {
+        /// The store.
+        path: PathBuf,
+        /// What is missing.
+        what: String,
+    },
     /// It was written by a newer version.
     #[error("{path} has schema version {found}; this tenfold knows up to {known}: use a newer tenfold")]
     Version {
@@ -60,6 +71,14 @@ pub enum StoreError {
     /// Its rows contradict one another.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// Some rows are not what was written; all else can be read.
+    #[error("{what}")]
+    Damaged {
+        /// What is damaged, and what becomes of it.
+        what: String,
+        /// The trials whose rows these are.
+        trials: Vec<Damage>,
+    },
     /// The file cannot be reached.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -72,6 +91,39 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Something is damaged that is no part of any trial.
+    pub(super) fn damaged(what: String) -> Self {
+        Self::Damaged {
+            what,
+            trials: Vec::new(),
+        }
+    }
+
+    /// The epochs of an attempt are not those that were accepted.
+    pub fn damaged_epochs(trial: TrialId, fence: Fence) -> Self {
+        Self::damaged_trials(vec![epochs(trial, fence)])
+    }
+
+    /// The row of a trial is not what was written.
+    pub(super) fn damaged_trial(trial: TrialId) -> Self {
+        Self::damaged_trials(vec![Damage {
+            trial,
+            fence: None,
+            attempts: 0,
+            what: "its row is not what was written".to_owned(),
+        }])
+    }
+
+    fn damaged_trials(trials: Vec<Damage>) -> Self {
+        let named: Vec<String> = trials.iter().map(|damage| damage.trial.key.to_string()).collect();
+        let what = format!(
+            "trial {} is damaged on disk and is FAILED now; ask again for the rest, and train it again with `tenfold retry \
+             --failed`",
+            named.join(", ")
+        );
+        Self::Damaged { what, trials }
+    }
+
     /// Whether freeing space mends it.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full(_))
@@ -138,5 +190,15 @@ impl From<postgres::Error> for StoreError {
             }
             _ => Self::Unknown(text),
         }
+    }
+}
+
+/// The epochs of an attempt are not what was written.
+pub(super) fn epochs(trial: TrialId, fence: Fence) -> Damage {
+    Damage {
+        trial,
+        fence: Some(fence),
+        attempts: 0,
+        what: "its epochs are not what was written".to_owned(),
     }
 }

@@ -170,6 +170,10 @@ impl Store for MemoryStore {
                 | Record::Suspected { .. }
                 | Record::Seen { .. }
                 | Record::Health { .. }
+                | Record::Counted(_)
+                | Record::Damaged(_)
+                | Record::Repaired
+                | Record::Refused(_)
                 | Record::Followed { .. } => {}
             }
         }

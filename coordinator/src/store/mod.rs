@@ -4,7 +4,10 @@
 //! says what that means, and every store passes it.
 
 mod attempts;
+mod census;
 mod changes;
+mod checks;
+mod columns;
 mod error;
 mod memory;
 mod postgres;
@@ -12,6 +15,8 @@ mod rows;
 mod sqlite;
 #[cfg(test)]
 mod suite;
+mod sum;
+mod summing;
 
 use std::path::{Path, PathBuf};
 use tenfold_core::record::{AttemptRow, ChoiceRow, EpochsRow, ExtensionRow, Record, SweepRow, TrialRow};
@@ -265,14 +270,14 @@ fn file(specification: &str) -> Option<&Path> {
 ///
 /// # Errors
 /// [`StoreError::Unsupported`] unless it is `sqlite:PATH`, and what is wrong with the backup or the place.
-pub fn restore(backup: &Path, specification: &str) -> Result<PathBuf, StoreError> {
+pub fn restore(backup: &Path, specification: &str, accept_loss: bool) -> Result<PathBuf, StoreError> {
     let path = file(specification).ok_or_else(|| {
         StoreError::Unsupported(format!(
             "a backup is restored to an SQLite store, which {:?} is not; write sqlite:PATH",
             place(specification)
         ))
     })?;
-    sqlite::restore(backup, path)
+    sqlite::restore(backup, path, accept_loss)
 }
 
 fn is_postgres(specification: &str) -> bool {
@@ -288,18 +293,26 @@ pub fn place(specification: &str) -> String {
     }
 }
 
+/// Opens the whole store that a specification names, as [`open_with`] does.
+///
+/// # Errors
+/// See [`open_with`].
+pub fn open(specification: &str) -> Result<Box<dyn Store>, StoreError> {
+    open_with(specification, false)
+}
+
 /// Opens the store that a specification names: `sqlite:PATH`, `postgres://…` or `memory:`. Blocks, and must not be called
 /// on an asynchronous task.
 ///
 /// # Errors
 /// [`StoreError::Scheme`] for any other, [`StoreError::Held`] when another coordinator has a database for which this one
-/// can stand by, and what opening gives.
-pub fn open(specification: &str) -> Result<Box<dyn Store>, StoreError> {
+/// can stand by, [`StoreError::Missing`] when some of it is missing and that is not accepted, and what opening gives.
+pub fn open_with(specification: &str, accept_loss: bool) -> Result<Box<dyn Store>, StoreError> {
     if is_postgres(specification) {
         return Ok(Box::new(PostgresStore::open(specification)?));
     }
     match file(specification) {
-        Some(path) => Ok(Box::new(SqliteStore::open(path)?)),
+        Some(path) => Ok(Box::new(SqliteStore::open(path, accept_loss)?)),
         None if specification == "memory:" => Ok(Box::new(MemoryStore::default())),
         None => Err(StoreError::Scheme(specification.to_owned())),
     }

@@ -11,35 +11,45 @@ use tenfold_core::sweep::ChoiceId;
 use tenfold_core::trial::TrialState;
 use tenfold_types::{Block, Fence, RequestId, SweepId, TrialId, TrialKey, WorkerId, floats};
 
+use super::checks::Checks;
+use super::columns::Columns;
+use super::sum::Sum;
 use super::{Cursor, StoreError};
-
-/// A row of a database, read by the places of its columns.
-pub(super) trait Columns {
-    /// A number. They are stored as signed 64 bits; counters never come near the limit.
-    fn integer(&self, column: usize) -> Result<i64>;
-    fn integer_or_null(&self, column: usize) -> Result<Option<i64>>;
-    fn text(&self, column: usize) -> Result<String>;
-    fn text_or_null(&self, column: usize) -> Result<Option<String>>;
-    fn bytes(&self, column: usize) -> Result<&[u8]>;
-    fn bytes_or_null(&self, column: usize) -> Result<Option<&[u8]>>;
-}
 
 /// The columns that [`trial`] and [`seq_of_trial`] read, from the first on.
 pub(super) const TRIAL: &str = "stage, point, repetition, state, fence, worker, number, attempts, failures, error, \
-                                pack_limit, accepted_at, seq";
+                                pack_limit, accepted_at, seq, sum";
+/// The column with the checksum of those before it, of a trial and of other rows.
+pub(super) const TRIAL_SUM: usize = 13;
+pub(super) const EPOCHS_SUM: usize = 10;
+pub(super) const SWEEP_SUM: usize = 8;
+pub(super) const CHOICE_SUM: usize = 5;
+pub(super) const EXTENSION_SUM: usize = 4;
+pub(super) const CHANGE_SUM: usize = 4;
+pub(super) const META_SUM: usize = 4;
+pub(super) const LEASE_SUM: usize = 10;
+/// The column with the checksum of a living lease's trials, which go when it is over.
+pub(super) const LEASE_TRIALS_SUM: usize = 12;
 /// The columns that [`epochs`] reads, from the first on.
-pub(super) const EPOCHS: &str = "stage, point, repetition, fence, attempt, first, epochs, columns, seconds";
+pub(super) const EPOCHS: &str =
+    "stage, point, repetition, fence, attempt, first, epochs, columns, seconds, seq, sum";
 /// The columns that [`attempt`] reads, from the first on.
 pub(super) const ATTEMPT: &str = "stage, point, repetition, number, fence, worker, host, device, threads, version, \
                                   libtorch, started_at, ended_at, ended, error, stderr";
 /// The columns that [`sweep`] reads, from the first on.
-pub(super) const SWEEP: &str = "number, id, name, normalised, submitted_at, finished_at, control";
+pub(super) const SWEEP: &str = "number, id, name, normalised, submitted_at, finished_at, control, seq, sum";
 
 /// The columns that [`choice`] reads, from the first on.
-pub(super) const CHOICE: &str = "stage, rule, cell, row, seq";
+pub(super) const CHOICE: &str = "stage, rule, cell, row, seq, sum";
 
 /// The columns that [`extension`] reads, from the first on.
-pub(super) const EXTENSION: &str = "number, extended_at, row, seq";
+pub(super) const EXTENSION: &str = "number, extended_at, row, seq, sum";
+
+/// What a commit changed of a sweep.
+pub(super) const CHANGE: &str = "seq, itself, trials, counted, sum";
+
+/// The counters.
+pub(super) const META: &str = "seq, fence, sweeps, there, sum";
 
 /// The columns that [`request`] reads, from the first on.
 pub(super) const REQUEST: &str = "number, id, method, digest, decided_at, code, answer";
@@ -165,8 +175,7 @@ pub(super) fn trial(sweep: SweepId, row: &impl Columns) -> Result<TrialRow> {
 }
 
 /// The columns that [`lease`] reads, from the first on.
-pub(super) const LEASE: &str =
-    "fence, worker, request, slot, given_at, host, device, threads, version, libtorch, trials";
+pub(super) const LEASE: &str = "fence, worker, request, slot, given_at, host, device, threads, version, libtorch, sum, trials, trials_sum";
 
 /// The trials of a lease, as they are stored.
 pub(super) fn trials(trials: &[(TrialKey, u32)]) -> Result<Vec<u8>> {
@@ -183,9 +192,9 @@ pub(super) fn lease(sweep: SweepId, row: &impl Columns) -> Result<LeaseRow> {
         given_at: number(row, 4)?,
         provenance: provenance(row, 5)?,
         sweep,
-        trials: match row.bytes_or_null(10)? {
+        trials: match row.bytes_or_null(11)? {
             None => Vec::new(),
-            Some(bytes) => postcard::from_bytes(bytes).map_err(|error| wrong(10, error))?,
+            Some(bytes) => postcard::from_bytes(bytes).map_err(|error| wrong(11, error))?,
         },
     })
 }
@@ -225,6 +234,134 @@ fn block(row: &impl Columns) -> Result<Block> {
         columns: numbers(row, 7)?,
         seconds: numbers(row, 8)?,
     })
+}
+
+/// How a store writes a text; PostgreSQL's cannot hold a zero character.
+pub(super) type Text = fn(&str) -> Cow<'_, str>;
+
+/// Writes a text as it is.
+pub(super) fn as_it_is(text: &str) -> Cow<'_, str> {
+    text.into()
+}
+
+/// The checksums of rows as they are about to be written, by the commit with this number: the columns in the order in which
+/// they are read, above.
+pub(super) fn trial_sum(sweep: i64, row: &TrialRow, at: i64, text: Text) -> i64 {
+    let (state, fence, worker, carried) = self::state(&row.state);
+    with_key(Sum::of("trial", sweep), row.id.key)
+        .integer(state)
+        .integer_or_null(fence)
+        .bytes_or_null(worker.as_ref().map(|worker| worker.0.as_slice()))
+        .integer_or_null(carried)
+        .integer(row.attempts.into())
+        .integer(row.failures.into())
+        .text_or_null(row.error.as_deref().map(text).as_deref())
+        .integer(row.pack_limit.into())
+        .integer_or_null(row.accepted_at.map(|at| at as i64))
+        .integer(at)
+        .end()
+}
+
+fn with_key(sum: Sum, key: TrialKey) -> Sum {
+    sum.integer(key.stage.into())
+        .integer(key.index as i64)
+        .integer(key.repetition.into())
+}
+
+/// The columns of epochs are those of the row, as bytes.
+pub(super) fn epochs_sum(sweep: i64, row: &EpochsRow, (columns, seconds): (&[u8], &[u8]), at: i64) -> i64 {
+    with_key(Sum::of("epochs", sweep), row.trial.key)
+        .integer(row.fence.0 as i64)
+        .integer(row.attempt.into())
+        .integer(row.block.first.into())
+        .integer(row.block.epochs.into())
+        .bytes(columns)
+        .bytes(seconds)
+        .integer(at)
+        .end()
+}
+
+pub(super) fn sweep_sum(row: &SweepRow, at: i64, text: Text) -> i64 {
+    Sum::of("sweep", 0)
+        .integer(row.number as i64)
+        .bytes(&row.id.0)
+        .text(&text(&row.name))
+        .text(&text(&row.normalised))
+        .integer(row.submitted_at as i64)
+        .integer_or_null(row.finished_at.map(|at| at as i64))
+        .integer(control(row.control))
+        .integer(at)
+        .end()
+}
+
+pub(super) fn choice_sum(sweep: i64, choice: ChoiceId, stored: &str, at: i64) -> i64 {
+    Sum::of("choice", sweep)
+        .integer(choice.stage.into())
+        .integer(choice.rule.into())
+        .integer(choice.cell as i64)
+        .text(stored)
+        .integer(at)
+        .end()
+}
+
+pub(super) fn extension_sum(sweep: i64, row: &ExtensionRow, stored: &str, at: i64) -> i64 {
+    Sum::of("extension", sweep)
+        .integer(row.number.into())
+        .integer(row.at as i64)
+        .text(stored)
+        .integer(at)
+        .end()
+}
+
+pub(super) fn change_sum(sweep: i64, at: i64, itself: bool, trials: &[u8], counted: Option<&[u8]>) -> i64 {
+    Sum::of("change", sweep)
+        .integer(at)
+        .integer(itself.into())
+        .bytes(trials)
+        .bytes_or_null(counted)
+        .end()
+}
+
+pub(super) fn meta_sum(seq: i64, fence: i64, sweeps: i64, there: i64) -> i64 {
+    Sum::of("meta", 0)
+        .integer(seq)
+        .integer(fence)
+        .integer(sweeps)
+        .integer(there)
+        .end()
+}
+
+/// Without its trials, which go when it is over.
+pub(super) fn lease_sum(sweep: i64, row: &LeaseRow, text: Text) -> i64 {
+    let provenance = &row.provenance;
+    Sum::of("lease", sweep)
+        .integer(row.fence.0 as i64)
+        .bytes(&row.worker.0)
+        .bytes(&row.request.0)
+        .integer(row.slot.into())
+        .integer(row.given_at as i64)
+        .text(&text(&provenance.host))
+        .text(&text(&provenance.device))
+        .integer(provenance.threads.into())
+        .text(&text(&provenance.version))
+        .text(&text(&provenance.libtorch))
+        .end()
+}
+
+pub(super) fn lease_trials_sum(sweep: i64, fence: i64, trials: &[u8]) -> i64 {
+    Sum::of("lease.trials", sweep).integer(fence).bytes(trials).end()
+}
+
+/// Returns whether the trials of a living lease, a row of [`LEASE`], are those that were written.
+pub(super) fn lease_trials_hold(checks: &Checks, sweep: i64, row: &impl Columns) -> Result<bool> {
+    let Ok(Some(trials)) = row.bytes_or_null(LEASE_TRIALS_SUM - 1) else {
+        return Ok(false);
+    };
+    match row.integer_or_null(LEASE_TRIALS_SUM) {
+        Ok(Some(sum)) => Ok(sum == lease_trials_sum(sweep, row.integer(0)?, trials)),
+        Ok(None) => Ok(!checks.is_complete()),
+        Err(_) => Ok(false),
+    }
 }
 
 /// The epochs of some attempts at trials of a point, found among those of all attempts.

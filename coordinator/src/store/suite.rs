@@ -1087,7 +1087,7 @@ proptest! {
     fn memory_and_sqlite_agree(commits in prop::collection::vec(prop::collection::vec(any_record(), 1..8), 1..12)) {
         let folder = tempfile::tempdir().unwrap();
         let mut memory = MemoryStore::default();
-        let mut sqlite = SqliteStore::open(&folder.path().join("store")).unwrap();
+        let mut sqlite = SqliteStore::open(&folder.path().join("store"), false).unwrap();
         let first = [Record::Sweep(sweep(1)), Record::Sweep(sweep(2))];
         prop_assert_eq!(memory.commit(&first).unwrap(), sqlite.commit(&first).unwrap());
         let mut next: BTreeMap<(TrialId, Fence), u32> = BTreeMap::new();

@@ -454,25 +454,28 @@ impl Watcher {
         if self.out.reserve().await.is_err() {
             return Ok(false);
         }
-        let of = self.groups(control);
-        let read = move |reader: &mut dyn Reader| {
-            let told = due.into_iter().map(|due| {
-                let stands = stands(&of, reader, due)?;
-                let ahead = matches!(stands, Stands::Ahead);
-                let event = match stands {
-                    Stands::Complete(standing) => match of.result(reader, &standing)? {
-                        Some(Found::Whole(part)) => Some(Event::Complete(part)),
-                        Some(Found::Curves(curves)) => Some(Event::Complete(Arc::new(curves.part(1)))),
-                        None => None,
-                    },
-                    Stands::Open(progress) => progress.map(Event::Progress),
-                    Stands::Ahead | Stands::Told => None,
-                };
-                Ok((due.group, ahead, event))
-            });
-            told.collect::<Result<Vec<_>, StoreError>>()
+        let (of, due) = (Arc::new(self.groups(control)), Arc::new(due));
+        let read = || {
+            let (of, due) = (Arc::clone(&of), Arc::clone(&due));
+            move |reader: &mut dyn Reader| {
+                let told = due.iter().map(|&due| {
+                    let stands = stands(&of, reader, due)?;
+                    let ahead = matches!(stands, Stands::Ahead);
+                    let event = match stands {
+                        Stands::Complete(standing) => match of.result(reader, &standing)? {
+                            Some(Found::Whole(part)) => Some(Event::Complete(part)),
+                            Some(Found::Curves(curves)) => Some(Event::Complete(Arc::new(curves.part(1)))),
+                            None => None,
+                        },
+                        Stands::Open(progress) => progress.map(Event::Progress),
+                        Stands::Ahead | Stands::Told => None,
+                    };
+                    Ok((due.group, ahead, event))
+                });
+                told.collect::<Result<Vec<_>, StoreError>>()
+            }
         };
-        for (group, ahead, event) in self.readers.with(read).await? {
+        for (group, ahead, event) in self.readers.with_whole(read).await? {
             self.ahead |= ahead;
             match &event {
                 Some(Event::Complete(_)) => _ = self.complete.insert(group),

@@ -57,7 +57,7 @@ pub(crate) fn tick(state: &State, now: Millis) -> Transition {
 }
 
 /// Whether the records, taken together, leave a trial waiting that was not.
-pub(super) fn returns_work(records: &[Record]) -> bool {
+pub(crate) fn returns_work(records: &[Record]) -> bool {
     // Most appends return nothing: they need no list of the last word on each trial.
     let pending = |row: &TrialRow| matches!(row.state, TrialState::Pending);
     let rows = || {

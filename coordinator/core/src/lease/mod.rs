@@ -9,5 +9,5 @@ mod register;
 
 pub(crate) use append::append;
 pub(crate) use attempt::{Ending, ended_attempt};
-pub(crate) use expiry::tick;
+pub(crate) use expiry::{returns_work, tick};
 pub(crate) use register::{drain, heartbeat, register};

@@ -48,12 +48,21 @@ impl Accepted {
         self.trials.range(places).take(most).count()
     }
 
-    /// Keeps the row of a trial with a result; false when it has none.
-    pub(super) fn insert(&mut self, place: u64, row: &TrialRow) -> bool {
+    /// Takes a trial out: its curve is damaged on disk. Returns the state that it had.
+    pub(super) fn remove(&mut self, place: u64) -> Option<TrialState> {
+        let state = self.trials.remove(&place)?.state();
+        self.marked.remove(&place);
+        self.epochs -= u64::from(state.accepted_epochs());
+        Some(state)
+    }
+
+    /// Keeps the row of a trial with a result, and returns the state that it had before if that was one too. None when it has
+    /// none.
+    pub(super) fn insert(&mut self, place: u64, row: &TrialRow) -> Option<Option<TrialState>> {
         let (fence, end) = match row.state {
             TrialState::Succeeded { fence, epochs } => (fence, epochs | WHOLE),
             TrialState::Diverged { fence, epoch } => (fence, epoch),
-            _ => return false,
+            _ => return None,
         };
         let result = Kept {
             fence,
@@ -62,14 +71,15 @@ impl Accepted {
             end,
         };
         self.epochs += u64::from(row.state.accepted_epochs());
-        if let Some(old) = self.trials.insert(place, result) {
-            self.epochs -= u64::from(old.state().accepted_epochs());
+        let old = self.trials.insert(place, result).map(Kept::state);
+        if let Some(old) = &old {
+            self.epochs -= u64::from(old.accepted_epochs());
         }
         if row.failures > 0 || row.pack_limit > 0 || row.error.is_some() {
             self.marked
                 .insert(place, (row.failures, row.pack_limit, row.error.clone()));
         }
-        true
+        Some(old)
     }
 
     /// Moves them to other places, in the same order.

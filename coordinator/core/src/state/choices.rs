@@ -80,6 +80,10 @@ impl Choices {
         self.made.values()
     }
 
+    pub(super) fn len(&self) -> u64 {
+        self.made.len() as u64
+    }
+
     pub(super) fn insert(&mut self, row: &ChoiceRow) {
         self.made.insert(row.choice, row.clone());
         match row.outcome {

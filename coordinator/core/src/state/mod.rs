@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenfold_types::{Fence, RequestId, SweepId, WorkerId};
 
 use crate::Millis;
-use crate::record::{Counters, LeaseRow, QuickFailure, Record, RequestRow, SweepRow, TrialRow, WorkerRow};
+use crate::record::{
+    Counters, Damage, LeaseRow, QuickFailure, Record, RefusedSweep, RequestRow, SweepRow, TrialRow, WorkerRow,
+};
 use crate::sweep::Sweep;
 
 use requests::Requests;
 
 mod accepted;
 mod choices;
+mod held;
 mod line;
 mod places;
 mod requests;
@@ -67,6 +70,10 @@ pub struct State {
     requests: Requests,
     /// Sweeps of which trials may be open that follow one that is over, and the places in line from which on.
     to_follow: BTreeMap<SweepId, u64>,
+    /// Damage that was found while loading and is still to be dealt with.
+    damaged: Vec<Damage>,
+    /// Sweeps that are not served.
+    refused: BTreeMap<u64, RefusedSweep>,
 }
 
 /// A worker, and when it was last heard of.
@@ -177,7 +184,7 @@ impl State {
             .filter_map(|sweep| sweep.backoff.first())
             .map(|(at, _)| *at)
             .min();
-        let at_once = (!self.to_follow.is_empty()).then_some(0);
+        let at_once = (!self.to_follow.is_empty() || !self.damaged.is_empty()).then_some(0);
         expiry.into_iter().chain(backoff).chain(at_once).min()
     }
 
@@ -208,6 +215,21 @@ impl State {
         self.requests.bytes()
     }
 
+    /// Damage that was found while loading and is still to be dealt with.
+    pub(crate) fn damaged(&self) -> &[Damage] {
+        &self.damaged
+    }
+
+    /// Sweeps that are not served because what is on disk of them is damaged.
+    pub fn refused_sweeps(&self) -> impl Iterator<Item = &RefusedSweep> {
+        self.refused.values()
+    }
+
+    /// A sweep that is not served, by its id.
+    pub fn refused_sweep(&self, id: SweepId) -> Option<&RefusedSweep> {
+        self.refused.values().find(|sweep| sweep.id == Some(id))
+    }
+
     /// What could not be understood while loading; a coordinator must not go on with any.
     pub fn problems(&self) -> &[String] {
         &self.problems
@@ -216,6 +238,8 @@ impl State {
     /// Begins a fresh term for every lease: what a coordinator does after loading, so that downtime expires nothing. Trials
     /// that follow others, which a version before this one would have trained, are looked at in the next ticks.
     pub fn fresh_terms(&mut self, now: Millis) {
+        let lost = held::without_lease(self);
+        self.damaged.extend(lost);
         let touched = self.sweeps.iter().filter(|(_, sweep)| sweep.touched() > 0);
         let with_twins = touched.filter(|(_, sweep)| sweep.sweep().has_twins());
         self.to_follow = with_twins.map(|(id, _)| (*id, 0)).collect();
@@ -267,7 +291,10 @@ impl State {
             Record::Choice(row) => self.on_sweep(row.sweep, |sweep| sweep.evolve_choice(row)),
             Record::Trial(row) => self.evolve_trial(row),
             // Of a curve that is accepted the state keeps what the trial's row says.
-            Record::Attempt(_) | Record::EpochsCopied { .. } => {}
+            Record::Attempt(_) | Record::EpochsCopied { .. } | Record::Counted(_) => {}
+            Record::Damaged(damage) => self.damaged.push(damage.clone()),
+            Record::Repaired => self.damaged.clear(),
+            Record::Refused(row) => self.refuse(row),
             Record::Epochs(row) => self.on_sweep(row.trial.sweep, |sweep| sweep.evolve_epochs(row)),
             Record::EpochsDropped { trial, .. } => {
                 self.on_sweep(trial.sweep, |sweep| sweep.drop_epochs(trial.key));
@@ -306,12 +333,29 @@ impl State {
             Record::Request(row) => self.requests.insert(row.clone()),
             Record::RequestsForgotten { through } => self.requests.forget(*through),
             Record::SweepGone(id) => {
+                self.refused.retain(|_, refused| refused.id != Some(*id));
                 self.to_follow.remove(id);
                 if let Some(sweep) = self.sweeps.remove(id) {
                     self.by_number.remove(&sweep.row.number);
                     self.unfinished.remove(id);
                 }
             }
+        }
+    }
+
+    /// Takes a sweep out of what is served, with its leases.
+    fn refuse(&mut self, row: &RefusedSweep) {
+        self.refused.insert(row.number, row.clone());
+        let Some(id) = self.by_number.remove(&row.number) else {
+            return;
+        };
+        self.sweeps.remove(&id);
+        self.unfinished.remove(&id);
+        self.to_follow.remove(&id);
+        self.damaged.retain(|damage| damage.trial.sweep != id);
+        let leases = self.leases.values().filter(|lease| lease.row.sweep == id);
+        for fence in leases.map(|lease| lease.row.fence).collect::<Vec<_>>() {
+            self.evolve(&Record::LeaseClosed(fence));
         }
     }
 

@@ -7,7 +7,9 @@ use tenfold_types::{Curve, Fence, TrialId, TrialKey};
 use crate::Millis;
 use crate::aggregate::Counts;
 use crate::choice::RULES;
-use crate::record::{ChoiceRow, Control, EpochsRow, ExtensionRow, LeaseRow, Outcome, SweepRow, TrialRow};
+use crate::record::{
+    ChoiceRow, Control, CountedRow, EpochsRow, ExtensionRow, LeaseRow, Outcome, SweepRow, TrialRow,
+};
 use crate::sweep::{ChoiceId, Chooses, Passage, Stage, Sweep};
 use crate::trial::TrialState;
 
@@ -147,6 +149,16 @@ impl SweepState {
     /// How many trials are touched.
     pub fn touched(&self) -> u64 {
         self.trials.len() as u64 + self.accepted.len()
+    }
+
+    /// How many rows it has in a store.
+    pub fn counted(&self) -> CountedRow {
+        CountedRow {
+            sweep: self.row.id,
+            trials: self.touched(),
+            choices: self.choices.len(),
+            extensions: self.extensions.len() as u64,
+        }
     }
 
     /// All touched trials, in no order that means anything.
@@ -452,10 +464,18 @@ impl SweepState {
         if !self.choices.is_empty() && self.is_open(key).unwrap_or(true) == over {
             self.choices.note(&self.sweep, key, over);
         }
-        let old = match self.accepted.insert(place, row) {
-            true => self.trials.remove(&key),
-            false => self.trials.insert(key, row.clone()),
+        let (old, result) = match self.accepted.insert(place, row) {
+            Some(result) => (self.trials.remove(&key), result),
+            None => {
+                // A result is lost in one way only: it is damaged on disk.
+                let lost = row.state == TrialState::Failed;
+                let result = lost.then(|| self.accepted.remove(place)).flatten();
+                (self.trials.insert(key, row.clone()), result)
+            }
         };
+        if let Some(state) = &result {
+            *self.count(state) -= 1;
+        }
         if let Some(old) = &old {
             *self.count(&old.state) -= 1;
             match old.state {
@@ -485,7 +505,7 @@ impl SweepState {
             let metrics = self.sweep.metrics(key);
             self.live.insert(key, Curve::new(metrics));
         }
-        if old.is_none() {
+        if old.is_none() && result.is_none() {
             self.touch(place);
         }
         old.and_then(|old| old.state.holder()).map(|(fence, _)| fence)

@@ -8,6 +8,7 @@
 mod anything;
 mod choices;
 mod crowd;
+mod damage;
 mod explain;
 mod extensions;
 mod failures;

@@ -79,7 +79,12 @@ impl Rows {
             | Record::Suspected { .. }
             | Record::Seen { .. }
             | Record::Health { .. }
+            | Record::Damaged(_)
+            | Record::Repaired
+            | Record::Refused(_)
             | Record::Followed { .. } => assert!(!record.is_durable()),
+            // The turn's own.
+            Record::Counted(_) => {}
         }
     }
 
@@ -186,7 +191,8 @@ impl World {
             {
                 // A failure that turned out to be its worker's is taken back, wherever the trial stands now.
                 let forgiven = old.state == row.state && row.failures < old.failures;
-                let legal = forgiven || old.state.may_become(&row.state);
+                // Memory has what the disk has lost: it is written again.
+                let legal = forgiven || old == row || old.state.may_become(&row.state);
                 assert!(
                     legal,
                     "{} moves from {:?} to {:?}",

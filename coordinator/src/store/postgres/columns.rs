@@ -1,10 +1,11 @@
 //! Columns of PostgreSQL's rows.
 
 use postgres::Row;
-use postgres::types::FromSql;
+use postgres::types::{FromSql, Type};
 
 use crate::store::StoreError;
-use crate::store::rows::Columns;
+use crate::store::columns::Columns;
+use crate::store::sum::Sum;
 
 fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, StoreError> {
     row.try_get(column)
@@ -30,6 +31,19 @@ impl Columns for Row {
 
     fn bytes(&self, column: usize) -> Result<&[u8], StoreError> {
         get(self, column)
+    }
+
+    fn feed(&self, column: usize, sum: Sum) -> Result<Sum, StoreError> {
+        let kind = self.columns().get(column).map(postgres::Column::type_);
+        Ok(match kind {
+            Some(kind) if *kind == Type::INT8 => sum.integer_or_null(get(self, column)?),
+            Some(kind) if *kind == Type::TEXT => sum.text_or_null(get(self, column)?),
+            Some(kind) if *kind == Type::BYTEA => sum.bytes_or_null(get(self, column)?),
+            Some(kind) if *kind == Type::BOOL => {
+                sum.integer_or_null(get::<Option<bool>>(self, column)?.map(i64::from))
+            }
+            _ => sum.odd(),
+        })
     }
 
     fn bytes_or_null(&self, column: usize) -> Result<Option<&[u8]>, StoreError> {

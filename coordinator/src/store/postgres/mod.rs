@@ -6,23 +6,27 @@
 
 mod columns;
 mod connection;
+mod load;
+mod meta;
 mod read;
 mod requests;
 mod schema;
+mod summing;
 #[cfg(test)]
 mod tests;
 mod write;
 
 use std::collections::BTreeMap;
 
-use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Config, GenericClient, IsolationLevel, Transaction};
-use tenfold_core::record::{Counters, Record};
+use tenfold_core::record::Record;
 use tenfold_types::SweepId;
 
 use self::connection::{Writer, config, holder, place};
-use self::read::{PostgresReader, epochs_of_attempt, parameters};
+use self::meta::Meta;
+use self::read::PostgresReader;
 use self::write::Batch;
+use super::checks::Checks;
 use super::{Cursor, Reader, Store, StoreError, rows};
 
 /// Rows removed at once when a sweep was deleted.
@@ -41,7 +45,7 @@ const TABLES: [&str; 7] = [
 pub struct PostgresStore {
     config: Config,
     writer: Writer,
-    cursor: Cursor,
+    checks: Checks,
     numbers: Numbers,
 }
 
@@ -87,21 +91,27 @@ impl PostgresStore {
     /// [`StoreError::Unsupported`] for an address or a server that will not do, and those of the connection.
     pub fn open(specification: &str) -> Result<Self, StoreError> {
         let config = config(specification)?;
-        let writer = Writer::take(&config, None)?;
+        let mut writer = Writer::take(&config, None)?;
+        let checks = Checks::default();
+        let client = writer.connection.client()?;
+        if summing::is_complete(client)? {
+            checks.complete();
+        }
+        Meta::read(client)?;
         Ok(Self {
             config,
             writer,
-            cursor: 0,
+            checks,
             numbers: Numbers::default(),
         })
     }
 }
 
-/// Has a transaction go on only if the epoch it is of is the newest, and makes it so until the transaction ends.
-fn fence(transaction: &mut Transaction<'_>, epoch: i64, config: &Config) -> Result<(), StoreError> {
-    let sql = "SELECT 1 FROM meta WHERE epoch = $1 FOR UPDATE";
-    if transaction.query_opt(sql, &[&epoch])?.is_some() {
-        return Ok(());
+/// Returns the counters, and has a transaction go on only if the epoch it is of is the newest, and makes it so until the transaction ends.
+fn fence(transaction: &mut Transaction<'_>, epoch: i64, config: &Config) -> Result<Meta, StoreError> {
+    let sql = format!("SELECT {} FROM meta WHERE epoch = $1 FOR UPDATE", rows::META);
+    if let Some(row) = transaction.query_opt(&sql, &[&epoch])? {
+        return Meta::checked(&row);
     }
     let (_, holder) = holder(transaction)?;
     Err(StoreError::TakenOver {
@@ -122,102 +132,48 @@ impl Store for PostgresStore {
             .isolation_level(IsolationLevel::RepeatableRead)
             .start()?;
         fence(&mut transaction, self.writer.epoch, &self.config)?;
-        let meta = transaction.query_one("SELECT fence, sweeps, seq FROM meta", &[])?;
-        visit(Record::Counters(Counters {
-            fence: meta.get::<_, i64>(0) as u64,
-            sweeps: meta.get::<_, i64>(1) as u64,
-        }));
-        let mut sweeps = BTreeMap::new();
-        for row in transaction.query(&format!("SELECT {} FROM sweep ORDER BY number", rows::SWEEP), &[])? {
-            let row = rows::sweep(&row)?;
-            sweeps.insert(row.number as i64, row.id);
-            visit(Record::Sweep(row));
-        }
-        for row in transaction.query("SELECT id, row FROM worker ORDER BY id", &[])? {
-            visit(Record::Worker(rows::worker(&row)?));
-        }
-        let requests = format!("SELECT {} FROM request ORDER BY number", rows::REQUEST);
-        for row in transaction.query(&requests, &[])? {
-            visit(Record::Request(rows::request(&row)?));
-        }
-        let living = format!(
-            "SELECT {}, sweep FROM lease WHERE trials IS NOT NULL ORDER BY fence",
-            rows::LEASE
-        );
-        for row in transaction.query(&living, &[])? {
-            let number: i64 = row.get("sweep");
-            let sweep = sweeps
-                .get(&number)
-                .ok_or_else(|| StoreError::Corrupt(format!("a lease names sweep number {number}")))?;
-            visit(Record::Lease(rows::lease(*sweep, &row)?));
-        }
-        let extensions = format!(
-            "SELECT {} FROM extension WHERE sweep = $1 ORDER BY number",
-            rows::EXTENSION
-        );
-        for (number, sweep) in &sweeps {
-            for row in transaction.query(&extensions, &[number])? {
-                visit(Record::Extension(rows::extension(*sweep, &row)?));
-            }
-        }
-        let choices = format!("SELECT {} FROM choice WHERE sweep = $1", rows::CHOICE);
-        for (number, sweep) in &sweeps {
-            for row in transaction.query(&choices, &[number])? {
-                visit(Record::Choice(rows::choice(*sweep, &row)?));
-            }
-        }
-        let mut held = Vec::new();
-        let trials = transaction.prepare(&format!(
-            "SELECT {} FROM trial WHERE sweep = $1 ORDER BY stage, point, repetition",
-            rows::TRIAL
-        ))?;
-        for (number, sweep) in &sweeps {
-            // One after the other as they arrive: there may be millions.
-            let mut found = transaction.query_raw(&trials, [number])?;
-            while let Some(row) = found.next()? {
-                let row = rows::trial(*sweep, &row)?;
-                held.extend(row.state.holder().map(|(fence, _)| (*number, row.id, fence)));
-                visit(Record::Trial(row));
-            }
-        }
-        let epochs = transaction.prepare(&epochs_of_attempt())?;
-        for (number, id, fence) in held {
-            let [sweep, stage, point, repetition] = parameters(number, id.key);
-            for row in
-                transaction.query(&epochs, &[&sweep, &stage, &point, &repetition, &(fence.0 as i64)])?
-            {
-                visit(Record::Epochs(rows::epochs(id.sweep, &row)?));
-            }
-        }
+        let loaded = load::load(&mut transaction, &self.checks, visit)?;
         transaction.commit()?;
-        self.numbers = Numbers(sweeps.into_iter().map(|(number, id)| (id, number)).collect());
-        self.cursor = meta.get::<_, i64>(2) as Cursor;
-        Ok(self.cursor)
+        self.numbers = Numbers(loaded.numbers);
+        Ok(loaded.meta.seq as Cursor)
     }
 
     fn commit(&mut self, records: &[Record]) -> Result<Cursor, StoreError> {
         let mut transaction = self.writer.connection.client()?.transaction()?;
-        fence(&mut transaction, self.writer.epoch, &self.config)?;
-        let at: i64 = transaction
-            .query_one("UPDATE meta SET seq = seq + 1 RETURNING seq", &[])?
-            .get(0);
+        let mut meta = fence(&mut transaction, self.writer.epoch, &self.config)?;
+        meta.seq += 1;
         let mut batch = Batch::default();
         for record in records {
             batch.add(record, &mut self.numbers, &mut transaction)?;
         }
-        batch.write(&mut transaction, at)?;
+        batch.write(&mut transaction, &mut meta, &self.checks)?;
         transaction.commit()?;
-        self.cursor = at as Cursor;
-        Ok(self.cursor)
+        Ok(meta.seq as Cursor)
     }
 
     fn tidy(&mut self) -> Result<bool, StoreError> {
         let mut transaction = self.writer.connection.client()?.transaction()?;
         let gone = transaction.query_opt("SELECT sweep FROM gone LIMIT 1", &[])?;
         let Some(gone) = gone.map(|row| row.get::<_, i64>(0)) else {
-            return Ok(false);
+            if self.checks.is_complete() {
+                return Ok(false);
+            }
+            fence(&mut transaction, self.writer.epoch, &self.config)?;
+            let complete = summing::some(&mut transaction)?;
+            transaction.commit()?;
+            if complete {
+                self.checks.complete();
+            }
+            return Ok(!complete);
         };
         fence(&mut transaction, self.writer.epoch, &self.config)?;
+        // A number that is not what was written would have the rows of another sweep removed.
+        let living = "SELECT 1 FROM sweep WHERE number = $1";
+        if transaction.query_opt(living, &[&gone])?.is_some() {
+            return Err(StoreError::Corrupt(format!(
+                "sweep number {gone} is said to be deleted, and it is there"
+            )));
+        }
         let mut room = ROWS;
         for table in TABLES {
             let sql = format!(
@@ -236,6 +192,9 @@ impl Store for PostgresStore {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
-        Ok(Box::new(PostgresReader::open(self.config.clone())?))
+        Ok(Box::new(PostgresReader::open(
+            self.config.clone(),
+            self.checks.clone(),
+        )?))
     }
 }

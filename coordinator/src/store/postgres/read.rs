@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use postgres::{Config, GenericClient, IsolationLevel, Transaction};
-use tenfold_core::record::{AttemptRow, ChoiceRow, ExtensionRow, SweepRow};
+use postgres::{Config, GenericClient, IsolationLevel, Row, Transaction};
+use tenfold_core::record::{AttemptRow, ChoiceRow, EpochsRow, ExtensionRow, SweepRow, TrialRow};
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
 use super::connection::Connection;
 use super::number_of;
 use crate::store::changes::{self, Commit, Commits};
-use crate::store::rows::{self, Columns, Found};
+use crate::store::checks::Checks;
+use crate::store::columns::Columns;
+use crate::store::rows::{self, Found};
 use crate::store::{Change, Changes, Cursor, Page, Reader, StoreError, Touched, TrialRows, attempts};
 
 const OF_TRIAL: &str = "sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4";
@@ -21,7 +23,7 @@ const ATTEMPTS: &str = "unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::big
 const OF_ATTEMPT: &str = "epochs.sweep = $1 AND epochs.stage = a.stage AND epochs.point = a.point \
                           AND epochs.repetition = a.repetition AND epochs.fence = a.fence";
 /// The column of its number, behind those of [`rows::EPOCHS`].
-const PLACE: usize = 9;
+const PLACE: usize = 11;
 
 fn arrays(attempts: &[(TrialKey, Fence)]) -> [Vec<i64>; 4] {
     [
@@ -56,28 +58,35 @@ pub(super) fn parameters(sweep: i64, key: TrialKey) -> [i64; 4] {
 pub(super) struct PostgresReader {
     config: Config,
     connection: Connection,
+    checks: Checks,
 }
 
 impl PostgresReader {
-    pub(super) fn open(config: Config) -> Result<Self, StoreError> {
+    pub(super) fn open(config: Config, checks: Checks) -> Result<Self, StoreError> {
         let connection = Connection::open(&config)?;
-        Ok(Self { config, connection })
+        Ok(Self {
+            config,
+            connection,
+            checks,
+        })
     }
 
     /// Reads all of one moment. A connection that has been idle may have been ended by the server, which shows when it is
     /// used: then all is read again on a new one.
     fn read<T>(
         &mut self,
-        read: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError>,
+        read: impl Fn(&mut Transaction<'_>, &Checks) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let checks = self.checks.clone();
+        let read = |transaction: &mut Transaction<'_>| read(transaction, &checks);
         if !self.connection.is_closed() {
-            let result = within(&mut self.connection, &read);
+            let result = within(&mut self.connection, read);
             if result.is_ok() || !self.connection.is_closed() {
                 return result;
             }
         }
         self.connection = Connection::open(&self.config)?;
-        within(&mut self.connection, &read)
+        within(&mut self.connection, read)
     }
 }
 
@@ -107,6 +116,7 @@ struct Behind {
 /// None when there is no such sweep; then only the newest commit's number.
 fn behind(
     transaction: &mut Transaction<'_>,
+    checks: &Checks,
     sweep: SweepId,
     since: Cursor,
     limit: usize,
@@ -115,18 +125,23 @@ fn behind(
     let Some(number) = number_of(transaction, sweep)? else {
         return Ok(Err(head as Cursor));
     };
-    // A commit names one trial at least: more than so many are never needed.
+    // A commit names one trial, or has made a choice: more than so many are not read at once.
     let most = i64::try_from(limit.max(1)).unwrap_or(i64::MAX - 1) + 1;
-    let sql = "SELECT seq, itself, trials FROM change WHERE sweep = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    let sql = format!(
+        "SELECT {} FROM change WHERE sweep = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        rows::CHANGE
+    );
     let since = since.min(head as Cursor) as i64;
     let (mut commits, mut end) = (Commits::default(), true);
-    for row in transaction.query(sql, &[&number, &since, &most])? {
+    let found = transaction.query(&sql, &[&number, &since, &most])?;
+    for row in &found {
         if commits.fill(limit) {
             end = false;
             break;
         }
-        commits.push(Commit::read(row.get(0), row.get(1), row.bytes(2)?)?);
+        commits.push(Commit::read(checks, number, row, row.get(1))?);
     }
+    end &= (found.len() as i64) < most;
     Ok(Ok(Behind {
         head: head as Cursor,
         number,
@@ -147,8 +162,8 @@ impl Behind {
 
 impl Reader for PostgresReader {
     fn changes(&mut self, sweep: SweepId, since: Cursor, page: Page) -> Result<Changes, StoreError> {
-        self.read(|transaction| {
-            let found = match behind(transaction, sweep, since, page.rows)? {
+        self.read(|transaction, checks| {
+            let found = match behind(transaction, checks, sweep, since, page.rows)? {
                 Ok(found) => found,
                 Err(cursor) => {
                     return Ok(Changes {
@@ -175,7 +190,7 @@ impl Reader for PostgresReader {
             for commit in &found.commits.commits {
                 let before = answer.rows.len();
                 if commit.itself {
-                    let row = sweep_of_commit(transaction, found.number, commit.seq)?;
+                    let row = sweep_of_commit(transaction, checks, found.number, commit.seq)?;
                     answer.rows.extend(row.map(Change::Sweep));
                 }
                 for key in commit.which(changes::EPOCHS) {
@@ -183,7 +198,8 @@ impl Reader for PostgresReader {
                     let of: [&(dyn postgres::types::ToSql + Sync); 5] =
                         [&sweep_number, &stage, &point, &repetition, &commit.seq];
                     for row in transaction.query(&epochs, &of)? {
-                        answer.rows.push(Change::Epochs(rows::epochs(sweep, &row)?));
+                        let row = epochs_of(checks, sweep, found.number, &row)?;
+                        answer.rows.push(Change::Epochs(row));
                     }
                 }
                 for key in commit.which(changes::TRIAL) {
@@ -191,7 +207,8 @@ impl Reader for PostgresReader {
                     let of: [&(dyn postgres::types::ToSql + Sync); 5] =
                         [&sweep_number, &stage, &point, &repetition, &commit.seq];
                     for row in transaction.query(&trials, &of)? {
-                        answer.rows.push(Change::Trial(rows::trial(sweep, &row)?));
+                        let row = trial_of(checks, sweep, found.number, &row)?;
+                        answer.rows.push(Change::Trial(row));
                     }
                 }
                 bytes += answer.rows[before..].iter().map(Change::bytes).sum::<usize>();
@@ -205,8 +222,8 @@ impl Reader for PostgresReader {
     }
 
     fn touched(&mut self, sweep: SweepId, since: Cursor, limit: usize) -> Result<Touched, StoreError> {
-        self.read(|transaction| {
-            let found = match behind(transaction, sweep, since, limit)? {
+        self.read(|transaction, checks| {
+            let found = match behind(transaction, checks, sweep, since, limit)? {
                 Ok(found) => found,
                 Err(cursor) => {
                     return Ok(Touched {
@@ -223,7 +240,7 @@ impl Reader for PostgresReader {
             };
             for commit in found.commits.commits {
                 if commit.itself
-                    && let Some(row) = sweep_of_commit(transaction, found.number, commit.seq)?
+                    && let Some(row) = sweep_of_commit(transaction, checks, found.number, commit.seq)?
                 {
                     touched.sweep = Some(row);
                 }
@@ -241,7 +258,7 @@ impl Reader for PostgresReader {
         sweep: SweepId,
         since: Cursor,
     ) -> Result<Vec<(Cursor, ExtensionRow)>, StoreError> {
-        self.read(|transaction| {
+        self.read(|transaction, checks| {
             let Some(number) = number_of(transaction, sweep)? else {
                 return Ok(Vec::new());
             };
@@ -251,13 +268,16 @@ impl Reader for PostgresReader {
             );
             let behind = since.min(i64::MAX as Cursor) as i64;
             let found = transaction.query(&sql, &[&number, &behind])?;
-            let extension = |row| Ok((rows::seq_of_extension(row)?, rows::extension(sweep, row)?));
+            let extension = |row| {
+                checks.row("extension", number, row, rows::EXTENSION_SUM)?;
+                Ok((rows::seq_of_extension(row)?, rows::extension(sweep, row)?))
+            };
             found.iter().map(extension).collect()
         })
     }
 
     fn choices(&mut self, sweep: SweepId, since: Cursor) -> Result<Vec<(Cursor, ChoiceRow)>, StoreError> {
-        self.read(|transaction| {
+        self.read(|transaction, checks| {
             let Some(number) = number_of(transaction, sweep)? else {
                 return Ok(Vec::new());
             };
@@ -267,7 +287,10 @@ impl Reader for PostgresReader {
             );
             let behind = since.min(i64::MAX as Cursor) as i64;
             let found = transaction.query(&sql, &[&number, &behind])?;
-            let choice = |row| Ok((rows::seq_of_choice(row)?, rows::choice(sweep, row)?));
+            let choice = |row| {
+                checks.row("choice", number, row, rows::CHOICE_SUM)?;
+                Ok((rows::seq_of_choice(row)?, rows::choice(sweep, row)?))
+            };
             found.iter().map(choice).collect()
         })
     }
@@ -279,7 +302,7 @@ impl Reader for PostgresReader {
         index: u64,
         attempts: &[(u32, Fence)],
     ) -> Result<Vec<Vec<Block>>, StoreError> {
-        self.read(|transaction| {
+        self.read(|transaction, checks| {
             let mut found = Found::of(attempts);
             let Some(number) = number_of(transaction, sweep)? else {
                 return Ok(found.blocks);
@@ -290,20 +313,23 @@ impl Reader for PostgresReader {
                 rows::EPOCHS
             );
             for row in transaction.query(&sql, &[&number, &i64::from(stage), &(index as i64)])? {
-                found.take(&row)?;
+                // A damaged one is missed by whoever knows how many epochs there are.
+                if checks.holds("epochs", number, &row, rows::EPOCHS_SUM)? {
+                    found.take(&row)?;
+                }
             }
             Ok(found.blocks)
         })
     }
 
     fn trials(&mut self, sweep: SweepId, stage: u32, index: u64) -> Result<TrialRows, StoreError> {
-        self.read(|transaction| {
+        self.read(|transaction, checks| {
             let mut found = TrialRows::default();
             let Some(number) = number_of(transaction, sweep)? else {
                 return Ok(found);
             };
             for row in transaction.query(&of_point(), &[&number, &i64::from(stage), &(index as i64)])? {
-                found.rows.push(rows::trial(sweep, &row)?);
+                found.rows.push(trial_of(checks, sweep, number, &row)?);
                 found.newest = found.newest.max(rows::seq_of_trial(&row)?);
             }
             Ok(found)
@@ -318,7 +344,7 @@ impl Reader for PostgresReader {
                                 ORDER BY first DESC LIMIT 1) last ON true \
              ORDER BY a.place"
         );
-        self.read(|transaction| {
+        self.read(|transaction, _| {
             let Some(number) = number_of(transaction, sweep)? else {
                 return Ok(vec![0; attempts.len()]);
             };
@@ -340,7 +366,7 @@ impl Reader for PostgresReader {
                            ORDER BY first DESC LIMIT 1) found ON true",
             rows::EPOCHS
         );
-        self.read(|transaction| {
+        self.read(|transaction, checks| {
             let mut values = vec![None; attempts.len()];
             let Some(number) = number_of(transaction, sweep)? else {
                 return Ok(values);
@@ -350,7 +376,7 @@ impl Reader for PostgresReader {
                 [&number, &stages, &points, &repetitions, &fences, &epoch_number];
             for row in transaction.query(&sql, &of)? {
                 let place = row.get::<_, i64>(PLACE) as usize - 1;
-                let block = rows::epochs(sweep, &row)?.block;
+                let block = epochs_of(checks, sweep, number, &row)?.block;
                 if let Some(values) = values.get_mut(place) {
                     *values = block.values(epoch);
                 }
@@ -360,7 +386,7 @@ impl Reader for PostgresReader {
     }
 
     fn attempts(&mut self, trial: TrialId) -> Result<Vec<AttemptRow>, StoreError> {
-        self.read(|transaction| {
+        self.read(|transaction, checks| {
             let Some(number) = number_of(transaction, trial.sweep)? else {
                 return Ok(Vec::new());
             };
@@ -370,7 +396,8 @@ impl Reader for PostgresReader {
                 &format!("SELECT {} FROM trial WHERE {OF_TRIAL}", rows::TRIAL),
                 &of,
             )?;
-            let row = row.map(|row| rows::trial(trial.sweep, &row)).transpose()?;
+            let read = |row| trial_of(checks, trial.sweep, number, &row);
+            let row = row.map(read).transpose()?;
             let ended = format!(
                 "SELECT {} FROM attempt WHERE {OF_TRIAL} ORDER BY number DESC",
                 rows::ATTEMPT
@@ -383,7 +410,11 @@ impl Reader for PostgresReader {
             {
                 let lease = format!("SELECT {} FROM lease WHERE fence = $1", rows::LEASE);
                 let lease = transaction.query_opt(&lease, &[&(fence.0 as i64)])?;
-                let lease = lease.map(|row| rows::lease(trial.sweep, &row)).transpose()?;
+                let read = |row| {
+                    checks.row("lease", number, &row, rows::LEASE_SUM)?;
+                    rows::lease(trial.sweep, &row)
+                };
+                let lease = lease.map(read).transpose()?;
                 all.splice(0..0, lease.map(|lease| attempts::of_lease(&row, &lease)));
             }
             Ok(all)
@@ -396,15 +427,37 @@ impl Reader for PostgresReader {
     }
 }
 
+/// Reads a trial's row that is what was written.
+fn trial_of(checks: &Checks, sweep: SweepId, number: i64, row: &Row) -> Result<TrialRow, StoreError> {
+    if checks.holds("trial", number, row, rows::TRIAL_SUM)? {
+        return rows::trial(sweep, row);
+    }
+    let key = rows::key(row, 0)?;
+    Err(StoreError::damaged_trial(TrialId { sweep, key }))
+}
+
+/// Reads epochs that are what was written.
+fn epochs_of(checks: &Checks, sweep: SweepId, number: i64, row: &Row) -> Result<EpochsRow, StoreError> {
+    if checks.holds("epochs", number, row, rows::EPOCHS_SUM)? {
+        return rows::epochs(sweep, row);
+    }
+    let (key, fence) = (rows::key(row, 0)?, Fence(row.integer(3)? as u64));
+    Err(StoreError::damaged_epochs(TrialId { sweep, key }, fence))
+}
+
 /// The sweep, if this commit was the last to change it.
 fn sweep_of_commit(
     client: &mut impl GenericClient,
+    checks: &Checks,
     number: i64,
     seq: i64,
 ) -> Result<Option<SweepRow>, StoreError> {
     let sql = format!("SELECT {} FROM sweep WHERE number = $1 AND seq = $2", rows::SWEEP);
     client
         .query_opt(&sql, &[&number, &seq])?
-        .map(|row| rows::sweep(&row))
+        .map(|row| {
+            checks.row("sweep", 0, &row, rows::SWEEP_SUM)?;
+            rows::sweep(&row)
+        })
         .transpose()
 }

@@ -4,9 +4,20 @@
 
 use postgres::Transaction;
 
-use crate::store::StoreError;
+use super::meta::Meta;
+use crate::store::summing::TABLES;
+use crate::store::{StoreError, changes};
 
-const MIGRATIONS: &[&str] = &[FIRST, CHOICES, EXTENSIONS, REQUESTS];
+/// A step: statements, then what statements cannot say.
+type Step = (&'static str, fn(&mut Transaction<'_>) -> Result<(), StoreError>);
+
+const MIGRATIONS: &[Step] = &[
+    (FIRST, |_| Ok(())),
+    (CHOICES, |_| Ok(())),
+    (EXTENSIONS, |_| Ok(())),
+    (REQUESTS, |_| Ok(())),
+    (CHECKSUMS, checksums),
+];
 
 const FIRST: &str = "
     CREATE TABLE sweep (
@@ -132,6 +143,46 @@ const REQUESTS: &str = "
     );
 ";
 
+/// Rows that are there get their checksums afterwards, a part at a time: `summing` says how far that has come.
+const CHECKSUMS: &str = "
+    ALTER TABLE meta ADD COLUMN there BIGINT NOT NULL DEFAULT 0, ADD COLUMN sum BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE sweep ADD COLUMN sum BIGINT;
+    ALTER TABLE extension ADD COLUMN sum BIGINT;
+    ALTER TABLE choice ADD COLUMN sum BIGINT;
+    ALTER TABLE lease ADD COLUMN sum BIGINT, ADD COLUMN trials_sum BIGINT;
+    ALTER TABLE trial ADD COLUMN sum BIGINT;
+    ALTER TABLE epochs ADD COLUMN sum BIGINT;
+    ALTER TABLE change ADD COLUMN counted BYTEA, ADD COLUMN sum BIGINT;
+    CREATE TABLE summing (
+        place BIGINT PRIMARY KEY,
+        name TEXT NOT NULL,
+        after TEXT
+    );
+";
+
+/// How many rows there are is written down at once.
+fn checksums(transaction: &mut Transaction<'_>) -> Result<(), StoreError> {
+    for (place, table) in (0i64..).zip(&TABLES) {
+        let sql = "INSERT INTO summing (place, name) VALUES ($1, $2)";
+        transaction.execute(sql, &[&place, &table.name])?;
+    }
+    let sweeps = "SELECT number, (SELECT max(seq) FROM change WHERE change.sweep = sweep.number), \
+                  (SELECT count(*) FROM trial WHERE trial.sweep = sweep.number), \
+                  (SELECT count(*) FROM choice WHERE choice.sweep = sweep.number), \
+                  (SELECT count(*) FROM extension WHERE extension.sweep = sweep.number) FROM sweep";
+    for row in transaction.query(sweeps, &[])? {
+        let count = |column| row.get::<_, i64>(column) as u64;
+        let counts: changes::Counts = (count(2), count(3), count(4));
+        let counted =
+            postcard::to_allocvec(&counts).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let (number, newest): (i64, Option<i64>) = (row.get(0), row.get(1));
+        let sql = "UPDATE change SET counted = $3 WHERE sweep = $1 AND seq = $2";
+        transaction.execute(sql, &[&number, &newest, &counted])?;
+    }
+    transaction.execute("UPDATE meta SET there = (SELECT count(*) FROM sweep)", &[])?;
+    Meta::unchecked(transaction)?.write(transaction)
+}
+
 /// The newest version.
 const VERSION: i64 = MIGRATIONS.len() as i64;
 
@@ -157,8 +208,9 @@ pub(super) fn migrate(transaction: &mut Transaction<'_>, place: &str) -> Result<
             known: VERSION,
         });
     }
-    for step in &MIGRATIONS[found as usize..] {
-        transaction.batch_execute(step)?;
+    for (statements, rest) in &MIGRATIONS[found as usize..] {
+        transaction.batch_execute(statements)?;
+        rest(transaction)?;
     }
     transaction.execute("UPDATE meta SET version = $1", &[&VERSION])?;
     Ok(())

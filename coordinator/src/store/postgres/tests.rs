@@ -180,3 +180,79 @@ fn an_address_that_will_not_do_says_why_and_no_password() {
         assert!(!refused.contains("secret"), "{refused}");
     }
 }
+
+#[test]
+fn a_row_that_is_not_what_was_written_is_missed() {
+    let database = Database::new();
+    let mut store = database.store();
+    let fence = tenfold_types::Fence(3);
+    let row = suite::trial(1, 0, 0, TrialState::Succeeded { fence, epochs: 4 });
+    let counted = tenfold_core::record::CountedRow {
+        sweep: row.id.sweep,
+        trials: 1,
+        choices: 0,
+        extensions: 0,
+    };
+    // As an earlier version left it, at first.
+    let records = [
+        sweep(1),
+        Record::Trial(row.clone()),
+        Record::Epochs(suite::epochs(&row, 3, 1)),
+        Record::Epochs(suite::epochs(&row, 3, 3)),
+        Record::Counted(counted),
+    ];
+    store.commit(&records).unwrap();
+    let mut client = database.client();
+    for table in &crate::store::summing::TABLES {
+        let sql = format!("UPDATE {} SET sum = NULL", table.name);
+        client.batch_execute(&sql).unwrap();
+    }
+    let (mut steps, mut reader) = (1, store.reader().unwrap());
+    while store.tidy().unwrap() {
+        steps += 1;
+    }
+    assert!(
+        steps > crate::store::summing::TABLES.len(),
+        "a part at a time: {steps}"
+    );
+    for table in &crate::store::summing::TABLES {
+        let sql = format!("SELECT count(*) FROM {} WHERE sum IS NULL", table.name);
+        assert_eq!(client.query_one(&sql, &[]).unwrap().get::<_, i64>(0), 0, "{sql}");
+    }
+    let blocks = |reader: &mut dyn Reader| {
+        let found = reader.blocks(row.id.sweep, 0, 0, &[(0, fence)]).unwrap();
+        found[0].len()
+    };
+    assert_eq!(blocks(reader.as_mut()), 2);
+    client
+        .batch_execute("UPDATE epochs SET columns = seconds WHERE first = 1")
+        .unwrap();
+    assert_eq!(blocks(reader.as_mut()), 1, "the block is as good as gone");
+    client.batch_execute("UPDATE trial SET number = 5").unwrap();
+    let error = reader.trials(row.id.sweep, 0, 0).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    let damaged = |store: &mut PostgresStore| {
+        let (records, _) = suite::loaded(store);
+        let of = |record: &&Record| matches!(record, Record::Damaged(damage) if damage.trial == row.id);
+        records.iter().filter(of).count()
+    };
+    assert_eq!(damaged(&mut store), 1);
+    store.commit(&[Record::Trial(row.clone())]).unwrap();
+    assert_eq!(damaged(&mut store), 0);
+    client.batch_execute("DELETE FROM trial").unwrap();
+    assert_eq!(damaged(&mut store), 1, "one that is gone without a trace");
+    client.batch_execute("DELETE FROM sweep").unwrap();
+    let (records, _) = suite::loaded(&mut store);
+    assert!(
+        records
+            .iter()
+            .any(|record| matches!(record, Record::Refused(sweep) if sweep.number == 1)),
+        "{records:?}"
+    );
+    client.batch_execute("UPDATE meta SET fence = fence + 1").unwrap();
+    let error = store.load(&mut |_| {}).unwrap_err();
+    assert!(
+        error.is_fatal() && error.to_string().contains("counters"),
+        "{error:?}"
+    );
+}

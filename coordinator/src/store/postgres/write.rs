@@ -12,8 +12,11 @@ use tenfold_core::sweep::ChoiceId;
 use tenfold_types::{Fence, SweepId, TrialKey, WorkerId, floats};
 
 use super::Numbers;
+use super::meta::Meta;
+use super::read::{epochs_of_attempt, parameters};
 use super::requests::write_requests;
-use crate::store::changes::Changed;
+use crate::store::changes::{ChangeRow, Changed};
+use crate::store::checks::Checks;
 use crate::store::{StoreError, rows};
 
 /// What a commit leaves behind, whatever came to be and went within it.
@@ -65,6 +68,10 @@ impl<'a> Batch<'a> {
             Record::WorkerGone(worker) => _ = self.workers.insert(*worker, None),
             Record::Lease(row) => _ = self.leases.insert(row.fence, (number(row.sweep)?, row)),
             Record::LeaseClosed(fence) => _ = self.closed.insert(*fence),
+            Record::Counted(row) => {
+                let sweep = number(row.sweep)?;
+                self.changed.counted(sweep, row);
+            }
             Record::Extension(row) => {
                 self.extensions.insert((number(row.sweep)?, row.number), row);
             }
@@ -111,16 +118,24 @@ impl<'a> Batch<'a> {
             | Record::Suspected { .. }
             | Record::Seen { .. }
             | Record::Health { .. }
+            | Record::Damaged(_)
+            | Record::Repaired
+            | Record::Refused(_)
             | Record::Followed { .. } => {}
         }
         Ok(())
     }
 
     /// Writes it all.
-    pub(super) fn write(self, transaction: &mut Transaction<'_>, at: i64) -> Result<(), StoreError> {
+    pub(super) fn write(
+        self,
+        transaction: &mut Transaction<'_>,
+        meta: &mut Meta,
+        checks: &Checks,
+    ) -> Result<(), StoreError> {
+        let at = meta.seq;
         if let Some(counters) = self.counters {
-            let sql = "UPDATE meta SET fence = $1, sweeps = $2";
-            transaction.execute(sql, &[&(counters.fence as i64), &(counters.sweeps as i64)])?;
+            meta.count(counters);
         }
         write_sweeps(transaction, &self.sweeps, &self.gone, at)?;
         write_workers(transaction, &self.workers)?;
@@ -130,9 +145,14 @@ impl<'a> Batch<'a> {
         write_trials(transaction, &self.trials, at)?;
         write_attempts(transaction, &self.attempts)?;
         write_epochs(transaction, &self.dropped, &self.epochs, at)?;
-        copy_epochs(transaction, &self.copied, at)?;
+        copy_epochs(transaction, &self.copied, at, checks)?;
         write_requests(transaction, self.forgotten, &self.requests)?;
-        write_changes(transaction, self.changed, at)
+        write_changes(transaction, self.changed, at)?;
+        if !(self.sweeps.is_empty() && self.gone.is_empty()) {
+            let there = transaction.query_one("SELECT count(*) FROM sweep", &[])?;
+            meta.there = there.get(0);
+        }
+        meta.write(transaction)
     }
 }
 
@@ -151,12 +171,16 @@ fn write_extensions(
     extensions: &BTreeMap<(i64, u32), &ExtensionRow>,
     at: i64,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO extension (sweep, number, seq, extended_at, row) VALUES ($1, $2, $3, $4, $5) \
+    let sql = "INSERT INTO extension (sweep, number, seq, extended_at, row, sum) VALUES ($1, $2, $3, $4, $5, $6) \
                ON CONFLICT (sweep, number) DO UPDATE SET seq = excluded.seq, extended_at = excluded.extended_at, \
-               row = excluded.row";
+               row = excluded.row, sum = excluded.sum";
     for ((sweep, number), row) in extensions {
         let stored = rows::extension_text(row)?;
-        transaction.execute(sql, &[sweep, &i64::from(*number), &at, &(row.at as i64), &stored])?;
+        let sum = rows::extension_sum(*sweep, row, &stored, at);
+        transaction.execute(
+            sql,
+            &[sweep, &i64::from(*number), &at, &(row.at as i64), &stored, &sum],
+        )?;
     }
     Ok(())
 }
@@ -167,12 +191,15 @@ fn write_choices(
     choices: &BTreeMap<(i64, ChoiceId), &ChoiceRow>,
     at: i64,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO choice (sweep, stage, rule, cell, seq, row) VALUES ($1, $2, $3, $4, $5, $6) \
-               ON CONFLICT (sweep, stage, rule, cell) DO UPDATE SET seq = excluded.seq, row = excluded.row";
+    let sql = "INSERT INTO choice (sweep, stage, rule, cell, seq, row, sum) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+               ON CONFLICT (sweep, stage, rule, cell) DO UPDATE SET seq = excluded.seq, row = excluded.row, \
+               sum = excluded.sum";
     for ((sweep, choice), row) in choices {
         let (stage, rule) = (i64::from(choice.stage), i64::from(choice.rule));
         let stored = text(&rows::choice_text(row)?).into_owned();
-        transaction.execute(sql, &[sweep, &stage, &rule, &(choice.cell as i64), &at, &stored])?;
+        let sum = rows::choice_sum(*sweep, *choice, &stored, at);
+        let cell = choice.cell as i64;
+        transaction.execute(sql, &[sweep, &stage, &rule, &cell, &at, &stored, &sum])?;
     }
     Ok(())
 }
@@ -182,32 +209,31 @@ fn copy_epochs(
     transaction: &mut Transaction<'_>,
     copied: &[(i64, TrialKey, TrialKey, Fence)],
     at: i64,
+    checks: &Checks,
 ) -> Result<(), StoreError> {
     if copied.is_empty() {
         return Ok(());
     }
-    let statement = transaction.prepare(
-        "INSERT INTO epochs (sweep, stage, point, repetition, fence, first, seq, attempt, epochs, columns, seconds) \
-         SELECT sweep, $6, $7, $8, fence, first, $9, attempt, epochs, columns, seconds FROM epochs \
-         WHERE sweep = $1 AND stage = $2 AND point = $3 AND repetition = $4 AND fence = $5 ON CONFLICT DO NOTHING",
-    )?;
-    for (sweep, from, to, fence) in copied {
-        let [sweep, stage, point, repetition] = super::read::parameters(*sweep, *from);
-        let [_, to_stage, to_point, to_repetition] = super::read::parameters(sweep, *to);
-        let values: [&(dyn postgres::types::ToSql + Sync); 9] = [
-            &sweep,
-            &stage,
-            &point,
-            &repetition,
-            &(fence.0 as i64),
-            &to_stage,
-            &to_point,
-            &to_repetition,
-            &at,
-        ];
-        transaction.execute(&statement, &values)?;
+    let select = transaction.prepare(&epochs_of_attempt())?;
+    let mut copies: Vec<(i64, EpochsRow)> = Vec::new();
+    for (number, from, to, fence) in copied {
+        let [sweep, stage, point, repetition] = parameters(*number, *from);
+        let of: [&(dyn postgres::types::ToSql + Sync); 5] =
+            [&sweep, &stage, &point, &repetition, &(fence.0 as i64)];
+        for row in transaction.query(&select, &of)? {
+            // A damaged block is not copied: both trials lack it then, and both say so.
+            if checks.holds("epochs", *number, &row, rows::EPOCHS_SUM)? {
+                let mut row = rows::epochs(SweepId([0; 16]), &row)?;
+                row.trial.key = *to;
+                copies.push((*number, row));
+            }
+        }
     }
-    Ok(())
+    let keyed = copies.iter().map(|(number, row)| {
+        let key = (*number, row.trial.key, row.fence, row.block.first);
+        (key, row)
+    });
+    write_epochs(transaction, &BTreeSet::new(), &keyed.collect(), at)
 }
 
 fn write_sweeps(
@@ -224,9 +250,9 @@ fn write_sweeps(
             &[&number],
         )?;
     }
-    let sql = "INSERT INTO sweep (number, id, seq, name, normalised, submitted_at, finished_at, control) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (number) DO UPDATE SET seq = excluded.seq, \
-               name = excluded.name, finished_at = excluded.finished_at, control = excluded.control";
+    let sql = "INSERT INTO sweep (number, id, seq, name, normalised, submitted_at, finished_at, control, sum) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (number) DO UPDATE SET seq = excluded.seq, \
+               name = excluded.name, finished_at = excluded.finished_at, control = excluded.control, sum = excluded.sum";
     for row in sweeps.values() {
         transaction.execute(
             sql,
@@ -239,6 +265,7 @@ fn write_sweeps(
                 &(row.submitted_at as i64),
                 &row.finished_at.map(|at| at as i64),
                 &rows::control(row.control),
+                &rows::sweep_sum(row, at, text),
             ],
         )?;
     }
@@ -276,10 +303,14 @@ fn write_leases(
     closed: &BTreeSet<Fence>,
 ) -> Result<(), StoreError> {
     if !leases.is_empty() {
-        let mut trials = Vec::new();
-        for (fence, (_, row)) in leases {
+        let (mut trials, mut sums, mut trials_sums) = (Vec::new(), Vec::new(), Vec::new());
+        for (fence, (sweep, row)) in leases {
             let open = !closed.contains(fence);
-            trials.push(open.then(|| rows::trials(&row.trials)).transpose()?);
+            let of_lease = open.then(|| rows::trials(&row.trials)).transpose()?;
+            let sum = |trials: &Vec<u8>| rows::lease_trials_sum(*sweep, fence.0 as i64, trials);
+            trials_sums.push(of_lease.as_ref().map(sum));
+            trials.push(of_lease);
+            sums.push(rows::lease_sum(*sweep, row, text));
         }
         let of = || leases.values().map(|(_, row)| *row);
         let integers = |read: &dyn Fn(&LeaseRow) -> i64| of().map(read).collect::<Vec<_>>();
@@ -287,9 +318,10 @@ fn write_leases(
             of().map(|row| text(read(row)).into_owned()).collect::<Vec<_>>()
         };
         let sql = "INSERT INTO lease (fence, sweep, worker, request, slot, given_at, host, device, threads, version, \
-                   libtorch, trials) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], \
+                   libtorch, trials, sum, trials_sum) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], \
                    $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[], \
-                   $12::bytea[]) ON CONFLICT (fence) DO UPDATE SET trials = excluded.trials";
+                   $12::bytea[], $13::bigint[], $14::bigint[]) \
+                   ON CONFLICT (fence) DO UPDATE SET trials = excluded.trials, trials_sum = excluded.trials_sum";
         transaction.execute(
             sql,
             &[
@@ -305,6 +337,8 @@ fn write_leases(
                 &texts(&|row| &row.provenance.version),
                 &texts(&|row| &row.provenance.libtorch),
                 &trials,
+                &sums,
+                &trials_sums,
             ],
         )?;
     }
@@ -314,7 +348,10 @@ fn write_leases(
         .map(|fence| fence.0 as i64)
         .collect();
     if !closed.is_empty() {
-        transaction.execute("UPDATE lease SET trials = NULL WHERE fence = ANY($1)", &[&closed])?;
+        transaction.execute(
+            "UPDATE lease SET trials = NULL, trials_sum = NULL WHERE fence = ANY($1)",
+            &[&closed],
+        )?;
     }
     Ok(())
 }
@@ -346,14 +383,14 @@ fn write_trials(
         .map(|(_, _, worker, _)| worker.as_ref().map(|worker| worker.0.as_slice()))
         .collect();
     let sql = "INSERT INTO trial (sweep, stage, point, repetition, seq, state, fence, worker, number, attempts, \
-               failures, error, pack_limit, accepted_at) SELECT a, b, c, d, $5, e, f, g, h, i, j, k, l, m FROM \
+               failures, error, pack_limit, accepted_at, sum) SELECT a, b, c, d, $5, e, f, g, h, i, j, k, l, m, n FROM \
                unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $6::bigint[], $7::bigint[], $8::bytea[], \
-               $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[]) \
-               AS new (a, b, c, d, e, f, g, h, i, j, k, l, m) \
+               $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[]) \
+               AS new (a, b, c, d, e, f, g, h, i, j, k, l, m, n) \
                ON CONFLICT (sweep, stage, point, repetition) DO UPDATE SET seq = excluded.seq, state = excluded.state, \
                fence = excluded.fence, worker = excluded.worker, number = excluded.number, \
                attempts = excluded.attempts, failures = excluded.failures, error = excluded.error, \
-               pack_limit = excluded.pack_limit, accepted_at = excluded.accepted_at";
+               pack_limit = excluded.pack_limit, accepted_at = excluded.accepted_at, sum = excluded.sum";
     transaction.execute(
         sql,
         &[
@@ -385,6 +422,10 @@ fn write_trials(
             &trials
                 .values()
                 .map(|row| row.accepted_at.map(|at| at as i64))
+                .collect::<Vec<_>>(),
+            &trials
+                .iter()
+                .map(|((sweep, _), row)| rows::trial_sum(*sweep, row, at, text))
                 .collect::<Vec<_>>(),
         ],
     )?;
@@ -457,13 +498,22 @@ fn write_epochs(
             .map(|row| floats::to_bytes(read(row)))
             .collect::<Vec<_>>()
     };
+    let columns = numbers(&|row| &row.block.columns);
+    let seconds = numbers(&|row| &row.block.seconds);
+    let both = columns.iter().zip(&seconds);
+    let sums: Vec<i64> = epochs
+        .iter()
+        .zip(both)
+        .map(|(((sweep, ..), row), (columns, seconds))| rows::epochs_sum(*sweep, row, (columns, seconds), at))
+        .collect();
     let sql = "INSERT INTO epochs (sweep, stage, point, repetition, seq, fence, first, attempt, epochs, columns, \
-               seconds) SELECT a, b, c, d, $5, e, f, g, h, i, j FROM \
+               seconds, sum) SELECT a, b, c, d, $5, e, f, g, h, i, j, k FROM \
                unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $6::bigint[], $7::bigint[], \
-               $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[]) AS new (a, b, c, d, e, f, g, h, i, j) \
+               $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[], $12::bigint[]) \
+               AS new (a, b, c, d, e, f, g, h, i, j, k) \
                ON CONFLICT (sweep, stage, point, repetition, fence, first) DO UPDATE SET seq = excluded.seq, \
                attempt = excluded.attempt, epochs = excluded.epochs, columns = excluded.columns, \
-               seconds = excluded.seconds";
+               seconds = excluded.seconds, sum = excluded.sum";
     transaction.execute(
         sql,
         &[
@@ -476,18 +526,25 @@ fn write_epochs(
             &integers(&|row| row.block.first.into()),
             &integers(&|row| row.attempt.into()),
             &integers(&|row| row.block.epochs.into()),
-            &numbers(&|row| &row.block.columns),
-            &numbers(&|row| &row.block.seconds),
+            &columns,
+            &seconds,
+            &sums,
         ],
     )?;
     Ok(())
 }
 
 fn write_changes(transaction: &mut Transaction<'_>, changed: Changed, at: i64) -> Result<(), StoreError> {
-    let sql = "INSERT INTO change (sweep, seq, itself, trials) VALUES ($1, $2, $3, $4)";
+    let sql = "INSERT INTO change (sweep, seq, itself, trials, counted, sum) VALUES ($1, $2, $3, $4, $5, $6)";
     for row in changed.rows() {
-        let (sweep, itself, trials) = row?;
-        transaction.execute(sql, &[&sweep, &at, &itself, &trials])?;
+        let ChangeRow {
+            sweep,
+            itself,
+            trials,
+            counted,
+        } = row?;
+        let sum = rows::change_sum(sweep, at, itself, &trials, counted.as_deref());
+        transaction.execute(sql, &[&sweep, &at, &itself, &trials, &counted, &sum])?;
     }
     Ok(())
 }

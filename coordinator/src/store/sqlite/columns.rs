@@ -3,8 +3,11 @@
 use rusqlite::Row;
 use rusqlite::types::FromSqlError;
 
+use rusqlite::types::ValueRef;
+
 use crate::store::StoreError;
-use crate::store::rows::Columns;
+use crate::store::columns::Columns;
+use crate::store::sum::Sum;
 
 fn wrong(column: usize, error: FromSqlError) -> StoreError {
     StoreError::Corrupt(format!("column {column} of a row: {error}"))
@@ -31,6 +34,19 @@ impl Columns for Row<'_> {
         self.get_ref(column)?
             .as_blob()
             .map_err(|error| wrong(column, error))
+    }
+
+    fn feed(&self, column: usize, sum: Sum) -> Result<Sum, StoreError> {
+        Ok(match self.get_ref(column)? {
+            ValueRef::Null => sum.null(),
+            ValueRef::Integer(value) => sum.integer(value),
+            ValueRef::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => sum.text(text),
+                Err(_) => sum.odd(),
+            },
+            ValueRef::Blob(bytes) => sum.bytes(bytes),
+            ValueRef::Real(_) => sum.odd(),
+        })
     }
 
     fn bytes_or_null(&self, column: usize) -> Result<Option<&[u8]>, StoreError> {

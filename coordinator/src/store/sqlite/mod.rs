@@ -1,31 +1,43 @@
 //! A store in one SQLite file: write-ahead log, `synchronous=FULL`, one writer, a transaction a turn.
 
 mod columns;
+mod guard;
+mod load;
+mod mark;
+mod meta;
+mod open;
 mod place;
 mod read;
+mod rescue;
 mod restore;
 mod schema;
+mod summing;
 #[cfg(test)]
 mod tests;
 mod tidy;
+mod verify;
 mod write;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
-use tenfold_core::record::{Counters, Record};
-use tenfold_types::{SweepId, TrialId};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tenfold_core::record::Record;
+use tenfold_types::SweepId;
 
-use self::place::{beside, lock, place};
-use self::read::{SqliteReader, of_attempt};
+use self::guard::{Guard, Log};
+use self::mark::Counter;
+use self::meta::Meta;
+use self::read::SqliteReader;
 pub(super) use self::restore::restore;
 use self::write::{sweep_of, write_changes, write_record};
 use super::changes::Changed;
-use super::{Cursor, Reader, Store, StoreError, rows};
+use super::checks::Checks;
+use super::{Cursor, Reader, Store, StoreError};
 
 /// Statements kept prepared; more than there are.
 const STATEMENTS: usize = 64;
@@ -37,81 +49,112 @@ const CACHE: i64 = 16 << 10;
 pub struct SqliteStore {
     path: PathBuf,
     connection: Connection,
-    cursor: Cursor,
+    meta: Meta,
+    checks: Checks,
     /// The numbers by which rows name their sweeps.
     numbers: BTreeMap<SweepId, u64>,
-    /// Held for the life of the store. The system lets go of it even when the process is killed.
+    /// The number of the newest commit, beside the store.
+    counter: Counter,
+    /// The log, as it was opened.
+    log: Log,
+    /// Bytes of the file after the last commit.
+    length: u64,
+    /// Nothing says that the file is not what it should be.
+    is_sound: bool,
+    /// Held for the life of the store. The system lets go of it even when the process is killed. Behind the connection: it is
+    /// closed last.
+    guard: Arc<Guard>,
+    /// What earlier versions look at.
     _lock: File,
 }
 
 impl SqliteStore {
-    /// Opens the file, making it and its folder when they are not there, and brings its schema up to date.
+    /// Opens the file, making it and its folder when they are not there, and brings its schema up to date. What is missing of
+    /// it is done without if that is accepted.
     ///
     /// # Errors
     /// [`StoreError::Locked`] when another coordinator has it, [`StoreError::Version`] when it is too new,
-    /// [`StoreError::Foreign`] when it is something else, and those of the file system.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let path = &place(path)?;
-        let lock = lock(path)?;
-        let foreign = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => StoreError::Foreign {
-                path: path.to_owned(),
-                reason: error.to_string(),
+    /// [`StoreError::Foreign`] when it is something else, [`StoreError::Missing`] when some of it is missing, and those of the
+    /// file system.
+    pub fn open(path: &Path, accept_loss: bool) -> Result<Self, StoreError> {
+        open::open(path, accept_loss)
+    }
+
+    fn write(&mut self, records: &[Record]) -> Result<Cursor, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let mut meta = self.meta;
+        meta.seq += 1;
+        let (mut changed, mut sweeps) = (Changed::default(), false);
+        for record in records {
+            // A sweep may be deleted and submitted again in one commit: numbers are looked up in order.
+            if let Some(sweep) = sweep_of(record)
+                && let Entry::Vacant(vacant) = self.numbers.entry(sweep)
+            {
+                let number = number_of(&transaction, sweep)?;
+                let nameless = || StoreError::Corrupt(format!("sweep {sweep} has trials but no row"));
+                vacant.insert(number.ok_or_else(nameless)? as u64);
+            }
+            write_record(
+                &transaction,
+                &self.numbers,
+                meta.seq,
+                record,
+                &mut changed,
+                &self.checks,
+            )?;
+            match record {
+                Record::Counters(counters) => meta.count(*counters),
+                Record::Sweep(row) => {
+                    self.numbers.insert(row.id, row.number);
+                    sweeps = true;
+                }
+                Record::SweepGone(sweep) => {
+                    self.numbers.remove(sweep);
+                    sweeps = true;
+                }
+                _ => {}
+            }
+        }
+        write_changes(&transaction, changed, meta.seq)?;
+        if sweeps {
+            let mut count = transaction.prepare_cached("SELECT count(*) FROM sweep")?;
+            meta.there = count.query_row([], |row| row.get(0))?;
+        }
+        meta.write(&transaction)?;
+        transaction.commit()?;
+        self.meta = meta;
+        self.looked_at()?;
+        self.counter.write(meta.seq);
+        Ok(meta.seq as Cursor)
+    }
+
+    /// What has become of the files while they were open, if they are no longer those that were opened.
+    fn looked_at(&mut self) -> Result<(), StoreError> {
+        let gone = self.guard.gone().or_else(|| self.log.gone());
+        let what = match gone {
+            Some(gone) => rescue::rescue(&self.connection, &self.path, gone),
+            None => match self.guard.cut(self.length) {
+                Some(cut) => format!("{cut}; restore a backup"),
+                None => {
+                    self.length = self.guard.length()?;
+                    return Ok(());
+                }
             },
-            _ => beside(path, std::io::Error::other(error)),
         };
-        let mut connection = Connection::open(path).map_err(foreign)?;
-        prepare(&connection).map_err(foreign)?;
-        let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (application, version) = (
-            pragma("application_id").map_err(foreign)?,
-            pragma("user_version").map_err(foreign)?,
-        );
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(foreign)?;
-        if application != schema::APPLICATION && tables > 0 {
-            let reason = "it is a database of another program".to_owned();
-            return Err(StoreError::Foreign {
-                path: path.to_owned(),
-                reason,
-            });
+        Err(StoreError::Fatal(what))
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // All of it is in the file then, which is whole by itself.
+        let closed = self.is_sound && open::mark(&self.connection, false).is_ok();
+        if !closed {
+            tracing::warn!(store = %self.path.display(), "the store stays marked as in use; keep its -wal file beside it");
+            // Else SQLite removes the log, which the mark says is needed.
+            let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            _ = self.connection.set_db_config(keep, true);
         }
-        if version > schema::VERSION {
-            return Err(StoreError::Version {
-                path: path.to_owned(),
-                found: version,
-                known: schema::VERSION,
-            });
-        }
-        // SQLite opens a file that it may not write for reading only.
-        if connection.is_readonly("main")? {
-            let denied = std::io::ErrorKind::PermissionDenied;
-            return Err(beside(path, std::io::Error::new(denied, "it cannot be written")));
-        }
-        if version > 0 && version < schema::VERSION {
-            tracing::info!(store = %path.display(), version, "the store is brought up to date");
-        }
-        schema::migrate(&mut connection, version)?;
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        if mode != "wal" {
-            let reason =
-                format!("its file system has no write-ahead log ({mode} instead); choose a local one");
-            return Err(beside(path, std::io::Error::other(reason)));
-        }
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.pragma_update(None, "cache_size", -CACHE)?;
-        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-        let cursor = cursor(&connection)?;
-        Ok(Self {
-            path: path.to_owned(),
-            connection,
-            cursor,
-            numbers: BTreeMap::new(),
-            _lock: lock,
-        })
     }
 }
 
@@ -137,129 +180,30 @@ fn number_of(connection: &Connection, sweep: SweepId) -> Result<Option<i64>, Sto
 
 impl Store for SqliteStore {
     fn load(&mut self, visit: &mut dyn FnMut(Record)) -> Result<Cursor, StoreError> {
-        // One transaction, so that all of it is of one moment.
-        let transaction = self.connection.transaction()?;
-        let counters = transaction.query_row("SELECT fence, sweeps FROM meta", [], |row| {
-            Ok(Counters {
-                fence: row.get::<_, i64>(0)? as u64,
-                sweeps: row.get::<_, i64>(1)? as u64,
-            })
-        })?;
-        visit(Record::Counters(counters));
-        let mut sweeps = Vec::new();
-        {
-            let mut statement =
-                transaction.prepare(&format!("SELECT {} FROM sweep ORDER BY number", rows::SWEEP))?;
-            for row in statement.query_and_then([], |row| rows::sweep(row))? {
-                let row = row?;
-                sweeps.push((row.number as i64, row.id));
-                visit(Record::Sweep(row));
-            }
-            let mut statement = transaction.prepare("SELECT id, row FROM worker ORDER BY id")?;
-            for row in statement.query_and_then([], |row| rows::worker(row))? {
-                visit(Record::Worker(row?));
-            }
-            let mut statement =
-                transaction.prepare(&format!("SELECT {} FROM request ORDER BY number", rows::REQUEST))?;
-            for row in statement.query_and_then([], |row| rows::request(row))? {
-                visit(Record::Request(row?));
-            }
-            let ids: BTreeMap<i64, SweepId> = sweeps.iter().copied().collect();
-            let living = format!(
-                "SELECT {}, sweep FROM lease WHERE trials IS NOT NULL ORDER BY fence",
-                rows::LEASE
-            );
-            let mut statement = transaction.prepare(&living)?;
-            let mut living = statement.query([])?;
-            while let Some(row) = living.next()? {
-                let number: i64 = row.get("sweep")?;
-                let sweep = ids
-                    .get(&number)
-                    .ok_or_else(|| StoreError::Corrupt(format!("a lease names sweep number {number}")))?;
-                visit(Record::Lease(rows::lease(*sweep, row)?));
-            }
-            let extensions = format!(
-                "SELECT {} FROM extension WHERE sweep = ?1 ORDER BY number",
-                rows::EXTENSION
-            );
-            let mut extensions = transaction.prepare(&extensions)?;
-            for (number, id) in &sweeps {
-                for row in extensions.query_and_then([number], |row| rows::extension(*id, row))? {
-                    visit(Record::Extension(row?));
-                }
-            }
-            let choices = format!("SELECT {} FROM choice WHERE sweep = ?1", rows::CHOICE);
-            let mut choices = transaction.prepare(&choices)?;
-            for (number, id) in &sweeps {
-                for row in choices.query_and_then([number], |row| rows::choice(*id, row))? {
-                    visit(Record::Choice(row?));
-                }
-            }
-            let trials = format!("SELECT {} FROM trial WHERE sweep = ?1", rows::TRIAL);
-            let mut trials = transaction.prepare(&trials)?;
-            let mut held = Vec::new();
-            for (number, id) in &sweeps {
-                for row in trials.query_and_then([number], |row| rows::trial(*id, row))? {
-                    let row = row?;
-                    held.extend(row.state.holder().map(|(fence, _)| (*number, row.id, fence)));
-                    visit(Record::Trial(row));
-                }
-            }
-            // A look-up a held trial, and no join: as a join SQLite reads all epochs ever stored.
-            let mut epochs = transaction.prepare(&of_attempt())?;
-            for (number, TrialId { sweep, key }, fence) in held {
-                let of = params![
-                    number,
-                    key.stage,
-                    key.index as i64,
-                    key.repetition,
-                    fence.0 as i64
-                ];
-                for row in epochs.query_and_then(of, |row| rows::epochs(sweep, row))? {
-                    visit(Record::Epochs(row?));
-                }
-            }
-        }
-        transaction.commit()?;
-        self.numbers = sweeps
-            .into_iter()
-            .map(|(number, id)| (id, number as u64))
-            .collect();
-        self.cursor = cursor(&self.connection)?;
-        Ok(self.cursor)
+        let loaded = load::load(&mut self.connection, &self.checks, visit)?;
+        self.numbers = loaded.numbers;
+        self.meta = loaded.meta;
+        Ok(self.meta.seq as Cursor)
     }
 
     fn commit(&mut self, records: &[Record]) -> Result<Cursor, StoreError> {
-        let at = self.cursor + 1;
-        let transaction = self.connection.transaction()?;
-        let mut changed = Changed::default();
-        for record in records {
-            // A sweep may be deleted and submitted again in one commit: numbers are looked up in order.
-            if let Some(sweep) = sweep_of(record)
-                && let Entry::Vacant(vacant) = self.numbers.entry(sweep)
-            {
-                let number = number_of(&transaction, sweep)?;
-                let nameless = || StoreError::Corrupt(format!("sweep {sweep} has trials but no row"));
-                vacant.insert(number.ok_or_else(nameless)? as u64);
-            }
-            write_record(&transaction, &self.numbers, at as i64, record, &mut changed)?;
-            match record {
-                Record::Sweep(row) => _ = self.numbers.insert(row.id, row.number),
-                Record::SweepGone(sweep) => _ = self.numbers.remove(sweep),
-                _ => {}
-            }
-        }
-        write_changes(&transaction, changed, at as i64)?;
-        transaction
-            .prepare_cached("UPDATE meta SET seq = ?1")?
-            .execute([at as i64])?;
-        transaction.commit()?;
-        self.cursor = at;
-        Ok(at)
+        let written = self.write(records);
+        self.is_sound &= !written.as_ref().is_err_and(StoreError::is_fatal);
+        written
     }
 
     fn tidy(&mut self) -> Result<bool, StoreError> {
-        tidy::some(&mut self.connection)
+        if tidy::some(&mut self.connection)? {
+            return Ok(true);
+        }
+        if self.checks.is_complete() {
+            return Ok(false);
+        }
+        let complete = summing::some(&mut self.connection)?;
+        if complete {
+            self.checks.complete();
+        }
+        Ok(!complete)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
@@ -267,6 +211,10 @@ impl Store for SqliteStore {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         prepare(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
-        Ok(Box::new(SqliteReader { connection }))
+        Ok(Box::new(SqliteReader {
+            connection,
+            checks: self.checks.clone(),
+            _guard: Arc::clone(&self.guard),
+        }))
     }
 }

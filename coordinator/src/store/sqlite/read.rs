@@ -1,16 +1,19 @@
 //! Reading a sweep beside the writer.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use tenfold_core::record::{AttemptRow, ChoiceRow, ExtensionRow, SweepRow};
+use tenfold_core::record::{AttemptRow, ChoiceRow, EpochsRow, ExtensionRow, SweepRow, TrialRow};
 use tenfold_types::{Block, Fence, SweepId, TrialId, TrialKey};
 
+use super::guard::Guard;
 use super::{cursor, number_of};
 use crate::store::changes::{self, Commit, Commits};
 use crate::store::{
     Change, Changes, Cursor, Page, Reader, StoreError, Touched, TrialRows, attempts,
-    rows::{self, Columns, Found},
+    checks::Checks,
+    rows::{self, Found},
 };
 
 /// The epochs of one attempt, in order.
@@ -49,6 +52,9 @@ pub(super) fn trial_of_commit() -> String {
 
 pub(super) struct SqliteReader {
     pub(super) connection: Connection,
+    pub(super) checks: Checks,
+    /// Behind the connection: it is closed last.
+    pub(super) _guard: Arc<Guard>,
 }
 
 impl Reader for SqliteReader {
@@ -62,7 +68,8 @@ impl Reader for SqliteReader {
                 end: true,
             });
         };
-        let (commits, end) = behind(&transaction, number, since.min(head) as i64, page.rows)?;
+        let checks = &self.checks;
+        let (commits, end) = behind(&transaction, checks, number, since.min(head) as i64, page.rows)?;
         let mut trials = transaction.prepare_cached(&trial_of_commit())?;
         let mut epochs = transaction.prepare_cached(&of_commit())?;
         let mut answer = Changes {
@@ -74,17 +81,19 @@ impl Reader for SqliteReader {
         for commit in &commits.commits {
             let before = answer.rows.len();
             if commit.itself {
-                let row = sweep_of_commit(&transaction, number, commit.seq)?;
+                let row = sweep_of_commit(&transaction, checks, number, commit.seq)?;
                 answer.rows.extend(row.map(Change::Sweep));
             }
             let of = |key| params_of(number, key, commit.seq);
             for key in commit.which(changes::EPOCHS) {
-                for row in epochs.query_and_then(of(key), |row| rows::epochs(sweep, row))? {
+                let read = |row: &Row<'_>| epochs_of(checks, sweep, number, row);
+                for row in epochs.query_and_then(of(key), read)? {
                     answer.rows.push(Change::Epochs(row?));
                 }
             }
             for key in commit.which(changes::TRIAL) {
-                for row in trials.query_and_then(of(key), |row| rows::trial(sweep, row))? {
+                let read = |row: &Row<'_>| trial_of(checks, sweep, number, row);
+                for row in trials.query_and_then(of(key), read)? {
                     answer.rows.push(Change::Trial(row?));
                 }
             }
@@ -107,7 +116,8 @@ impl Reader for SqliteReader {
                 ..Touched::default()
             });
         };
-        let (commits, end) = behind(&transaction, number, since.min(head) as i64, limit)?;
+        let checks = &self.checks;
+        let (commits, end) = behind(&transaction, checks, number, since.min(head) as i64, limit)?;
         let mut touched = Touched {
             cursor: if end { head } else { commits.last(since) },
             end,
@@ -119,7 +129,7 @@ impl Reader for SqliteReader {
                 .trials
                 .extend(trials.map(|(key, flags)| (key, changes::what(flags))));
             if commit.itself
-                && let Some(row) = sweep_of_commit(&transaction, number, commit.seq)?
+                && let Some(row) = sweep_of_commit(&transaction, checks, number, commit.seq)?
             {
                 touched.sweep = Some(row);
             }
@@ -142,6 +152,7 @@ impl Reader for SqliteReader {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let behind = since.min(i64::MAX as Cursor) as i64;
         let found = statement.query_and_then([number, behind], |row| {
+            self.checks.row("extension", number, row, rows::EXTENSION_SUM)?;
             Ok((rows::seq_of_extension(row)?, rows::extension(sweep, row)?))
         })?;
         found.collect()
@@ -158,6 +169,7 @@ impl Reader for SqliteReader {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let behind = since.min(i64::MAX as Cursor) as i64;
         let found = statement.query_and_then([number, behind], |row| {
+            self.checks.row("choice", number, row, rows::CHOICE_SUM)?;
             Ok((rows::seq_of_choice(row)?, rows::choice(sweep, row)?))
         })?;
         found.collect()
@@ -183,7 +195,10 @@ impl Reader for SqliteReader {
         let mut statement = transaction.prepare_cached(&sql)?;
         let mut epochs = statement.query(params![number, stage, index as i64])?;
         while let Some(row) = epochs.next()? {
-            found.take(row)?;
+            // A damaged one is missed by whoever knows how many epochs there are.
+            if self.checks.holds("epochs", number, row, rows::EPOCHS_SUM)? {
+                found.take(row)?;
+            }
         }
         Ok(found.blocks)
     }
@@ -195,7 +210,8 @@ impl Reader for SqliteReader {
         };
         let mut statement = transaction.prepare_cached(&of_point())?;
         let trials = statement.query_and_then(params![number, stage, index as i64], |row| {
-            Ok::<_, StoreError>((rows::trial(sweep, row)?, rows::seq_of_trial(row)?))
+            let trial = trial_of(&self.checks, sweep, number, row)?;
+            Ok::<_, StoreError>((trial, rows::seq_of_trial(row)?))
         })?;
         let mut found = TrialRows::default();
         for row in trials {
@@ -242,7 +258,8 @@ impl Reader for SqliteReader {
         let values = |(key, fence): &(TrialKey, Fence)| {
             let [number, stage, point, repetition, fence] = params_of(number, *key, fence.0 as i64);
             let of = [number, stage, point, repetition, fence, epoch.into()];
-            let row = first(&transaction, &sql, of, |row| rows::epochs(sweep, row))?;
+            let read = |row: &Row<'_>| epochs_of(&self.checks, sweep, of[0], row);
+            let row = first(&transaction, &sql, of, read)?;
             Ok(row.and_then(|row| row.block.values(epoch)))
         };
         attempts.iter().map(values).collect()
@@ -263,7 +280,8 @@ impl Reader for SqliteReader {
             "SELECT {} FROM trial WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4",
             rows::TRIAL
         );
-        let row = first(&transaction, &trial_row, of, |row| rows::trial(trial.sweep, row))?;
+        let read = |row: &Row<'_>| trial_of(&self.checks, trial.sweep, number, row);
+        let row = first(&transaction, &trial_row, of, read)?;
         let ended = format!(
             "SELECT {} FROM attempt WHERE sweep = ?1 AND stage = ?2 AND point = ?3 AND repetition = ?4 \
              ORDER BY number DESC",
@@ -279,6 +297,7 @@ impl Reader for SqliteReader {
         {
             let lease = format!("SELECT {} FROM lease WHERE fence = ?1", rows::LEASE);
             let lease = first(&transaction, &lease, [fence.0 as i64], |row| {
+                self.checks.row("lease", number, row, rows::LEASE_SUM)?;
                 rows::lease(trial.sweep, row)
             })?;
             let newest = lease.map(|lease| attempts::of_lease(&row, &lease));
@@ -307,21 +326,43 @@ impl Reader for SqliteReader {
 /// The commits that changed a sweep behind one, oldest first, until they name so many trials; and whether those are all.
 fn behind(
     connection: &Connection,
+    checks: &Checks,
     sweep: i64,
     since: i64,
     limit: usize,
 ) -> Result<(Commits, bool), StoreError> {
-    let sql = "SELECT seq, itself, trials FROM change WHERE sweep = ?1 AND seq > ?2 ORDER BY seq";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT {} FROM change WHERE sweep = ?1 AND seq > ?2 ORDER BY seq",
+        rows::CHANGE
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([sweep, since])?;
     let mut commits = Commits::default();
     while let Some(row) = rows.next()? {
         if commits.fill(limit) {
             return Ok((commits, false));
         }
-        commits.push(Commit::read(row.get(0)?, row.get(1)?, row.bytes(2)?)?);
+        commits.push(Commit::read(checks, sweep, row, row.get(1)?)?);
     }
     Ok((commits, true))
+}
+
+/// Reads a trial's row that is what was written.
+fn trial_of(checks: &Checks, sweep: SweepId, number: i64, row: &Row<'_>) -> Result<TrialRow, StoreError> {
+    if checks.holds("trial", number, row, rows::TRIAL_SUM)? {
+        return rows::trial(sweep, row);
+    }
+    let key = rows::key(row, 0)?;
+    Err(StoreError::damaged_trial(TrialId { sweep, key }))
+}
+
+/// Reads epochs that are what was written.
+fn epochs_of(checks: &Checks, sweep: SweepId, number: i64, row: &Row<'_>) -> Result<EpochsRow, StoreError> {
+    if checks.holds("epochs", number, row, rows::EPOCHS_SUM)? {
+        return rows::epochs(sweep, row);
+    }
+    let (key, fence) = (rows::key(row, 0)?, Fence(row.get::<_, i64>(3)? as u64));
+    Err(StoreError::damaged_epochs(TrialId { sweep, key }, fence))
 }
 
 /// The first row of an answer.
@@ -346,7 +387,15 @@ fn params_of(sweep: i64, key: TrialKey, last: i64) -> [i64; 5] {
 }
 
 /// The sweep, if this commit was the last to change it.
-fn sweep_of_commit(connection: &Connection, number: i64, seq: i64) -> Result<Option<SweepRow>, StoreError> {
+fn sweep_of_commit(
+    connection: &Connection,
+    checks: &Checks,
+    number: i64,
+    seq: i64,
+) -> Result<Option<SweepRow>, StoreError> {
     let sql = format!("SELECT {} FROM sweep WHERE number = ?1 AND seq = ?2", rows::SWEEP);
-    first(connection, &sql, [number, seq], |row| rows::sweep(row))
+    first(connection, &sql, [number, seq], |row| {
+        checks.row("sweep", 0, row, rows::SWEEP_SUM)?;
+        rows::sweep(row)
+    })
 }

@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use tenfold_core::record::Record;
 use tenfold_core::trial::TrialState;
+use tenfold_types::TrialId;
 
-use super::read::{of_commit, trial_of_commit};
+use super::read::{of_attempt, of_commit, trial_of_commit};
 use super::*;
 use crate::store::Page;
 use crate::store::suite::{Place, epochs, loaded, store_suite, sweep, trial};
@@ -19,7 +20,7 @@ impl Place for InFile {
     fn open(&mut self) -> Box<dyn Store> {
         // A process that another test starts holds every lock of this one from its fork to its exec.
         for _ in 0..500 {
-            match SqliteStore::open(&path(&self.0)) {
+            match SqliteStore::open(&path(&self.0), false) {
                 Err(StoreError::Locked { .. }) => std::thread::sleep(std::time::Duration::from_millis(10)),
                 opened => return Box::new(opened.unwrap()),
             }
@@ -37,8 +38,8 @@ store_suite!(InFile(tempfile::tempdir().unwrap()));
 #[test]
 fn a_second_coordinator_is_refused_until_the_first_is_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let first = SqliteStore::open(&path(&folder)).unwrap();
-    let Err(error) = SqliteStore::open(&path(&folder)) else {
+    let first = SqliteStore::open(&path(&folder), false).unwrap();
+    let Err(error) = SqliteStore::open(&path(&folder), false) else {
         panic!("two have it")
     };
     assert!(matches!(error, StoreError::Locked { .. }), "{error}");
@@ -47,21 +48,24 @@ fn a_second_coordinator_is_refused_until_the_first_is_gone() {
         "it names the first: {error}"
     );
     drop(first);
-    SqliteStore::open(&path(&folder)).unwrap();
+    SqliteStore::open(&path(&folder), false).unwrap();
 }
 
 #[test]
 fn another_name_of_the_file_is_the_same_store() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("a link");
-    let first = SqliteStore::open(&path(&folder)).unwrap();
+    let first = SqliteStore::open(&path(&folder), false).unwrap();
     std::os::unix::fs::symlink(path(&folder), &link).unwrap();
-    assert!(matches!(SqliteStore::open(&link), Err(StoreError::Locked { .. })));
+    assert!(matches!(
+        SqliteStore::open(&link, false),
+        Err(StoreError::Locked { .. })
+    ));
     drop(first);
-    SqliteStore::open(&link).unwrap();
+    SqliteStore::open(&link, false).unwrap();
     // Names that mean something to SQLite are names of files like any other.
     for name in [":memory:", "file:x?mode=memory"] {
-        let store = SqliteStore::open(&folder.path().join(name)).unwrap();
+        let store = SqliteStore::open(&folder.path().join(name), false).unwrap();
         store.reader().unwrap();
         assert!(folder.path().join(name).exists());
     }
@@ -72,7 +76,7 @@ fn an_empty_file_becomes_a_store_that_syncs_every_commit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("empty");
     std::fs::write(&file, "").unwrap();
-    let store = SqliteStore::open(&file).unwrap();
+    let store = SqliteStore::open(&file, false).unwrap();
     let pragma = |name: &str| -> String {
         let value = store
             .connection
@@ -88,38 +92,170 @@ fn an_empty_file_becomes_a_store_that_syncs_every_commit() {
     );
 }
 
+/// A sweep with a trial that has succeeded, whose epochs are in two blocks.
+fn with_a_result(store: &mut SqliteStore) -> tenfold_core::record::TrialRow {
+    let state = TrialState::Succeeded {
+        fence: tenfold_types::Fence(3),
+        epochs: 4,
+    };
+    let row = trial(1, 0, 0, state);
+    let counted = tenfold_core::record::CountedRow {
+        sweep: row.id.sweep,
+        trials: 1,
+        choices: 0,
+        extensions: 0,
+    };
+    let records = [
+        Record::Sweep(sweep(1)),
+        Record::Trial(row.clone()),
+        Record::Epochs(epochs(&row, 3, 1)),
+        Record::Epochs(epochs(&row, 3, 3)),
+        Record::Counted(counted),
+    ];
+    store.commit(&records).unwrap();
+    row
+}
+
 #[test]
-fn a_row_that_nobody_writes_is_damage() {
+fn a_row_that_is_not_what_was_written_is_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(&path(&folder)).unwrap();
-    let row = trial(1, 0, 0, TrialState::Failed);
-    store
-        .commit(&[
-            Record::Sweep(sweep(1)),
-            Record::Trial(row.clone()),
-            Record::Epochs(epochs(&row, 3, 1)),
-        ])
-        .unwrap();
-    let mut reader = store.reader().unwrap();
-    store
-        .connection
-        .execute("UPDATE epochs SET columns = x'010203'", [])
-        .unwrap();
-    let error = reader.changes(row.id.sweep, 0, Page::rows(10)).unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
-    store
-        .connection
-        .execute("UPDATE trial SET state = 99", [])
-        .unwrap();
+    let mut store = SqliteStore::open(&path(&folder), false).unwrap();
+    let row = with_a_result(&mut store);
+    while store.tidy().unwrap() {}
+    let (sweep, mut reader) = (row.id.sweep, store.reader().unwrap());
+    let attempts = [(0, tenfold_types::Fence(3))];
+    assert_eq!(reader.blocks(sweep, 0, 0, &attempts).unwrap()[0].len(), 2);
+    let change =
+        |store: &SqliteStore, sql: &str| assert_eq!(store.connection.execute(sql, []).unwrap(), 1, "{sql}");
+    change(
+        &store,
+        "UPDATE epochs SET columns = zeroblob(length(columns)) WHERE first = 1",
+    );
+    assert_eq!(
+        reader.blocks(sweep, 0, 0, &attempts).unwrap()[0].len(),
+        1,
+        "the block is as good as gone"
+    );
+    let error = reader.changes(sweep, 0, Page::rows(10)).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Damaged { trials, .. } if trials[0].trial == row.id),
+        "{error:?}"
+    );
+    change(&store, "UPDATE trial SET number = 5");
+    let error = reader.trials(sweep, 0, 0).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    let damaged = |records: &[Record]| {
+        let of = |record: &&Record| matches!(record, Record::Damaged(damage) if damage.trial == row.id);
+        records.iter().filter(of).count()
+    };
+    let (records, _) = loaded(&mut store);
+    assert_eq!(damaged(&records), 1, "{records:?}");
+    let (records, _) = loaded(&mut store);
+    assert_eq!(
+        damaged(&records),
+        1,
+        "and as long as nothing is done about it: {records:?}"
+    );
+    // A row that is gone without a trace is missed as well.
+    store.commit(&[Record::Trial(row.clone())]).unwrap();
+    let (records, _) = loaded(&mut store);
+    assert_eq!(damaged(&records), 0, "{records:?}");
+    change(&store, "DELETE FROM trial");
+    let (records, _) = loaded(&mut store);
+    assert_eq!(damaged(&records), 1, "{records:?}");
+    // Without a checksum it was written by an earlier version; but none is left of these.
+    change(&store, "UPDATE sweep SET sum = NULL, finished_at = 5");
+    let (records, _) = loaded(&mut store);
+    assert!(
+        records
+            .iter()
+            .any(|record| matches!(record, Record::Refused(sweep) if sweep.number == 1)),
+        "{records:?}"
+    );
+    change(&store, "DELETE FROM sweep");
+    let (records, _) = loaded(&mut store);
+    assert!(
+        records.iter().any(
+            |record| matches!(record, Record::Refused(sweep) if sweep.number == 1 && sweep.id.is_none())
+        ),
+        "{records:?}"
+    );
+    change(&store, "UPDATE meta SET fence = fence + 1");
     let error = store.load(&mut |_| {}).unwrap_err();
-    assert!(error.is_fatal(), "{error:?}");
-    assert!(error.to_string().contains("trial state 99 is unknown"), "{error}");
+    assert!(
+        error.is_fatal() && error.to_string().contains("counters"),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn rows_without_checksums_get_them_a_part_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&path(&folder), false).unwrap();
+    let first = with_a_result(&mut store);
+    let many = 2 * crate::store::summing::ROWS as u64 + 10;
+    let mut records: Vec<Record> = (1..many)
+        .map(|index| Record::Trial(trial(1, index, 0, TrialState::Failed)))
+        .collect();
+    records.push(Record::Counted(tenfold_core::record::CountedRow {
+        sweep: first.id.sweep,
+        trials: many,
+        choices: 0,
+        extensions: 0,
+    }));
+    store.commit(&records).unwrap();
+    // As an earlier version left it.
+    for table in &crate::store::summing::TABLES {
+        let sql = format!("UPDATE {} SET sum = NULL", table.name);
+        store.connection.execute(&sql, []).unwrap();
+    }
+    let tables = crate::store::summing::TABLES.iter().enumerate();
+    store.connection.execute("DELETE FROM summing", []).unwrap();
+    for (place, table) in tables {
+        let sql = "INSERT INTO summing (place, name) VALUES (?1, ?2)";
+        store
+            .connection
+            .execute(sql, rusqlite::params![place as i64, table.name])
+            .unwrap();
+    }
+    drop(store);
+    let without = |store: &SqliteStore| -> i64 {
+        let count = |table: &crate::store::summing::Table| -> i64 {
+            let sql = format!("SELECT count(*) FROM {} WHERE sum IS NULL", table.name);
+            store.connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+        };
+        crate::store::summing::TABLES.iter().map(count).sum()
+    };
+    let mut steps = 0;
+    loop {
+        // Each step is taken by another process, as if the one before had been killed.
+        let mut store = SqliteStore::open(&path(&folder), false).unwrap();
+        let before = without(&store);
+        loaded(&mut store);
+        let more = store.tidy().unwrap();
+        assert!(before - without(&store) <= crate::store::summing::ROWS as i64);
+        steps += 1;
+        assert!(steps < 40, "it never ends");
+        if !more {
+            assert_eq!(without(&store), 0);
+            let sql = "UPDATE trial SET attempts = attempts + 1, sum = NULL WHERE point = 0";
+            store.connection.execute(sql, []).unwrap();
+            let (records, _) = loaded(&mut store);
+            assert!(
+                records
+                    .iter()
+                    .any(|record| matches!(record, Record::Damaged(damage) if damage.trial == first.id))
+            );
+            break;
+        }
+    }
+    assert!(steps > 3);
 }
 
 #[test]
 fn a_page_costs_what_it_returns() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&path(&folder)).unwrap();
+    let store = SqliteStore::open(&path(&folder), false).unwrap();
     let plan = |sql: &str| -> String {
         let mut statement = store
             .connection
@@ -154,7 +290,7 @@ fn what_is_no_store_is_left_alone() {
     )
     .unwrap();
     assert!(matches!(
-        SqliteStore::open(&text),
+        SqliteStore::open(&text, false),
         Err(StoreError::Foreign { .. })
     ));
     assert!(
@@ -168,7 +304,7 @@ fn what_is_no_store_is_left_alone() {
         .execute_batch("CREATE TABLE mine (a)")
         .unwrap();
     assert!(matches!(
-        SqliteStore::open(&other),
+        SqliteStore::open(&other, false),
         Err(StoreError::Foreign { .. })
     ));
 }
@@ -176,14 +312,14 @@ fn what_is_no_store_is_left_alone() {
 #[test]
 fn a_newer_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    drop(SqliteStore::open(&path(&folder)).unwrap());
+    drop(SqliteStore::open(&path(&folder), false).unwrap());
     let connection = Connection::open(path(&folder)).unwrap();
     connection
         .pragma_update(None, "user_version", schema::VERSION + 1)
         .unwrap();
     drop(connection);
     assert!(matches!(
-        SqliteStore::open(&path(&folder)),
+        SqliteStore::open(&path(&folder), false),
         Err(StoreError::Version { .. })
     ));
 }
@@ -230,7 +366,7 @@ fn fill(store: &mut SqliteStore, make_room: impl FnOnce(&mut SqliteStore)) {
 #[test]
 fn a_full_store_refuses_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(&path(&folder)).unwrap();
+    let mut store = SqliteStore::open(&path(&folder), false).unwrap();
     store
         .connection
         .pragma_update(None, "max_page_count", 100)
@@ -273,7 +409,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     };
     let ballast = disk.0.path().join("ballast");
     std::fs::write(&ballast, vec![0; 600 * 1024]).unwrap();
-    let mut store = SqliteStore::open(&path(&disk.0)).unwrap();
+    let mut store = SqliteStore::open(&path(&disk.0), false).unwrap();
     fill(&mut store, |_| std::fs::remove_file(&ballast).unwrap());
 }
 
@@ -285,7 +421,7 @@ fn child_that_commits() {
     let Some(path) = std::env::var_os(CHILD) else {
         return;
     };
-    let mut store = SqliteStore::open(Path::new(&path)).unwrap();
+    let mut store = SqliteStore::open(Path::new(&path), false).unwrap();
     store.commit(&[Record::Sweep(sweep(1))]).unwrap();
     // Bounded: a store that never syncs never sees a sync fail.
     for index in 0..1_000 {
@@ -331,7 +467,7 @@ fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
 
 /// Trials in the store of a process that is gone.
 fn trials_left(path: &Path) -> usize {
-    let (records, _) = loaded(&mut SqliteStore::open(path).unwrap());
+    let (records, _) = loaded(&mut SqliteStore::open(path, false).unwrap());
     records
         .iter()
         .filter(|record| matches!(record, Record::Trial(_)))
@@ -406,7 +542,7 @@ fn stores_of_every_released_schema_are_brought_up_to_date() {
         old.pragma_update(None, "application_id", schema::APPLICATION)
             .unwrap();
         drop(old);
-        let mut store = SqliteStore::open(&file).unwrap();
+        let mut store = SqliteStore::open(&file, false).unwrap();
         let pragma = |store: &SqliteStore, name: &str| -> i64 {
             store
                 .connection
@@ -469,14 +605,17 @@ fn stores_of_every_released_schema_are_brought_up_to_date() {
         drop(reader);
         drop(store);
         // Once it is up to date it is opened as it is.
-        assert_eq!(loaded(&mut SqliteStore::open(&file).unwrap()), (records, cursor));
+        assert_eq!(
+            loaded(&mut SqliteStore::open(&file, false).unwrap()),
+            (records, cursor)
+        );
     }
 }
 
 #[test]
 fn a_backup_is_a_store_and_commits_go_on_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(&path(&folder)).unwrap();
+    let mut store = SqliteStore::open(&path(&folder), false).unwrap();
     let row = trial(1, 0, 0, TrialState::Failed);
     store
         .commit(&[Record::Sweep(sweep(1)), Record::Trial(row.clone())])
@@ -486,7 +625,7 @@ fn a_backup_is_a_store_and_commits_go_on_meanwhile() {
     reader.backup(&copy).unwrap();
     assert!(reader.backup(&copy).is_err(), "nothing is overwritten");
     store.commit(&[Record::Epochs(epochs(&row, 3, 1))]).unwrap();
-    let mut second = SqliteStore::open(&copy).unwrap();
+    let mut second = SqliteStore::open(&copy, false).unwrap();
     let (records, cursor) = loaded(&mut second);
     assert_eq!((records.len(), cursor), (3, 1));
     second.commit(&[Record::Trial(row)]).unwrap();
@@ -495,7 +634,7 @@ fn a_backup_is_a_store_and_commits_go_on_meanwhile() {
 #[test]
 fn a_deleted_sweep_gives_its_room_back() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(&path(&folder)).unwrap();
+    let mut store = SqliteStore::open(&path(&folder), false).unwrap();
     store.commit(&[Record::Sweep(sweep(1))]).unwrap();
     for index in 0..40 {
         let row = trial(1, index, 0, TrialState::Failed);

@@ -40,6 +40,14 @@ pub(super) fn some(connection: &mut Connection) -> Result<bool, StoreError> {
         return Ok(free(connection)? >= i64::from(PAGES));
     };
     let transaction = connection.transaction()?;
+    // A number that is not what was written would have the rows of another sweep removed.
+    let mut living = transaction.prepare_cached("SELECT 1 FROM sweep WHERE number = ?1")?;
+    if living.exists([sweep])? {
+        return Err(StoreError::Corrupt(format!(
+            "sweep number {sweep} is said to be deleted, and it is there"
+        )));
+    }
+    drop(living);
     let mut room = ROWS;
     for (table, key) in TABLES {
         let sql = format!(

@@ -7,10 +7,14 @@ use serde::Deserialize;
 use tenfold_core::record::Provenance;
 use tenfold_types::{Fence, RequestId, SweepId, TrialKey, WorkerId};
 
-use crate::store::changes::Changed;
+use crate::store::changes::{ChangeRow, Changed};
 use crate::store::sqlite::number_of;
-use crate::store::sqlite::write::{INSERT_LEASE, write_changes};
 use crate::store::{StoreError, rows};
+
+const INSERT_LEASE: &str = "INSERT INTO lease (fence, sweep, worker, request, slot, given_at, host, device, threads, \
+                            version, libtorch, trials) \
+                            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+const INSERT_CHANGE: &str = "INSERT INTO change (sweep, seq, itself, trials) VALUES (?1, ?2, ?3, ?4)";
 
 /// A lease as the first schema has it.
 #[derive(Deserialize)]
@@ -98,7 +102,16 @@ fn changes(transaction: &Transaction<'_>) -> Result<(), StoreError> {
         changed.entry(seq).or_default().sweep(sweep);
     }
     for (seq, changed) in changed {
-        write_changes(transaction, changed, seq)?;
+        for row in changed.rows() {
+            let ChangeRow {
+                sweep,
+                itself,
+                trials,
+                ..
+            } = row?;
+            let mut insert = transaction.prepare_cached(INSERT_CHANGE)?;
+            insert.execute(params![sweep, seq, itself, trials])?;
+        }
     }
     Ok(())
 }

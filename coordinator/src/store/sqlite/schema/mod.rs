@@ -4,6 +4,7 @@
 //! changed the row. Epochs are column blocks, a row an append and trial. What a commit changed of a sweep is one row of
 //! `change`: an index on `seq` would cost more than the rows themselves.
 
+mod checksums;
 mod leases_and_changes;
 
 use rusqlite::{Connection, Transaction};
@@ -25,6 +26,7 @@ const MIGRATIONS: &[Step] = &[
     (CHOICES, |_| Ok(())),
     (EXTENSIONS, |_| Ok(())),
     (REQUESTS, |_| Ok(())),
+    (CHECKSUMS, checksums::fill),
 ];
 
 const FIRST: &str = "
@@ -168,6 +170,29 @@ const REQUESTS: &str = "
         decided_at INTEGER NOT NULL,
         code INTEGER NOT NULL,
         answer BLOB NOT NULL
+    );
+";
+
+/// Rows that are there get their checksums afterwards, a part at a time: `summing` says how far that has come.
+const CHECKSUMS: &str = "
+    ALTER TABLE meta ADD COLUMN there INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE meta ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE meta ADD COLUMN store BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE meta ADD COLUMN in_use INTEGER NOT NULL DEFAULT 0;
+    UPDATE meta SET store = randomblob(16);
+    ALTER TABLE sweep ADD COLUMN sum INTEGER;
+    ALTER TABLE extension ADD COLUMN sum INTEGER;
+    ALTER TABLE choice ADD COLUMN sum INTEGER;
+    ALTER TABLE lease ADD COLUMN sum INTEGER;
+    ALTER TABLE lease ADD COLUMN trials_sum INTEGER;
+    ALTER TABLE trial ADD COLUMN sum INTEGER;
+    ALTER TABLE epochs ADD COLUMN sum INTEGER;
+    ALTER TABLE change ADD COLUMN counted BLOB;
+    ALTER TABLE change ADD COLUMN sum INTEGER;
+    CREATE TABLE summing (
+        place INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        after TEXT
     );
 ";
 
