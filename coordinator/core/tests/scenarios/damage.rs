@@ -144,7 +144,7 @@ fn a_row_that_memory_has_is_written_again_and_one_that_it_lacks_is_failed() {
     world.find_damaged(vec![damage(sweep, held.key(), None)]);
     assert_eq!(world.trial(sweep, held.key()), before);
     let other = TrialKey {
-        index: 1,
+        repetition: 1,
         ..held.key()
     };
     // Found while loading: it comes with the next tick.
