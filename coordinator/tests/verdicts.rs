@@ -190,7 +190,7 @@ fn the_planned_repetitions_decide_whenever_a_sweep_is_extended() {
     check(&cluster, 3.into(), seen);
 
     // A store that the version before has written: its rows do not say what was seen.
-    cluster.kill();
+    cluster.stop();
     let store = std::path::Path::new(&file)
         .parent()
         .unwrap()
@@ -198,11 +198,14 @@ fn the_planned_repetitions_decide_whenever_a_sweep_is_extended() {
     let store = rusqlite::Connection::open(store).unwrap();
     let changed = store
         .execute(
-            "UPDATE extension SET row = json_remove(row, '$.repetitions.seen')",
+            "UPDATE extension SET row = json_remove(row, '$.repetitions.seen'), sum = NULL",
             [],
         )
         .unwrap();
     assert_eq!(changed, 2);
+    // Nor had that version checksums.
+    let unsummed = "INSERT INTO summing (place, name) VALUES (1, 'extension')";
+    store.execute(unsummed, []).unwrap();
     drop(store);
     cluster.serve();
     let of = &judged(&cluster, &[])[0];

@@ -104,7 +104,7 @@ fn a_worker_that_was_there_before_the_upgrade_hands_over_what_it_has_and_registe
     cluster.command(&["submit", &cluster.write("small.toml", SWEEP)]);
     let mut worker = FakeWorker::register(&cluster, "abacus");
     let lease = worker.lease().unwrap();
-    cluster.kill();
+    cluster.stop();
     // As the coordinator of the protocol before has written it.
     let store = rusqlite::Connection::open(cluster.folder.path().join("runs/tenfold.sqlite")).unwrap();
     let older = "UPDATE worker SET row = json_remove(row, '$.protocol')";

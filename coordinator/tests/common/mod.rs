@@ -245,6 +245,13 @@ impl Cluster {
         self.coordinator.take().unwrap().kill();
     }
 
+    /// Has the coordinator end in order, so that its store is whole in one file and may be changed by hand.
+    pub fn stop(&mut self) {
+        let mut coordinator = self.coordinator.take().unwrap();
+        signal(coordinator.0.id(), "-TERM");
+        coordinator.0.wait().unwrap();
+    }
+
     /// A worker with one slot.
     pub fn worker(&self, name: &str) -> Process {
         let log = fs::File::create(self.folder.path().join(format!("{name}.log"))).unwrap();

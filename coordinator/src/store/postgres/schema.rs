@@ -163,8 +163,12 @@ const CHECKSUMS: &str = "
 /// How many rows there are is written down at once.
 fn checksums(transaction: &mut Transaction<'_>) -> Result<(), StoreError> {
     for (place, table) in (0i64..).zip(&TABLES) {
-        let sql = "INSERT INTO summing (place, name) VALUES ($1, $2)";
-        transaction.execute(sql, &[&place, &table.name])?;
+        // A new store has nothing to go through.
+        let sql = format!(
+            "INSERT INTO summing (place, name) SELECT $1::BIGINT, $2::TEXT WHERE EXISTS (SELECT 1 FROM {})",
+            table.name
+        );
+        transaction.execute(&sql, &[&place, &table.name])?;
     }
     let sweeps = "SELECT number, (SELECT max(seq) FROM change WHERE change.sweep = sweep.number), \
                   (SELECT count(*) FROM trial WHERE trial.sweep = sweep.number), \

@@ -8,8 +8,12 @@ use crate::store::{StoreError, changes};
 
 pub(super) fn fill(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     for (place, table) in TABLES.iter().enumerate() {
+        // A new store has nothing to go through.
         transaction.execute(
-            "INSERT INTO summing (place, name) VALUES (?1, ?2)",
+            &format!(
+                "INSERT INTO summing (place, name) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM {})",
+                table.name
+            ),
             params![place as i64, table.name],
         )?;
     }
