@@ -519,11 +519,12 @@ fn a_sync_that_fails_is_fatal() {
 
 /// Every schema that was ever released, as a coordinator of that time left it when it was killed: one sweep that is
 /// over, one in the middle of its second trial.
-const RELEASED: [&str; 4] = [
+const RELEASED: [&str; 5] = [
     include_str!("schema/released/1.sql"),
     include_str!("schema/released/2.sql"),
     include_str!("schema/released/3.sql"),
     include_str!("schema/released/4.sql"),
+    include_str!("schema/released/5.sql"),
 ];
 
 #[test]
