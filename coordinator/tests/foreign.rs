@@ -86,6 +86,8 @@ fn a_worker_and_a_client_that_know_the_protos_alone_do_a_whole_sweep() {
     let client = foreign.start("client.py", &["--lose-every", "2", &file]);
     let worker = foreign.start("worker.py", &["--name", "abacus", "--lose-every", "3"]);
     cluster.until("some epochs are there", || (cluster.epochs() > 100).then_some(()));
+    let finished = &cluster.sweep().unwrap()["finished_at"];
+    assert!(finished.is_null(), "the coordinator is killed in between");
     cluster.kill();
     cluster.serve();
 

@@ -7,7 +7,6 @@
 import argparse
 import os
 import pathlib
-import struct
 import uuid
 
 import grpc
@@ -118,8 +117,13 @@ def registration_of(worker):
 
 def acquiring(fleet, worker):
     """Returns a lease, found again by its request id."""
-    ask = lambda **more: fleet_pb2.AcquireRequest(**{"worker": worker, "request": bytes(16), "max_trials": 2, **more})
-    size = lambda shape, trials=1: fleet_pb2.PackSize(shape=shape, trials=trials)
+
+    def ask(**changes):
+        return fleet_pb2.AcquireRequest(**{"worker": worker, "request": bytes(16), "max_trials": 2, **changes})
+
+    def size(shape, trials=1):
+        return fleet_pb2.PackSize(shape=shape, trials=trials)
+
     unknown = os.urandom(8)
     refused(StatusCode.NOT_FOUND, fleet.Acquire, ask(worker=unknown))
     refused(StatusCode.NOT_FOUND, fleet.Heartbeat, fleet_pb2.HeartbeatRequest(worker=unknown))
@@ -176,9 +180,9 @@ def appending(fleet, worker, lease):
     other_attempt = fleet_pb2.LeasedTrial(trial=first.trial, attempt=9)
     assert "no attempt 9" in said(of=other_attempt).refused
 
-    ask = lambda **more: fleet_pb2.AppendRequest(
-        **{"worker": worker, "sweep": lease.sweep, "fence": lease.fence, **more}
-    )
+    def ask(**changes):
+        return fleet_pb2.AppendRequest(**{"worker": worker, "sweep": lease.sweep, "fence": lease.fence, **changes})
+
     report = fleet_pb2.TrialReport(trial=first.trial, attempt=first.attempt)
     invalid = StatusCode.INVALID_ARGUMENT
     refused(invalid, fleet.Append, ask(trials=[report, report]), "twice")
@@ -198,8 +202,8 @@ def appending(fleet, worker, lease):
 
 
 def living(fleet, worker, lease):
-    beat = lambda fences: fleet.Heartbeat(fleet_pb2.HeartbeatRequest(worker=worker, fences=fences))
-    heard = beat([lease.fence, lease.fence + 1])
+    fences = [lease.fence, lease.fence + 1]
+    heard = fleet.Heartbeat(fleet_pb2.HeartbeatRequest(worker=worker, fences=fences))
     assert list(heard.stale) == [lease.fence + 1] and not heard.cancelled and not heard.drain
     too_many = fleet_pb2.HeartbeatRequest(worker=worker, fences=range(65_537))
     refused(StatusCode.INVALID_ARGUMENT, fleet.Heartbeat, too_many, "65536")
@@ -208,7 +212,7 @@ def living(fleet, worker, lease):
 def no_message(channel):
     """Bytes that are no message at all."""
     nonsense = channel.unary_unary("/tenfold.v1.Fleet/Heartbeat", request_serializer=bytes, response_deserializer=bytes)
-    refused(StatusCode.INTERNAL, nonsense, struct.pack("<q", -1))
+    refused(StatusCode.INTERNAL, nonsense, b"\xff" * 8)
     unknown = channel.unary_unary("/tenfold.v1.Fleet/Forget", request_serializer=bytes, response_deserializer=bytes)
     refused(StatusCode.UNIMPLEMENTED, unknown, b"")
 
