@@ -5,6 +5,7 @@ use std::time::Duration;
 use tenfold_core::sweep::MAX_TEXT as MAX_SWEEP;
 
 use super::{MAX_LEASE, MAX_MESSAGE, MAX_REPLY, control, fleet};
+use crate::server::{MAX_HEADERS, STREAMS, limits};
 
 const CONTROL: &str = include_str!("../../../proto/tenfold/v1/control.proto");
 const FLEET: &str = include_str!("../../../proto/tenfold/v1/fleet.proto");
@@ -51,6 +52,12 @@ fn the_protos_say_the_limits_of_workers() {
     says(&format!("All of one shape; 1 to {}.", number(fleet::MAX_TRIALS)));
     says(&format!("more than {} fences", number(fleet::MAX_FENCES)));
     says(&format!("the last {} KiB are kept", fleet::MAX_TEXT >> 10));
+    says(&format!("is answered within {} s", limits::DEADLINE.as_secs()));
+    says(&format!("A connection carries {STREAMS} calls at a time"));
+    says(&format!(
+        "The metadata of a call has at most {} KiB",
+        MAX_HEADERS >> 10
+    ));
     let settings = tenfold_core::Settings::default();
     let seconds = |milliseconds| Duration::from_millis(milliseconds).as_secs();
     says(&format!(
