@@ -1,6 +1,8 @@
 //! A worker and a client in Python that know the protos alone (`tests/foreign/`), beside a real coordinator that is killed in
 //! between, on a network that loses answers.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 mod common;
 
 use std::path::{Path, PathBuf};
