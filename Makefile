@@ -22,6 +22,7 @@ figures: build ## Run the small study of the 2019 report and write docs/study (t
 	target/release/tenfold run configs/study-target.toml --results runs/study --report docs/study/target
 
 test: setup ## Run all tests
+	@deploy/setup-foreign.sh
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace
 

@@ -309,13 +309,15 @@ impl TryFrom<v1::TrialSpec> for TrialSpec {
     }
 }
 
-/// A trial of a lease, for the wire; see [`leased`]. `continued` says whether a later trial is to go on from it.
+/// A trial of a lease, for the wire; see [`leased`]. `continued` says whether a later trial is to go on from it. Which of the lease's
+/// lists of metrics its curve has is left at the first.
 pub fn leased_trial(key: TrialKey, attempt: u32, spec: &TrialSpec, continued: bool) -> v1::LeasedTrial {
     v1::LeasedTrial {
         trial: Some(key.into()),
         attempt,
         spec: Some(leased(spec)),
         continued,
+        metrics: 0,
     }
 }
 

@@ -22,18 +22,18 @@ use crate::store::Reader;
 use crate::watch::{self, Watch};
 
 /// Sweeps listed when no limit is given, and at most.
-const LIST: usize = 100;
-const MAX_LIST: usize = 1000;
+pub(super) const LIST: usize = 100;
+pub(super) const MAX_LIST: usize = 1000;
 /// Failed trials that `show` names.
-const FAILURES: usize = 20;
+pub(super) const FAILURES: usize = 20;
 /// Choices between stages in an answer: with what they were made from, they are the longest part of it.
-const CHOICES: usize = 10_000;
+pub(super) const CHOICES: usize = 10_000;
 /// What they were made from is told of so many values; of choices beyond them only what was chosen.
 const CANDIDATES: usize = 20_000;
 /// Attempts of a trial that are shown, with the ends of their trainers' standard errors.
-const ATTEMPTS: usize = 64;
+pub(super) const ATTEMPTS: usize = 64;
 /// Workers listed at most.
-const WORKERS: usize = 1000;
+pub(super) const WORKERS: usize = 1000;
 /// Messages that wait for a slow reader of a stream, then whoever makes them waits. Few: each can be half a MiB, and
 /// there are many readers.
 const STREAM: usize = 2;

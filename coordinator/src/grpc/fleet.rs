@@ -1,5 +1,6 @@
 //! The service Fleet: what workers ask.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tenfold_core::record::{Slot, WorkerRow};
@@ -8,24 +9,24 @@ use tenfold_proto::PROTOCOL;
 use tenfold_proto::convert::{self, ConvertError};
 use tenfold_proto::v1::{self, fleet_server::Fleet};
 use tenfold_proto::version::Said;
-use tenfold_types::{DeviceKind, Outcome, ShapeKey};
+use tenfold_types::{DeviceKind, Metric, Outcome, ShapeKey};
 use tonic::{Request, Response, Status};
 
 use super::{Service, status};
 
 /// How long an `Acquire` waits for work before it is answered without any.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 /// What a worker waits before it asks again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// How often workers are told to send a heartbeat: a cancel reaches a running trainer within this.
 const HEARTBEAT: Duration = Duration::from_millis(800);
 /// Bounds on what one message may name; far above what any worker sends.
-const MAX_SLOTS: usize = 1024;
-const MAX_TRIALS: usize = tenfold_types::frame::MAX_PACK as usize;
-const MAX_SIZES: usize = 1024;
-const MAX_FENCES: usize = 65_536;
+pub(super) const MAX_SLOTS: usize = 1024;
+pub(super) const MAX_TRIALS: usize = tenfold_types::frame::MAX_PACK as usize;
+pub(super) const MAX_SIZES: usize = 1024;
+pub(super) const MAX_FENCES: usize = 65_536;
 /// Text that a worker sends is cut to this many bytes.
-const MAX_TEXT: usize = 16 * 1024;
+pub(super) const MAX_TEXT: usize = 16 * 1024;
 
 #[tonic::async_trait]
 impl Fleet for Service {
@@ -89,13 +90,21 @@ impl Fleet for Service {
                 "an acquire names at most {MAX_SIZES} shapes"
             )));
         }
-        let sizes = message.sizes.iter();
+        let mut sizes = BTreeMap::new();
+        for size in &message.sizes {
+            if sizes.insert(ShapeKey(size.shape), size.trials).is_some() {
+                return Err(Status::invalid_argument(format!(
+                    "an acquire names shape {} twice; name each once",
+                    size.shape
+                )));
+            }
+        }
         let input = Input::Acquire {
             worker: convert::worker_id(&message.worker).map_err(status::of_convert)?,
             request: convert::request_id(&message.request).map_err(status::of_convert)?,
             slot: message.slot,
             max_trials: message.max_trials,
-            sizes: sizes.map(|size| (ShapeKey(size.shape), size.trials)).collect(),
+            sizes,
         };
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
@@ -185,20 +194,37 @@ impl Fleet for Service {
 }
 
 fn lease(grant: Grant) -> v1::Lease {
-    let architecture = grant
-        .trials
-        .first()
-        .map(|(_, _, spec, _)| (&spec.architecture).into());
-    let trials = grant
-        .trials
-        .iter()
-        .map(|(key, attempt, spec, continued)| convert::leased_trial(*key, *attempt, spec, *continued));
+    let first = grant.trials.first().map(|(_, _, spec, _)| spec);
+    let (architecture, shape) = match first {
+        Some(spec) => (Some((&spec.architecture).into()), spec.shape().0),
+        None => (None, 0),
+    };
+    // Lists of metrics differ by the auxiliary loss alone, which is no part of a shape: there are two at most, however many trials.
+    let mut lists: Vec<Vec<Metric>> = Vec::new();
+    let trials = grant.trials.iter().map(|(key, attempt, spec, continued)| {
+        let metrics = spec.metrics();
+        let place = lists.iter().position(|list| *list == metrics);
+        let place = place.unwrap_or_else(|| {
+            lists.push(metrics);
+            lists.len() - 1
+        });
+        v1::LeasedTrial {
+            metrics: place as u32,
+            ..convert::leased_trial(*key, *attempt, spec, *continued)
+        }
+    });
+    let trials = trials.collect();
+    let names = |list: &Vec<Metric>| v1::MetricNames {
+        names: list.iter().map(Metric::to_string).collect(),
+    };
     v1::Lease {
         fence: grant.fence.0,
         sweep: grant.sweep.0.to_vec(),
-        trials: trials.collect(),
+        trials,
         sweep_trials: grant.sweep_trials,
         architecture,
+        metrics: lists.iter().map(names).collect(),
+        shape,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The services over gRPC: thin handlers that convert, enqueue and await.
 
 pub(crate) mod backup;
+#[cfg(test)]
+mod contract;
 mod control;
 mod explain;
 mod fleet;

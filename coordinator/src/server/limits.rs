@@ -33,7 +33,7 @@ const STREAMS: usize = 1024;
 const BODIES: usize = 128 << 20;
 /// How long a call may take that is no stream; those that wait for work are answered long before. Else a peer that
 /// sends half a message would keep its place for ever.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// All limits.
 pub(super) struct Limits {

@@ -6,7 +6,7 @@
 mod accept;
 mod connection;
 mod files;
-mod limits;
+pub(crate) mod limits;
 mod refuse;
 mod versioned;
 
@@ -49,13 +49,13 @@ const LAST_TURN: Duration = Duration::from_secs(6);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 /// Calls of one connection at the same time. A worker has one for each slot that waits and for each lease that
 /// reports; further ones wait on its side.
-const STREAMS: u32 = 256;
+pub(crate) const STREAMS: u32 = 256;
 /// What a peer may send ahead of being read, on one call and on all of a connection: an append of some 100 kB is sent
 /// without waiting, and several beside one another.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Names and values of a call's headers, in bytes.
-const MAX_HEADERS: u32 = 8 << 10;
+pub(crate) const MAX_HEADERS: u32 = 8 << 10;
 /// Connections that the system keeps until they are accepted; it may keep fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
 /// Connections that the transport has not taken over yet.

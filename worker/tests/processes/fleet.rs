@@ -157,6 +157,10 @@ impl Fleet for Shared {
                     trials: vec![convert::leased_trial(TrialKey::FIRST, 1, &spec, false)],
                     sweep_trials: 40,
                     architecture: Some((&spec.architecture).into()),
+                    metrics: vec![v1::MetricNames {
+                        names: spec.metrics().iter().map(ToString::to_string).collect(),
+                    }],
+                    shape: spec.shape().0,
                 };
                 book.leases.insert(request, lease.clone());
                 lease

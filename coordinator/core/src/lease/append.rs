@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tenfold_types::{Block, Curve, Fence, SweepId, TrialKey, WorkerId};
+use tenfold_types::{Block, Curve, Fence, Metric, SweepId, TrialKey, WorkerId};
 
 use super::attempt::{Attempt, attempt};
 use super::end::{self, Ended};
@@ -13,6 +13,9 @@ use crate::input::{Acknowledgement, Answer, Refusal, Standing, Transition, Trial
 use crate::record::{EpochsRow, Record, TrialRow};
 use crate::state::{Lease, State, SweepState};
 use crate::trial::TrialState;
+
+/// The most metrics that a refusal names.
+const NAMED: usize = 8;
 
 /// Idempotent: epochs that are there already are compared and acknowledged again, and only the rest is written; an end
 /// that was accepted is acknowledged again, and so is any while the lease goes on for others. Each trial is answered by
@@ -156,7 +159,7 @@ fn new_epochs(
 ) -> Result<Option<Block>, Refusal> {
     let mut new: Option<Block> = None;
     for block in blocks {
-        check(key, &block, live.metrics.len(), epochs)?;
+        check(key, &block, &live.metrics, epochs)?;
         compare(key, &block, live)?;
         let fresh = if block.first > live.epochs() {
             block
@@ -183,16 +186,20 @@ fn new_epochs(
     Ok(new)
 }
 
-fn check(key: TrialKey, block: &Block, metrics: usize, epochs: u32) -> Result<(), Refusal> {
+fn check(key: TrialKey, block: &Block, metrics: &[Metric], epochs: u32) -> Result<(), Refusal> {
     let malformed = |what| Err(Refusal::Malformed { key, what });
-    if !block.is_well_formed(metrics) {
+    if !block.is_well_formed(metrics.len()) {
+        let names: Vec<_> = metrics.iter().take(NAMED).map(|metric| metric.name()).collect();
+        let others = if metrics.len() > NAMED { ", …" } else { "" };
         return malformed(format!(
-            "a block of {} epochs from {} has {} values and {} times; {metrics} values and one time an epoch are \
+            "a block of {} epochs from {} has {} values and {} times; {} values ({}{others}) and one time an epoch are \
              right, and epochs count from 1",
             block.epochs,
             block.first,
             block.columns.len(),
             block.seconds.len(),
+            metrics.len(),
+            names.join(", "),
         ));
     }
     if block.last() > epochs {
