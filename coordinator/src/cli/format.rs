@@ -38,7 +38,7 @@ impl Table {
         Self(table)
     }
 
-    /// Adds a row, each cell on one [printable](tenfold_types::printable) line.
+    /// Adds a row, each cell on one printable line.
     pub(crate) fn row(&mut self, cells: &[String]) {
         self.0.add_row(cells.iter().map(|cell| printable::line(cell)));
     }

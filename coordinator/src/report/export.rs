@@ -41,7 +41,7 @@ pub fn csv(results: &[GroupResult], out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a record of CSV, [printable](tenfold_types::printable) and on one line.
+/// Writes a record of CSV, printable and on one line.
 pub(super) fn record(
     out: &mut csv::Writer<impl Write>,
     cells: impl IntoIterator<Item = impl AsRef<str>>,

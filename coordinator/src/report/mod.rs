@@ -36,7 +36,7 @@ mod samples;
 /// 2: `n` and `repetitions` of a group of several points count repetitions. In 1 they counted trials, which `trials` does now.
 pub const JSON_VERSION: u32 = 2;
 
-/// Returns an object as JSON on one line that is [printable](tenfold_types::printable) on a terminal that follows a file of such
+/// Returns an object as JSON on one line that is printable on a terminal that follows a file of such
 /// lines; the escapes are JSON's own. What is written out is text, numbers and maps with text for keys, none of which JSON refuses.
 pub fn json(object: &impl Serialize) -> String {
     let text = serde_json::to_string(object).unwrap_or_default();

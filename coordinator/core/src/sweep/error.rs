@@ -148,7 +148,7 @@ fn excerpt(line: &str, column: usize, width: usize) -> (String, String) {
     )
 }
 
-/// Text that is [printable](tenfold_types::printable), cut where it gets too long.
+/// Text that is printable, cut where it gets too long.
 fn shown(text: &str, most: usize) -> String {
     let mut shown: String = text.chars().take(most).map(visible).collect();
     if text.chars().nth(most).is_some() {

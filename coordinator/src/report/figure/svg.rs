@@ -114,7 +114,7 @@ pub(super) fn number(length: f64) -> String {
 }
 
 /// Text as it stands in an element or attribute, on one line. Characters that XML does not allow are not
-/// [printable](tenfold_types::printable) either.
+/// printable either.
 pub(in super::super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in printable::lines(text).chars() {
