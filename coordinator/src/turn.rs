@@ -213,6 +213,12 @@ impl Turn {
         if records.is_empty() {
             return outcome;
         }
+        // A sweep that is submitted again has a number of its own, of which nothing was said.
+        for record in &records {
+            if let Record::SweepGone(id) = record {
+                self.counted.remove(id);
+            }
+        }
         let counted = self.count(&records);
         records.extend(counted.iter().copied().map(Record::Counted));
         match self.store.commit(&records) {

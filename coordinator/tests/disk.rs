@@ -336,3 +336,41 @@ fn damaged_structure_that_a_reader_finds_ends_the_coordinator() {
         "{said}"
     );
 }
+
+/// A sweep of a single trial, so that its first commit says the same number of rows as its last.
+const SINGLE: &str = r#"
+name = "single"
+epochs = 2
+repetitions = 1
+[settings]
+architecture = "perceptron-5"
+[axes]
+learning_rate = [0.1]
+"#;
+
+#[test]
+fn a_lost_trial_of_a_sweep_that_was_deleted_and_submitted_again_is_missed() {
+    let mut cluster = Cluster::patient();
+    let file = cluster.write("single.toml", SINGLE);
+    let mut worker = FakeWorker::register(&cluster, "abacus");
+    for time in 0..2 {
+        if time > 0 {
+            cluster.command(&["delete", "single"]);
+        }
+        cluster.command(&["submit", &file]);
+        worker.train(1, |_| Fate::Succeeds);
+        cluster.until_over();
+    }
+    cluster.stop();
+    let connection = rusqlite::Connection::open(store(&cluster)).unwrap();
+    // Of the sweep that is there; rows of the deleted one may still be.
+    let lost = "DELETE FROM trial WHERE sweep = (SELECT max(number) FROM sweep)";
+    assert_eq!(connection.execute(lost, []).unwrap(), 1);
+    drop(connection);
+    cluster.serve();
+    // Damage that loading finds is recorded in the first turn.
+    cluster.until("the trial is missed", || {
+        let shown = cluster.command(&["show", "single"]);
+        shown.contains("its row is lost").then_some(())
+    });
+}

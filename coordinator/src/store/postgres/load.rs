@@ -54,15 +54,18 @@ pub(super) fn load(
     load.workers()?;
     load.requests()?;
     load.leases()?;
+    let mut counts = BTreeMap::new();
     for (number, id, name) in load.sweeps.clone() {
         numbers.insert(id, number);
-        if let Some(why) = load.extensions_and_choices(number, id)? {
+        let of_sweep = load.counts(number)?;
+        counts.extend(of_sweep.map(|counts| (number, counts)));
+        if let Some(why) = load.extensions_and_choices(number, id, of_sweep)? {
             load.refuse(census::refused(number, id, &name, why));
         }
     }
     for (number, id, name) in load.sweeps.clone() {
         if !load.refused.contains(&number)
-            && let Some(why) = load.trials(number, id)?
+            && let Some(why) = load.trials(number, id, counts.get(&number).copied())?
         {
             load.refuse(census::refused(number, id, &name, why));
         }
@@ -162,7 +165,12 @@ impl Load<'_, '_> {
     }
 
     /// Why the sweep is refused, if it is.
-    fn extensions_and_choices(&mut self, number: i64, id: SweepId) -> Result<Option<String>, StoreError> {
+    fn extensions_and_choices(
+        &mut self,
+        number: i64,
+        id: SweepId,
+        counts: Option<Counts>,
+    ) -> Result<Option<String>, StoreError> {
         let (mut extensions, mut choices) = (Vec::new(), Vec::new());
         let select = format!(
             "SELECT {} FROM extension WHERE sweep = $1 ORDER BY number",
@@ -184,7 +192,6 @@ impl Load<'_, '_> {
             }
             choices.push(rows::choice(id, &row)?);
         }
-        let counts = self.counts(number)?;
         if let Some(why) = census::refuses(counts, choices.len() as u64, extensions.len() as u64) {
             return Ok(Some(why));
         }
@@ -216,8 +223,12 @@ impl Load<'_, '_> {
     }
 
     /// Why the sweep is refused, if it is.
-    fn trials(&mut self, number: i64, id: SweepId) -> Result<Option<String>, StoreError> {
-        let counts = self.counts(number)?;
+    fn trials(
+        &mut self,
+        number: i64,
+        id: SweepId,
+        counts: Option<Counts>,
+    ) -> Result<Option<String>, StoreError> {
         let mut census = Census::default();
         let select = self.transaction.prepare(&trials_of_sweep())?;
         {
